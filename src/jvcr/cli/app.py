@@ -1,0 +1,56 @@
+"""The ``jvcr`` command."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import jvcr
+from jvcr.cli.console import fail
+from jvcr.cli.demo import demo
+from jvcr.cli.evaluate import evaluate
+from jvcr.cli.export import export
+from jvcr.cli.predict import predict
+from jvcr.cli.train import train
+
+app = typer.Typer(
+    help="3D facial landmarks from one photo.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(demo)
+app.command()(predict)
+app.command()(train)
+app.command()(evaluate)
+app.command()(export)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"jvcr {jvcr.__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    try:
+        app()
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
+        # These carry a message for the user; a traceback would only hide it.
+        fail(str(error))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

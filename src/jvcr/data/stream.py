@@ -1,0 +1,124 @@
+"""The endless, seeded stream of training batches. Batch k is the same however often training was interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from jvcr.data.augment import Augmentation, TrainingCrop, augment
+from jvcr.data.table import Table
+from jvcr.images import Image
+from jvcr.markup import Markup
+
+
+class Batch(NamedTuple):
+    """crops (B, S, S, 3) uint8 RGB; points_unit (B, N, 3) float32; weight (B,) float32."""
+
+    crops: Tensor
+    points_unit: Tensor
+    weight: Tensor
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How often a row is drawn, relative to a frontal row of weight 1.
+
+    Attributes:
+        half_profile, profile: factor for |yaw| over 30° and over 60°.
+        sources: factor by the row's source, e.g. ``{"300wlp-ibug": 1.5}``.
+    """
+
+    half_profile: float = 1.0
+    profile: float = 1.0
+    sources: tuple[tuple[str, float], ...] = ()
+
+
+def row_rates(table: Table, sampling: Sampling) -> NDArray[np.float64]:
+    """(rows,) relative rates."""
+    yaw = np.nan_to_num(np.abs(table.yaw_deg))
+    rates = np.where(yaw > 60, sampling.profile, np.where(yaw > 30, sampling.half_profile, 1.0))
+    by_source = dict(sampling.sources)
+    return rates * np.array([by_source.get(source, 1.0) for source in table.sources])
+
+
+def epoch_rows(rates: NDArray[np.float64], rng: Generator) -> NDArray[np.int64]:
+    """As many rows as there are rates, each as often as its rate says, in random order (systematic resampling)."""
+    order = rng.permutation(len(rates))
+    edges = np.cumsum(rates[order])
+    marks = (np.arange(len(rates)) + rng.random()) * edges[-1] / len(rates)
+    return rng.permutation(order[np.searchsorted(edges, marks)])
+
+
+class _Crops(Dataset[TrainingCrop]):
+    """Item (position, row): the row, varied by a generator that only the seed and the position decide."""
+
+    def __init__(
+        self, table: Table, size_px: int, markup: Markup, how: Augmentation, backgrounds: list[Image], seed: int
+    ) -> None:
+        self.table, self.size_px, self.markup, self.how = table, size_px, markup, how
+        self.backgrounds, self.seed = backgrounds, seed
+
+    def __getitem__(self, item: tuple[int, int]) -> TrainingCrop:
+        position, row = item
+        rng = np.random.default_rng((self.seed, position))
+        return augment(self.table[row], self.size_px, self.markup, self.how, self.backgrounds, rng)
+
+
+class _Order:
+    """Batches of (position, row), from batch ``first`` on, without end."""
+
+    def __init__(self, rates: NDArray[np.float64], batch_size: int, seed: int, first: int) -> None:
+        self.rates, self.batch_size, self.seed, self.first = rates, batch_size, seed, first
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        position = self.first * self.batch_size
+        rows_of, rows = -1, np.empty(0, np.int64)
+        while True:
+            batch = []
+            for _ in range(self.batch_size):
+                epoch, place = divmod(position, len(self.rates))
+                if epoch != rows_of:
+                    rows_of, rows = epoch, epoch_rows(self.rates, np.random.default_rng((self.seed, 1, epoch)))
+                batch.append((position, int(rows[place])))
+                position += 1
+            yield batch
+
+
+def _collate(items: list[TrainingCrop]) -> Batch:
+    return Batch(
+        torch.from_numpy(np.stack([item.image for item in items])),
+        torch.from_numpy(np.stack([item.points_unit for item in items])),
+        torch.from_numpy(np.stack([item.weight for item in items])),
+    )
+
+
+def batches(
+    table: Table,
+    *,
+    size_px: int,
+    markup: Markup,
+    augmentation: Augmentation,
+    sampling: Sampling,
+    backgrounds: list[Image],
+    batch_size: int,
+    seed: int,
+    first: int = 0,
+    workers: int = 1,
+) -> Iterator[Batch]:
+    """Training batches number ``first``, ``first + 1``, … without end."""
+    loader = DataLoader(
+        _Crops(table, size_px, markup, augmentation, backgrounds, seed),
+        batch_sampler=_Order(row_rates(table, sampling), batch_size, seed, first),  # type: ignore[arg-type]
+        collate_fn=_collate,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+    )
+    return iter(loader)

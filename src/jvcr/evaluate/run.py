@@ -1,0 +1,90 @@
+"""Score a network on labelled faces, with true landmark boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jvcr.data.sample import Sample
+from jvcr.frames import Crop
+from jvcr.images import Image
+from jvcr.metrics import YawTable, ground_truth_error, normalised_mean_error, yaw_table
+from jvcr.runtime.base import Runtime, locate_many
+
+
+@dataclass(frozen=True)
+class Report:
+    """Errors as ratios. ``nme`` in 2D per yaw bin; ``gte`` the mean 3D error over the outer-eye distance, NaN where
+    the labels have no depth."""
+
+    faces: int
+    nme: YawTable
+    gte: float
+    score_mean: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        bins = " / ".join(f"{100 * value:.2f}" for value in self.nme.bins)
+        gte = "" if np.isnan(self.gte) else f", GTE {100 * self.gte:.2f} %"
+        return (
+            f"NME {bins}, mean {100 * self.nme.mean:.2f} ± {100 * self.nme.std:.2f} % "
+            f"(mean over images {100 * self.nme.image_mean:.2f} %){gte} on {self.faces} faces"
+        )
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """points_img (B, N, 3) in the order of the samples, their names, truth, yaw (B,) and score (B,)."""
+
+    names: list[str]
+    points_img: NDArray[np.float32]
+    target_img: NDArray[np.float32]
+    yaw_deg: NDArray[np.float64]
+    score: NDArray[np.float64]
+
+
+def predict_samples(runtime: Runtime, samples: Iterable[Sample], batch_size: int = 32) -> Predictions:
+    """Predict each sample from the crop around its true landmark box."""
+    names: list[str] = []
+    target: list[NDArray[np.float32]] = []
+    yaw: list[float] = []
+
+    def work() -> Iterable[tuple[Image, Crop]]:
+        for sample in samples:
+            names.append(sample.name)
+            target.append(sample.points_img)
+            yaw.append(sample.yaw_deg)
+            yield sample.image, Crop.from_box(sample.box, runtime.image_size)
+
+    found = list(locate_many(runtime, iter(work()), batch_size))
+    if not found:
+        raise ValueError("there is no sample to evaluate")
+    return Predictions(
+        names,
+        np.stack([face.points_img for face in found]),
+        np.stack(target),
+        np.array(yaw),
+        np.array([face.score for face in found]),
+    )
+
+
+def report(
+    predictions: Predictions, outer_eyes: tuple[int, int], target_img: NDArray[np.float32] | None = None
+) -> Report:
+    """Errors against the samples' own landmarks, or against ``target_img``: (B, N, 3), or (B, N, 2) for 2D alone."""
+    target = predictions.target_img if target_img is None else target_img
+    predicted = predictions.points_img[..., : target.shape[-1]]
+    nme = normalised_mean_error(predicted, target)
+    has_depth = target.shape[-1] == 3
+    return Report(
+        faces=len(nme),
+        nme=yaw_table(nme, predictions.yaw_deg),
+        gte=float(ground_truth_error(predicted, target, outer_eyes).mean()) if has_depth else float("nan"),
+        score_mean=float(predictions.score.mean()),
+    )

@@ -1,0 +1,183 @@
+"""The coordinate frames and every conversion between them. Half-pixel arithmetic lives here only.
+
+    image   pixels of the photo. x right, y down, z away from the camera, all in the same pixel unit.
+    crop    pixels of the square that the network sees. z in the same (crop) pixel unit, 0 at the crop's mid-depth.
+    unit    0…1 across the crop's square (and 0…1 through its cube in depth; 0.5 is z = 0).
+    vox     voxels of a D×H×W volume.
+
+An integer coordinate is the *centre* of a pixel or voxel in all of them, so S samples span [-0.5, S - 0.5] and
+``unit = (coordinate + 0.5) / S``. Points are ordered x, y, z; array shapes are ordered D, H, W.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Points = NDArray[Any]
+"""(…, 3) numbers, x, y, z. Conversions give floating point numbers, also for integers."""
+
+CROP_RULE = 1.6
+"""Side of the crop over the longer side of the landmark box. At 1.6 no landmark of AFLW2000-3D leaves the volume."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A landmark box: tight around the landmarks, image pixels, integer = pixel centre.
+
+    Raises:
+        ValueError: a coordinate is not finite, or the box has no width or no height.
+    """
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    def __post_init__(self) -> None:
+        values = (self.x0, self.y0, self.x1, self.y1)
+        if not all(math.isfinite(v) for v in values):
+            raise ValueError(f"box {values} holds a value that is not finite; expected x0, y0, x1, y1 in pixels")
+        if self.x1 <= self.x0 or self.y1 <= self.y0:
+            raise ValueError(f"box {values} is empty; expected x0 < x1 and y0 < y1 (corners, not width and height)")
+
+    @classmethod
+    def around(cls, points: Points) -> Box:
+        """The tight box of (N, ≥2) points."""
+        low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
+        return cls(float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+
+    @property
+    def width(self) -> float:
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> float:
+        return self.y1 - self.y0
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
+
+    def overlap(self, other: Box) -> float:
+        """Intersection over union, 0…1."""
+        width = min(self.x1, other.x1) - max(self.x0, other.x0)
+        height = min(self.y1, other.y1) - max(self.y0, other.y0)
+        if width <= 0 or height <= 0:
+            return 0.0
+        intersection = width * height
+        return intersection / (self.width * self.height + other.width * other.height - intersection)
+
+    def meets(self, image_width: int, image_height: int) -> bool:
+        """Whether any of the box lies on the image."""
+        return self.x1 > -0.5 and self.y1 > -0.5 and self.x0 < image_width - 0.5 and self.y0 < image_height - 0.5
+
+    def to_list(self) -> list[float]:
+        return [self.x0, self.y0, self.x1, self.y1]
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square on the image, possibly turned, sampled at ``size_px`` × ``size_px``.
+
+    Attributes:
+        centre_x, centre_y: centre of the square, image pixels.
+        side_px: side of the square, image pixels. The crop's cube is as deep as it is wide.
+        size_px: samples a side.
+        rotation_deg: what the content is turned by in the crop, clockwise as seen on the screen.
+        centre_z: image depth of the cube's mid-depth; 0 unless a prediction moved it.
+    """
+
+    centre_x: float
+    centre_y: float
+    side_px: float
+    size_px: int
+    rotation_deg: float = 0.0
+    centre_z: float = 0.0
+
+    @classmethod
+    def from_box(cls, box: Box, size_px: int, rotation_deg: float = 0.0, rule: float = CROP_RULE) -> Crop:
+        """The project's crop: centred on the landmark box, side = rule · max(width, height)."""
+        x, y = box.centre
+        return cls(x, y, rule * max(box.width, box.height), size_px, rotation_deg)
+
+    def reduced(self, left: int, top: int, factor: int) -> Crop:
+        """The same square on an image that was cut at (left, top) and then reduced ``factor`` times.
+
+        Pixel ``left`` and the ``factor - 1`` to its right become pixel 0, whose centre is their common centre.
+        """
+        x = (self.centre_x - left + 0.5) / factor - 0.5
+        y = (self.centre_y - top + 0.5) / factor - 0.5
+        return replace(self, centre_x=x, centre_y=y, side_px=self.side_px / factor, centre_z=self.centre_z / factor)
+
+    def moved_in_depth(self, shift_px: float) -> Crop:
+        """The same square with its mid-depth ``shift_px`` image pixels further from the camera."""
+        return replace(self, centre_z=self.centre_z + float(shift_px))
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """(2, 3) affine map, image (x, y) → crop (x, y)."""
+        scale = self.size_px / self.side_px
+        angle = math.radians(self.rotation_deg)
+        c, s = scale * math.cos(angle), scale * math.sin(angle)
+        middle = self.size_px / 2 - 0.5
+        x, y = self.centre_x, self.centre_y
+        return np.array([[c, -s, middle - c * x + s * y], [s, c, middle - s * x - c * y]])
+
+    def to_crop(self, points_img: Points) -> Points:
+        """(…, 3) image → crop pixels. Inverse of ``to_image``."""
+        matrix = self.matrix
+        out = np.empty_like(points_img, dtype=np.result_type(points_img, np.float32))
+        out[..., :2] = points_img[..., :2] @ matrix[:, :2].T + matrix[:, 2]
+        out[..., 2] = (points_img[..., 2] - self.centre_z) * (self.size_px / self.side_px)
+        return out
+
+    def to_image(self, points_crop: Points) -> Points:
+        """(…, 3) crop → image pixels. Inverse of ``to_crop``."""
+        matrix = self.matrix
+        inverse = np.linalg.inv(matrix[:, :2])
+        out = np.empty_like(points_crop, dtype=np.result_type(points_crop, np.float32))
+        out[..., :2] = (points_crop[..., :2] - matrix[:, 2]) @ inverse.T
+        out[..., 2] = points_crop[..., 2] * (self.side_px / self.size_px) + self.centre_z
+        return out
+
+
+def crop_to_unit(points_crop: Points, size_px: int) -> Points:
+    """(…, 3) crop pixels → unit. Inverse of ``unit_to_crop``.
+
+    Example: with ``size_px = 4`` the first pixel's centre, x = 0, is at unit 0.125; z = 0 is at 0.5.
+    """
+    points_crop = _floating(points_crop)
+    shift = np.array([0.5, 0.5, 0.5 * size_px], dtype=points_crop.dtype)
+    return (points_crop + shift) / size_px
+
+
+def unit_to_crop(points_unit: Points, size_px: int) -> Points:
+    """(…, 3) unit → crop pixels. Inverse of ``crop_to_unit``."""
+    points_unit = _floating(points_unit)
+    shift = np.array([0.5, 0.5, 0.5 * size_px], dtype=points_unit.dtype)
+    return points_unit * size_px - shift
+
+
+def unit_to_vox(points_unit: Points, shape: Sequence[int]) -> Points:
+    """(…, 3) unit → voxels of a volume of ``shape`` (D, H, W). Inverse of ``vox_to_unit``."""
+    points_unit = _floating(points_unit)
+    depth, height, width = shape
+    return points_unit * np.array([width, height, depth], dtype=points_unit.dtype) - points_unit.dtype.type(0.5)
+
+
+def vox_to_unit(points_vox: Points, shape: Sequence[int]) -> Points:
+    """(…, 3) voxels of a volume of ``shape`` (D, H, W) → unit. Inverse of ``unit_to_vox``."""
+    points_vox = _floating(points_vox)
+    depth, height, width = shape
+    return (points_vox + points_vox.dtype.type(0.5)) / np.array([width, height, depth], dtype=points_vox.dtype)
+
+
+def _floating(points: Points) -> Points:
+    """Integer arrays (indices of voxels, say) as float64, so that no half pixel is lost."""
+    return points if np.issubdtype(points.dtype, np.floating) else points.astype(np.float64)

@@ -1,0 +1,117 @@
+"""Rigid geometry on landmarks: similarity alignment and head pose. Points are (N, 3), x right, y down, z away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jvcr.frames import Points
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """``y ≈ scale · rotation @ x + translation``."""
+
+    scale: float
+    rotation: NDArray[np.float64]
+    translation: NDArray[np.float64]
+
+    def apply(self, points: Points) -> NDArray[np.float64]:
+        """(N, 3) → (N, 3)."""
+        return self.scale * points @ self.rotation.T + self.translation
+
+
+def align(source: Points, target: Points) -> Similarity:
+    """The similarity that minimises Σ‖target_n − (s R source_n + t)‖² (Umeyama 1991), never a reflection.
+
+    Args:
+        source, target: (N, 3), N ≥ 3.
+    Raises:
+        ValueError: shapes differ, or all source points coincide.
+    Example: ``align(x, 2 * x)`` has scale 2, rotation I, translation 0.
+    """
+    if source.shape != target.shape or source.ndim != 2 or source.shape[1] != 3:
+        raise ValueError(f"expected two (N, 3) arrays, got {source.shape} and {target.shape}")
+    x = np.asarray(source, np.float64)
+    y = np.asarray(target, np.float64)
+    x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
+    x, y = x - x_mean, y - y_mean
+    spread = float((x**2).sum())
+    if spread == 0:
+        raise ValueError("all source points coincide: nothing to align")
+    u, singular, vt = np.linalg.svd(y.T @ x)
+    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    rotation = (u * sign) @ vt
+    scale = float((singular * sign).sum()) / spread
+    return Similarity(scale, rotation, y_mean - scale * rotation @ x_mean)
+
+
+@dataclass(frozen=True)
+class HeadPose:
+    """How the head is turned against one that looks straight into the camera.
+
+    Attributes:
+        rotation: (3, 3), canonical head → camera, both x right, y down, z away from the camera.
+        yaw_deg: positive when the person turns to *their left* (the nose moves to the right of the image).
+        pitch_deg: positive when the person looks up.
+        roll_deg: positive when the head is tilted clockwise as seen in the image.
+
+    ``rotation = Rz(roll) @ Ry(-yaw) @ Rx(-pitch)``, each a right-handed turn about the camera's axis of that name
+    (applied in the order pitch, yaw, roll). Unique for |yaw| < 90°.
+    """
+
+    rotation: NDArray[np.float64]
+    yaw_deg: float
+    pitch_deg: float
+    roll_deg: float
+
+    @classmethod
+    def from_rotation(cls, rotation: NDArray[np.float64]) -> HeadPose:
+        # R = Rz(r) Ry(b) Rx(a): R[2,0] = -sin b, R[2,1] = cos b sin a, R[2,2] = cos b cos a.
+        yaw = np.degrees(np.arcsin(np.clip(rotation[2, 0], -1.0, 1.0)))
+        pitch = -np.degrees(np.arctan2(rotation[2, 1], rotation[2, 2]))
+        roll = np.degrees(np.arctan2(rotation[1, 0], rotation[0, 0]))
+        return cls(rotation, float(yaw), float(pitch), float(roll))
+
+    def to_dict(self) -> dict[str, object]:
+        return {
+            "yaw_deg": self.yaw_deg,
+            "pitch_deg": self.pitch_deg,
+            "roll_deg": self.roll_deg,
+            "rotation": self.rotation.tolist(),
+        }
+
+
+def rotation_from_angles(yaw_deg: float, pitch_deg: float, roll_deg: float) -> NDArray[np.float64]:
+    """(3, 3) rotation of ``HeadPose``'s angles. Inverse of ``HeadPose.from_rotation`` for |yaw| < 90°."""
+    b, a, r = np.radians([-yaw_deg, -pitch_deg, roll_deg])
+    rz = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
+    ry = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
+    rx = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
+    return rz @ ry @ rx
+
+
+@cache
+def mean_shape_68() -> NDArray[np.float64]:
+    """(68, 3) mean head that looks straight into the camera, symmetric, zero mean, outer eye distance 1.
+
+    Procrustes mean of the training labels; its pitch is that of the average near-frontal photo
+    (``recipes/mean_shape.py``).
+    """
+    with resources.files("jvcr.weights").joinpath("mean_shape_68.csv").open(encoding="utf-8") as file:
+        return np.loadtxt(file, delimiter=",")
+
+
+def head_pose(landmarks: Points) -> HeadPose:
+    """Head pose of (68, 3) landmarks in image pixels, by aligning the mean head with them.
+
+    Raises:
+        ValueError: not 68 points.
+    """
+    if landmarks.shape != (68, 3):
+        raise ValueError(f"head pose needs the 68-point markup, (68, 3); got {landmarks.shape}")
+    return HeadPose.from_rotation(align(mean_shape_68(), landmarks).rotation)

@@ -1,0 +1,179 @@
+"""Image → faces. The public entry point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jvcr.detect.base import merge_overlapping
+from jvcr.detect.cascade import CascadeDetector
+from jvcr.frames import CROP_RULE, Box, Crop
+from jvcr.images import Image
+from jvcr.markup import Markup
+from jvcr.results import Face
+from jvcr.runtime.base import LocatedFace, locate
+from jvcr.runtime.onnx import OnnxRuntime
+
+SHIPPED = ("small",)
+"""Names of the weights inside the package."""
+
+MIN_SCORE = 0.3
+"""Faces found by a detector are kept from this score on (chosen on validation photographs, see the model card)."""
+
+_FIRST_LOOK_SCORE = 0.1
+"""A first crop is rough, so less is asked of it before it is refined."""
+
+_SAME_CROP, _SAME_FACE = 0.7, 0.4
+"""Overlap (intersection over union) from which two first looks are one, and two faces are one."""
+
+
+class Landmarker:
+    """Finds faces and their 3D landmarks.
+
+    Args:
+        weights: a name in ``SHIPPED``, or the path of a file written by ``jvcr export``.
+        detector: image → rough landmark boxes (``jvcr.detect.base.Detector``); OpenCV's cascades by default.
+        min_score: faces of the detector with a lower score are dropped. Faces of given boxes never are.
+        threads: CPU threads of the network; 0 takes all cores.
+        batch_size: crops in one forward pass.
+
+    May be shared between threads. Results do not depend on what else is in the batch.
+
+    Example::
+
+        landmarker = Landmarker()
+        for face in landmarker.predict(image_rgb):
+            print(face.box, face.landmarks[30])   # tip of the nose: x, y, z in pixels
+    """
+
+    def __init__(
+        self,
+        weights: str | Path = "small",
+        *,
+        detector: Callable[[Image], Sequence[Box]] | None = None,
+        min_score: float = MIN_SCORE,
+        threads: int = 0,
+        batch_size: int = 16,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; expected at least 1")
+        self._runtime = OnnxRuntime(weights_path(weights), threads)
+        self._detector = detector or CascadeDetector()
+        self._min_score = min_score
+        self._batch_size = batch_size
+
+    @property
+    def markup(self) -> Markup:
+        """Names, mirror pairs and outline of the landmarks that come out."""
+        return self._runtime.markup
+
+    def predict(self, image_rgb: Image, boxes: Iterable[Any] | None = None) -> list[Face]:
+        """Landmarks of every face.
+
+        Args:
+            image_rgb: (H, W, 3) uint8, red first. Not modified.
+            boxes: landmark boxes, (K, 4) x0, y0, x1, y1 in image pixels, tight around the 68 points. They may reach
+                beyond the image. None: find the faces.
+        Returns:
+            With boxes: one ``Face`` a box, in their order. Without: the faces found, best score first; [] for none.
+        Raises:
+            TypeError: not a NumPy array of uint8.
+            ValueError: another shape; a box that is empty, not finite, or entirely outside the image (the message
+                names its index).
+        """
+        check_image(image_rgb)
+        image = np.ascontiguousarray(image_rgb)
+        if boxes is not None:
+            checked = check_boxes(boxes, image)
+            return [self._face(found, box) for box, found in zip(checked, self._locate(image, checked), strict=True)]
+        return self._find(image)
+
+    def _find(self, image: Image) -> list[Face]:
+        """Two looks at every proposal: the second crop is centred by the first prediction, as in training."""
+        height, width = image.shape[:2]
+        proposals = [*self._detector(image), *_whole_image(width, height)]
+        first = self._believed(self._locate(image, proposals), _FIRST_LOOK_SCORE, _SAME_CROP, width, height)
+        second = self._locate(image, [Box.around(found.points_img) for found in first])
+        final = self._believed(second, self._min_score, _SAME_FACE, width, height)
+        return [self._face(found, Box.around(found.points_img)) for found in final]
+
+    @staticmethod
+    def _believed(
+        found: list[LocatedFace], min_score: float, overlap: float, width: int, height: int
+    ) -> list[LocatedFace]:
+        """Those with enough score, on the image, and without better ones of (nearly) the same place; best first."""
+        found = [f for f in found if f.score >= min_score and Box.around(f.points_img).meets(width, height)]
+        boxes = [Box.around(f.points_img) for f in found]
+        return [found[i] for i in merge_overlapping(boxes, [f.score for f in found], overlap)]
+
+    def _locate(self, image: Image, boxes: Sequence[Box]) -> list[LocatedFace]:
+        crops = [Crop.from_box(box, self._runtime.image_size) for box in boxes]
+        return locate(self._runtime, image, crops, self._batch_size)
+
+    def _face(self, found: LocatedFace, box: Box) -> Face:
+        return Face(found.points_img, box, found.score, found.volume, found.crop, self.markup)
+
+
+def weights_path(weights: str | Path) -> Path:
+    """Where the weights of a name (``SHIPPED``) or path are.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if isinstance(weights, str) and weights in SHIPPED:
+        return Path(str(resources.files("jvcr.weights").joinpath(f"{weights}.onnx")))
+    path = Path(weights)
+    if not path.suffix and not path.exists():
+        raise ValueError(f"weights {str(weights)!r} are unknown; expected one of {', '.join(SHIPPED)} or an ONNX file")
+    return path
+
+
+def check_image(image: object) -> None:
+    """Raise unless ``image`` is (H, W, 3) uint8."""
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"image is a {type(image).__name__}; expected a NumPy array (H, W, 3) uint8 RGB")
+    if image.dtype != np.uint8:
+        raise TypeError(
+            f"image has dtype {image.dtype}; expected uint8, 0…255 "
+            "(for floats in 0…1: (255 * x).round().astype(np.uint8))"
+        )
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(
+            f"image has shape {image.shape}; expected (H, W, 3) RGB "
+            "(grey: np.stack([x] * 3, -1); RGBA: x[..., :3]; from OpenCV: x[..., ::-1])"
+        )
+
+
+def check_boxes(boxes: Iterable[Any], image: Image) -> list[Box]:
+    """(K, 4) numbers or ``Box``es → ``Box``es on the image. Raises ValueError as in ``Landmarker.predict``."""
+    height, width = image.shape[:2]
+    rows = [box.to_list() if isinstance(box, Box) else box for box in boxes]
+    if not rows:
+        return []
+    try:
+        table = np.array(rows, np.float64).reshape(len(rows), -1)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"boxes are not a table of numbers ({error}); expected (K, 4): x0, y0, x1, y1") from error
+    if table.shape[1] != 4:
+        raise ValueError(f"boxes have shape {np.shape(rows)}; expected (K, 4): x0, y0, x1, y1 in pixels")
+    checked: list[Box] = []
+    for index, row in enumerate(table.tolist()):
+        try:
+            box = Box(*row)
+        except ValueError as error:
+            raise ValueError(f"box {index}: {error}") from None
+        if not box.meets(width, height):
+            raise ValueError(f"box {index}: {row} lies entirely outside the image of {width} × {height} pixels")
+        checked.append(box)
+    return checked
+
+
+def _whole_image(width: int, height: int) -> list[Box]:
+    """For photos that are a face crop already: a face whose crop is about the whole image, and one that fills it."""
+    x, y, side = (width - 1) / 2, (height - 1) / 2, min(width, height)
+    halves = [side / CROP_RULE / 2, side / 2.4] if side >= 16 else []
+    return [Box(x - half, y - half, x + half, y + half) for half in halves]

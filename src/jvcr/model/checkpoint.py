@@ -1,0 +1,86 @@
+"""Weights that describe themselves: a ``safetensors`` file whose header says what the network is and whence."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from jvcr.markup import Markup
+from jvcr.model.config import ModelConfig
+from jvcr.model.jvcr import JVCR
+
+_KEY = "jvcr"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What travels with weights.
+
+    Attributes:
+        config, markup: rebuild the network and name its points.
+        about: training recipe, data, licence, metrics, samples seen; free-form, JSON-able.
+    """
+
+    config: ModelConfig
+    markup: Markup
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps({"config": self.config.to_dict(), "markup": self.markup.to_dict(), "about": self.about})
+
+    @classmethod
+    def from_json(cls, text: str) -> Header:
+        values = json.loads(text)
+        return cls(ModelConfig.from_dict(values["config"]), Markup.from_dict(values["markup"]), values.get("about", {}))
+
+
+def write_atomically(path: Path, write: Any) -> None:
+    """Call ``write(temporary_path)`` and move the result into place: whoever dies half-way leaves the old file."""
+    temporary = path.with_name(path.name + ".part")
+    write(temporary)
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def save_weights(path: Path, model: JVCR, header: Header, half: bool = False) -> None:
+    """Write weights and header; ``half`` stores kernels and matrices in 16 bits (widened again on loading)."""
+    state: dict[str, Tensor] = {}
+    for name, value in model.state_dict().items():
+        value = value.detach().cpu().contiguous()
+        state[name] = value.half() if half and value.ndim >= 2 else value
+    write_atomically(path, lambda temporary: save_file(state, temporary, metadata={_KEY: header.to_json()}))
+
+
+def load_weights(path: Path) -> tuple[JVCR, Header]:
+    """Rebuild the network of a weights file, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a weights file of this project, or its tensors do not fit its own configuration.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such weights file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file ({error})") from error
+    if _KEY not in metadata:
+        raise ValueError(f"{path}: no {_KEY!r} entry in its header; expected weights written by `jvcr train`")
+    header = Header.from_json(metadata[_KEY])
+    model = JVCR(header.config)
+    try:
+        model.load_state_dict({k: v.float() if v.dtype == torch.float16 else v for k, v in state.items()})
+    except RuntimeError as error:
+        raise ValueError(f"{path}: its tensors do not fit its own configuration: {error}") from error
+    return model.eval(), header

@@ -1,0 +1,96 @@
+"""What a network is: the numbers that travel with its weights. No PyTorch here, so that a checkpoint's
+header or an ONNX file's metadata can be read without it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of one JVCR network.
+
+    Attributes:
+        image_size: side of the crop, pixels.
+        volume_size: height and width of every volume, voxels; a quarter of ``image_size``.
+        depths: depth of each stack's volume, coarse to fine; the last is the compact volume that P reads.
+        stem: ``"bottleneck"`` as published (7×7/2, bottleneck, max-pool), ``"strided"`` for two strided convolutions.
+        stem_channels: channels after the first and the second halving.
+        channels: width of the hourglasses; their bottlenecks are half as wide inside.
+        hourglass_depth: how often an hourglass halves the resolution.
+        regressor_channels: outputs of P's 3D convolutions (kernel 4; all of stride 2 but the last).
+        n_points: N. Only P's last, fully connected layer depends on it.
+    """
+
+    image_size: int
+    volume_size: int
+    depths: tuple[int, ...]
+    stem: str
+    stem_channels: tuple[int, int]
+    channels: int
+    hourglass_depth: int
+    regressor_channels: tuple[int, ...]
+    n_points: int = 68
+
+    def __post_init__(self) -> None:
+        if self.stem not in ("bottleneck", "strided"):
+            raise ValueError(f"stem {self.stem!r} is unknown; expected 'bottleneck' or 'strided'")
+        if self.image_size != 4 * self.volume_size:
+            raise ValueError(f"image_size {self.image_size} must be 4 × volume_size {self.volume_size}")
+        if self.volume_size % 2**self.hourglass_depth:
+            raise ValueError(f"volume_size {self.volume_size} cannot be halved {self.hourglass_depth} times")
+        # P: k = 4 everywhere; its strided layers must bring the cube to 4³, which the last one turns into 1³.
+        halvings = len(self.regressor_channels) - 1
+        if self.volume_size != 4 * 2**halvings or self.depths[-1] != self.volume_size:
+            raise ValueError(
+                f"P halves {halvings} times and ends on a 4³ cube, so it needs a final volume of "
+                f"{4 * 2**halvings}³, not {self.depths[-1]}×{self.volume_size}×{self.volume_size}"
+            )
+        if self.n_points < 1:
+            raise ValueError(f"n_points is {self.n_points}; expected at least 1")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        return cls(**plain)
+
+
+PRESETS: dict[str, ModelConfig] = {
+    # As published (section IV-A and the authors' code): 32.3 M parameters at 68 points.
+    "paper": ModelConfig(
+        image_size=256,
+        volume_size=64,
+        depths=(1, 2, 4, 64),
+        stem="bottleneck",
+        stem_channels=(64, 128),
+        channels=256,
+        hourglass_depth=4,
+        regressor_channels=(64, 128, 256, 512, 256),
+    ),
+    # For an ordinary CPU: 2.2 M parameters, 0.33 GMAC a face.
+    "small": ModelConfig(
+        image_size=128,
+        volume_size=32,
+        depths=(4, 32),
+        stem="strided",
+        stem_channels=(32, 64),
+        channels=96,
+        hourglass_depth=4,
+        regressor_channels=(16, 32, 64, 256),
+    ),
+    # Seconds, for tests and examples.
+    "tiny": ModelConfig(
+        image_size=64,
+        volume_size=16,
+        depths=(2, 16),
+        stem="strided",
+        stem_channels=(8, 16),
+        channels=24,
+        hourglass_depth=2,
+        regressor_channels=(8, 16, 32),
+    ),
+}

@@ -1,0 +1,148 @@
+"""PyTorch → ONNX, with a parity check in image pixels."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import onnx
+import onnx.numpy_helper
+import torch
+from torch import Tensor, nn
+
+from jvcr.frames import unit_to_crop
+from jvcr.images import Image
+from jvcr.model.checkpoint import Header, write_atomically
+from jvcr.model.jvcr import JVCR
+from jvcr.runtime.onnx import OnnxRuntime
+from jvcr.runtime.pytorch import TorchRuntime
+
+OPSET = 20
+
+
+class _Inference(nn.Module):
+    """crops → (compact volume, points_unit): what is needed at prediction."""
+
+    def __init__(self, model: JVCR) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        output = self.model(crops)
+        return output.volumes[-1], output.points_unit
+
+
+def export_onnx(model: JVCR, header: Header, path: Path, half: bool = True) -> None:
+    """Write the network with a dynamic batch: ``crops`` (B, S, S, 3) uint8 → ``volume``, ``points_unit``.
+
+    Args:
+        half: store weights in 16 bits and widen them on loading; the arithmetic stays in 32 bits.
+    """
+    size = model.config.image_size
+    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            _Inference(model).eval(),
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["crops"],
+            output_names=["volume", "points_unit"],
+            dynamic_shapes={"crops": {0: torch.export.Dim("batch", min=1, max=4096)}},
+            verbose=False,
+            # ONNX Runtime folds batch norms itself; here they would be folded into weights that are then rounded.
+            optimize=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export gave no program")
+    proto = program.model_proto
+    _strip_provenance(proto)
+    if half:
+        _store_half(proto)
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = "jvcr", header.to_json()
+    onnx.checker.check_model(proto)
+    write_atomically(path, lambda temporary: onnx.save(proto, str(temporary)))
+
+
+def _strip_provenance(proto: onnx.ModelProto) -> None:
+    """Drop the exporter's stack traces: they hold paths of the machine that made the file, and half a megabyte."""
+    del proto.metadata_props[:]
+    del proto.graph.metadata_props[:]
+    proto.graph.doc_string = proto.doc_string = ""
+    for node in proto.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in [*proto.graph.value_info, *proto.graph.input, *proto.graph.output]:
+        del value.metadata_props[:]
+    for tensor in proto.graph.initializer:
+        del tensor.metadata_props[:]
+
+
+def _store_half(proto: onnx.ModelProto) -> None:
+    """Replace float32 weights by float16 ones and a Cast, which ONNX Runtime folds away on loading.
+
+    Biases and batch-norm statistics stay as they are: they are few, and the network is sensitive to them.
+    """
+    casts = []
+    for tensor in proto.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.ndim < 2:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
+    for node in reversed(casts):
+        proto.graph.node.insert(0, node)
+
+
+MEAN_BOUND_PX, MAX_BOUND_PX = 0.02, 0.25
+"""Largest allowed differences from PyTorch, in pixels of the crop: a hundredth of the network's own error."""
+
+
+class Parity(NamedTuple):
+    """Differences of landmarks, in crop pixels, and of the volume, in its own unit."""
+
+    mean_px: float
+    max_px: float
+    volume_max: float
+
+
+def parity(model: JVCR, header: Header, path: Path, crops: Image) -> Parity:
+    """Compare an exported file with the network it came from, on (B, S, S, 3) crops."""
+    ours = TorchRuntime(model, header.markup)(crops)
+    theirs = OnnxRuntime(path)(crops)
+    size = model.config.image_size
+    difference = unit_to_crop(ours.points_unit, size) - unit_to_crop(theirs.points_unit, size)
+    distance = np.linalg.norm(difference, axis=-1)
+    return Parity(float(distance.mean()), float(distance.max()), float(np.abs(ours.volume - theirs.volume).max()))
+
+
+def export_checked(model: JVCR, header: Header, path: Path, half: bool = True) -> Parity:
+    """Export, compare on seeded smooth random pictures, and move the file into place only if it agrees.
+
+    Raises:
+        ValueError: the landmarks differ by more than ``MEAN_BOUND_PX`` or ``MAX_BOUND_PX``.
+    """
+    rng = np.random.default_rng(0)
+    size = model.config.image_size
+    rough = rng.integers(0, 256, (8, 9, 9, 3), dtype=np.uint8)
+    crops = np.stack([cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC) for picture in rough])
+    candidate = path.with_name(path.name + ".candidate")
+    export_onnx(model, header, candidate, half)
+    result = parity(model, header, candidate, crops)
+    if result.mean_px > MEAN_BOUND_PX or result.max_px > MAX_BOUND_PX:
+        candidate.unlink()
+        raise ValueError(
+            f"{path}: the exported network differs from PyTorch by {result.mean_px:.3f} px on the mean and "
+            f"{result.max_px:.3f} px at most (allowed: {MEAN_BOUND_PX} and {MAX_BOUND_PX}) and was not kept; "
+            "try --no-half"
+        )
+    candidate.replace(path)
+    return result

@@ -1,0 +1,117 @@
+"""G, the voxel regression subnetwork: stem and stacked hourglasses (Newell et al. 2016, as used by JVCR)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Bottleneck(nn.Module):
+    """Pre-activation bottleneck residual block: 1×1, 3×3, 1×1, half as wide inside. (B, C, H, W) → (B, C', H, W)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        inside = out_channels // 2
+        self.bn1 = nn.BatchNorm2d(in_channels)
+        self.conv1 = nn.Conv2d(in_channels, inside, 1)
+        self.bn2 = nn.BatchNorm2d(inside)
+        self.conv2 = nn.Conv2d(inside, inside, 3, padding=1)
+        self.bn3 = nn.BatchNorm2d(inside)
+        self.conv3 = nn.Conv2d(inside, out_channels, 1)
+        self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.conv1(F.relu(self.bn1(x)))
+        out = self.conv2(F.relu(self.bn2(out)))
+        out = self.conv3(F.relu(self.bn3(out)))
+        return out + self.skip(x)
+
+
+class Stem(nn.Module):
+    """Image → features at a quarter of its resolution."""
+
+    def __init__(self, kind: str, stem_channels: tuple[int, int], channels: int) -> None:
+        super().__init__()
+        first, second = stem_channels
+        if kind == "bottleneck":
+            halvings: list[nn.Module] = [
+                nn.Conv2d(3, first, 7, stride=2, padding=3),
+                nn.BatchNorm2d(first),
+                nn.ReLU(inplace=True),
+                Bottleneck(first, second),
+                nn.MaxPool2d(2),
+            ]
+        else:
+            halvings = [
+                nn.Conv2d(3, first, 5, stride=2, padding=2),
+                nn.BatchNorm2d(first),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(first, second, 3, stride=2, padding=1),
+            ]
+        self.layers = nn.Sequential(*halvings, Bottleneck(second, second), Bottleneck(second, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+class Hourglass(nn.Module):
+    """One hourglass: halves ``depth`` times, comes back with nearest-neighbour upsampling, one block a place."""
+
+    def __init__(self, channels: int, depth: int) -> None:
+        super().__init__()
+        self.side = Bottleneck(channels, channels)
+        self.down = Bottleneck(channels, channels)
+        self.inner: nn.Module = Hourglass(channels, depth - 1) if depth > 1 else Bottleneck(channels, channels)
+        self.up = Bottleneck(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        low = self.up(self.inner(self.down(F.max_pool2d(x, 2))))
+        return self.side(x) + F.interpolate(low, scale_factor=2.0, mode="nearest")
+
+
+class VolumeHead(nn.Module):
+    """Features of one stack → its volume, and the features that go on to the next stack."""
+
+    def __init__(self, channels: int, depth: int, last: bool) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            Bottleneck(channels, channels),
+            nn.Conv2d(channels, channels, 1),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+        )
+        # The depth slices of the volume are the channels of a 1×1 convolution.
+        self.volume = nn.Conv2d(channels, depth, 1)
+        self.from_features = None if last else nn.Conv2d(channels, channels, 1)
+        self.from_volume = None if last else nn.Conv2d(depth, channels, 1)
+
+    def forward(self, x: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.block(features)
+        volume = self.volume(features)
+        if self.from_features is not None and self.from_volume is not None:
+            x = x + self.from_features(features) + self.from_volume(volume)
+        return volume, x
+
+
+class VoxelNetwork(nn.Module):
+    """G: images (B, 3, S, S), normalised → M volumes (B, d_m, S/4, S/4), coarse to fine in depth (section III-A)."""
+
+    def __init__(
+        self, stem: str, stem_channels: tuple[int, int], channels: int, hourglass_depth: int, depths: tuple[int, ...]
+    ) -> None:
+        super().__init__()
+        self.stem = Stem(stem, stem_channels, channels)
+        self.hourglasses = nn.ModuleList(Hourglass(channels, hourglass_depth) for _ in depths)
+        self.heads = nn.ModuleList(VolumeHead(channels, d, last=m == len(depths) - 1) for m, d in enumerate(depths))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        x = self.stem(images)
+        volumes: list[Tensor] = []
+        for hourglass, head in zip(self.hourglasses, self.heads, strict=True):
+            volume, x = head(x, hourglass(x))
+            volumes.append(volume)
+        return tuple(volumes)
+
+
+def count_parameters(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())

@@ -1,0 +1,37 @@
+"""P, the coordinate regression subnetwork: 3D convolutions on the compact volume and one fully connected layer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class CoordinateNetwork(nn.Module):
+    """P: compact volume (B, D, H, W) → points_unit (B, N, 3), ordered x, y, z (section III-B).
+
+    Only the fully connected layer knows N. It works in float32 even under autocast: bf16 would round the
+    coordinates themselves to a fifth of a voxel.
+    """
+
+    def __init__(self, channels: tuple[int, ...], n_points: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        previous = 1
+        for width in channels[:-1]:
+            layers += [
+                nn.Conv3d(previous, width, 4, stride=2, padding=1),
+                nn.BatchNorm3d(width),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+            previous = width
+        layers.append(nn.Conv3d(previous, channels[-1], 4))
+        self.convolutions = nn.Sequential(*layers)
+        self.linear = nn.Linear(channels[-1], 3 * n_points)
+        self.n_points = n_points
+
+    def forward(self, volume: Tensor) -> Tensor:
+        features = self.convolutions(volume.unsqueeze(1)).flatten(1)
+        with torch.autocast(features.device.type, enabled=False):
+            offsets = self.linear(features.float())
+        # Measured from the middle of the cube, so that the layer starts at a sensible face.
+        return 0.5 + offsets.view(-1, self.n_points, 3)

@@ -1,0 +1,77 @@
+"""What every backend offers, and the one path from an image and boxes to points in the image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jvcr.frames import Crop, unit_to_crop, unit_to_vox
+from jvcr.images import Image, extract
+from jvcr.markup import Markup
+from jvcr.volume import sample
+
+
+class Prediction(NamedTuple):
+    """volume (B, D, H, W) float32: the compact volume. points_unit (B, N, 3) float32, x, y, z in the unit frame."""
+
+    volume: NDArray[np.float32]
+    points_unit: NDArray[np.float32]
+
+
+class Runtime(Protocol):
+    """A loaded network.
+
+    Attributes:
+        image_size: side of the crops it takes, pixels.
+        markup: of the points it gives.
+    """
+
+    image_size: int
+    markup: Markup
+
+    def __call__(self, crops: Image) -> Prediction:
+        """(B, S, S, 3) uint8 RGB, B ≥ 1 → prediction. Row b depends on crop b only. May be called from any thread."""
+        ...
+
+
+class LocatedFace(NamedTuple):
+    """One prediction in the image frame.
+
+    points_img: (N, 3) float32, image pixels, z away from the camera, z mean 0.
+    volume: (D, H, W) float32. crop: where the volume lies, in depth too. score: see ``agreement``.
+    """
+
+    points_img: NDArray[np.float32]
+    volume: NDArray[np.float32]
+    crop: Crop
+    score: float
+
+
+def agreement(volume: NDArray[np.float32], points_unit: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(B,) mean over the landmarks of the volume at the predicted points, 0…1.
+
+    G must have put a peak where P reads a landmark. On a face the two agree; where there is none the volume is
+    empty. A perfect prediction scores about 0.8, because reading between voxels misses the peaks.
+    """
+    return sample(volume, unit_to_vox(points_unit, volume.shape[1:])).mean(axis=1).clip(0, 1)
+
+
+def locate(runtime: Runtime, image: Image, crops: Sequence[Crop], batch_size: int = 16) -> list[LocatedFace]:
+    """Run the network on crops of one image, ``batch_size`` at a time, in their order."""
+    return list(locate_many(runtime, ((image, crop) for crop in crops), batch_size))
+
+
+def locate_many(runtime: Runtime, work: Iterator[tuple[Image, Crop]], batch_size: int = 16) -> Iterator[LocatedFace]:
+    """The same for crops of many images: the results come in the order of the work."""
+    while pending := [pair for _, pair in zip(range(batch_size), work, strict=False)]:
+        crops = [crop for _, crop in pending]
+        prediction = runtime(np.stack([extract(image, crop) for image, crop in pending]))
+        scores = agreement(prediction.volume, prediction.points_unit)
+        for crop, volume, points_unit, score in zip(crops, *prediction, scores, strict=True):
+            points_img = crop.to_image(unit_to_crop(points_unit, runtime.image_size))
+            mean_z = points_img[:, 2].mean()
+            points_img[:, 2] -= mean_z
+            yield LocatedFace(points_img.astype(np.float32), volume, crop.moved_in_depth(-mean_z), float(score))

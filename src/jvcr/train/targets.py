@@ -1,0 +1,42 @@
+"""True volumes on the training device: the tensor twin of ``jvcr.volume``."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from jvcr.volume import TRUNCATE_SIGMAS
+
+
+def rasterise(points_unit: Tensor, shape: tuple[int, int, int], sigma_vox: float = 1.0) -> Tensor:
+    """Compact volumes by scattering one small patch a landmark with a maximum.
+
+    Args:
+        points_unit: (B, N, 3) x, y, z in the unit frame; any device. Fractions of a voxel count.
+        shape: (D, H, W); D = 1 is allowed.
+        sigma_vox: standard deviation, voxels.
+    Returns:
+        (B, D, H, W) float32 on the same device; ``jvcr.volume.rasterise`` of each row, to float32's precision.
+    What falls outside the volume is left out, in depth as in the plane; nothing wraps around.
+    """
+    batch = len(points_unit)
+    depth, height, width = shape
+    reach = math.ceil(TRUNCATE_SIGMAS * sigma_vox)
+    around = torch.arange(-reach, reach + 1, device=points_unit.device)
+    # unit → vox as in frames.unit_to_vox. Far-away points are pulled near, so that their integers cannot overflow.
+    extent = points_unit.new_tensor([width, height, depth])
+    points_vox = (points_unit.float() * extent - 0.5).clamp(-1e6, 1e6)
+    index = points_vox.round().long().unsqueeze(-1) + around
+    profile = torch.exp(-((index - points_vox.unsqueeze(-1)) ** 2) / (2 * sigma_vox**2))
+    inside = (index >= 0) & (index < extent.long().view(3, 1))
+    profile = profile * inside
+    index = torch.where(inside, index, 0)
+    x, y, z = index.unbind(2)
+    wx, wy, wz = profile.unbind(2)
+    flat = (z[..., :, None, None] * height + y[..., None, :, None]) * width + x[..., None, None, :]
+    value = wz[..., :, None, None] * wy[..., None, :, None] * wx[..., None, None, :]
+    volume = torch.zeros(batch, depth * height * width, device=points_unit.device)
+    volume.scatter_reduce_(1, flat.view(batch, -1), value.view(batch, -1), "amax")
+    return volume.view(batch, depth, height, width)
