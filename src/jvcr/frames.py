@@ -120,6 +120,12 @@ class Crop:
         return replace(self, centre_z=self.centre_z + float(shift_px))
 
     @property
+    def square(self) -> Box:
+        """The crop's outline on the image, when it is not turned."""
+        half = self.side_px / 2
+        return Box(self.centre_x - half, self.centre_y - half, self.centre_x + half, self.centre_y + half)
+
+    @property
     def matrix(self) -> NDArray[np.float64]:
         """(2, 3) affine map, image (x, y) → crop (x, y)."""
         scale = self.size_px / self.side_px

@@ -41,7 +41,7 @@ def align(source: Points, target: Points) -> Similarity:
     x_mean, y_mean = x.mean(axis=0), y.mean(axis=0)
     x, y = x - x_mean, y - y_mean
     spread = float((x**2).sum())
-    if spread == 0:
+    if spread <= 1e-20 * float((np.asarray(source, np.float64) ** 2).sum()):
         raise ValueError("all source points coincide: nothing to align")
     u, singular, vt = np.linalg.svd(y.T @ x)
     sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])

@@ -30,6 +30,9 @@ _FIRST_LOOK_SCORE = 0.1
 _SAME_CROP, _SAME_FACE = 0.7, 0.4
 """Overlap (intersection over union) from which two first looks are one, and two faces are one."""
 
+_STEADY = 0.6
+"""Overlap that the second look must have with the first."""
+
 
 class Landmarker:
     """Finds faces and their 3D landmarks.
@@ -93,11 +96,21 @@ class Landmarker:
         return self._find(image)
 
     def _find(self, image: Image) -> list[Face]:
+        height, width = image.shape[:2]
+        # Where the detector sees nothing, the photo may be a face crop already.
+        return self._judge(image, self._detector(image)) or self._judge(image, _whole_image(width, height))
+
+    def _judge(self, image: Image, proposals: Sequence[Box]) -> list[Face]:
         """Two looks at every proposal: the second crop is centred by the first prediction, as in training."""
         height, width = image.shape[:2]
-        proposals = [*self._detector(image), *_whole_image(width, height)]
         first = self._believed(self._locate(image, proposals), _FIRST_LOOK_SCORE, _SAME_CROP, width, height)
-        second = self._locate(image, [Box.around(found.points_img) for found in first])
+        boxes = [Box.around(found.points_img) for found in first]
+        # On a face the second look confirms the first; on anything else the points wander off.
+        second = [
+            found
+            for found, box in zip(self._locate(image, boxes), boxes, strict=True)
+            if Box.around(found.points_img).overlap(box) >= _STEADY
+        ]
         final = self._believed(second, self._min_score, _SAME_FACE, width, height)
         return [self._face(found, Box.around(found.points_img)) for found in final]
 
@@ -173,7 +186,7 @@ def check_boxes(boxes: Iterable[Any], image: Image) -> list[Box]:
 
 
 def _whole_image(width: int, height: int) -> list[Box]:
-    """For photos that are a face crop already: a face whose crop is about the whole image, and one that fills it."""
+    """A face whose crop is about the whole image, and one that fills it."""
     x, y, side = (width - 1) / 2, (height - 1) / 2, min(width, height)
     halves = [side / CROP_RULE / 2, side / 2.4] if side >= 16 else []
     return [Box(x - half, y - half, x + half, y + half) for half in halves]

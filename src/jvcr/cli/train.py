@@ -51,7 +51,8 @@ def train(
     table, validation = Table(data, "train"), Table(data, "val")
     backgrounds = read_backgrounds(data)
     log.print(
-        f"{len(table)} training and {len(validation)} validation faces, {len(backgrounds)} photographs without a face",
+        f"{len(table)} training and {len(validation)} validation faces, "
+        f"{len(backgrounds.empty)} photographs without a face",
         highlight=False,
     )
     with _Bar(config.total_samples) as bar:

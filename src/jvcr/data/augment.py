@@ -10,6 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from jvcr.data.backgrounds import Backgrounds
 from jvcr.data.sample import Sample
 from jvcr.frames import CROP_RULE, Box, Crop, crop_to_unit
 from jvcr.images import Image, extract
@@ -46,8 +47,8 @@ class Augmentation:
     coarse_share: float = 0.12
     noise_share: float = 0.12
     occlusion_share: float = 0.3
-    no_face_share: float = 0.03
-    """Crops of photographs without a face: they teach G that nothing there is a landmark (only with backgrounds)."""
+    no_face_share: float = 0.05
+    """Crops that are not of a face: they teach G to leave the volume empty there (only with backgrounds)."""
 
 
 def plain_crop(sample: Sample, size_px: int) -> tuple[Image, Crop]:
@@ -57,16 +58,15 @@ def plain_crop(sample: Sample, size_px: int) -> tuple[Image, Crop]:
 
 
 def augment(
-    sample: Sample, size_px: int, markup: Markup, how: Augmentation, backgrounds: list[Image], rng: Generator
+    sample: Sample, size_px: int, markup: Markup, how: Augmentation, backgrounds: Backgrounds, rng: Generator
 ) -> TrainingCrop:
     """A random crop of one face, or now and then of no face at all.
 
     Args:
-        backgrounds: photographs without a face: fill what lies outside the stored image, cover parts of faces,
-            and serve as negatives. May be empty.
+        backgrounds: fill what lies outside the stored image, cover parts of faces, and give crops without a face.
     """
-    if backgrounds and rng.random() < how.no_face_share:
-        image = _vary_pixels(_random_patch(backgrounds, size_px, rng), how, backgrounds, rng)
+    if backgrounds.empty and rng.random() < how.no_face_share:
+        image = _vary_pixels(backgrounds.without_face(size_px, rng), how, backgrounds, rng)
         nowhere = np.full(sample.points_img.shape, NO_FACE_UNIT, np.float32)
         return TrainingCrop(image, nowhere, np.float32(0))
     crop = _random_crop(sample, size_px, how, rng)
@@ -99,30 +99,20 @@ def _random_crop(sample: Sample, size_px: int, how: Augmentation, rng: Generator
     return Crop(float(centre[0] + shift[0]), float(centre[1] + shift[1]), side_px, size_px, rotation)
 
 
-def _extract_filled(image: Image, crop: Crop, backgrounds: list[Image], rng: Generator) -> Image:
+def _extract_filled(image: Image, crop: Crop, backgrounds: Backgrounds, rng: Generator) -> Image:
     """The crop, with a random kind of filling outside the stored image (stored crops are tighter than ours)."""
     kind = rng.random()
     if kind < 0.35:
         return extract(image, crop, cv2.BORDER_REPLICATE)
     if kind < 0.6:
         return extract(image, crop, cv2.BORDER_REFLECT_101)
-    if kind < 0.85 and backgrounds:
-        return extract(image, crop, onto=_random_patch(backgrounds, crop.size_px, rng))
+    if kind < 0.85 and backgrounds.empty:
+        return extract(image, crop, onto=backgrounds.patch(crop.size_px, rng))
     colour = np.full((crop.size_px, crop.size_px, 3), rng.integers(0, 256, 3), np.uint8)
     return extract(image, crop, onto=colour)
 
 
-def _random_patch(backgrounds: list[Image], size_px: int, rng: Generator) -> Image:
-    photo = backgrounds[rng.integers(len(backgrounds))]
-    side = int(rng.uniform(0.25, 1.0) * min(photo.shape[:2]))
-    top, left = (int(rng.integers(0, extent - side + 1)) for extent in photo.shape[:2])
-    how = cv2.INTER_AREA if side > size_px else cv2.INTER_LINEAR
-    return np.asarray(
-        cv2.resize(photo[top : top + side, left : left + side], (size_px, size_px), interpolation=how), np.uint8
-    )
-
-
-def _vary_pixels(image: Image, how: Augmentation, backgrounds: list[Image], rng: Generator) -> Image:
+def _vary_pixels(image: Image, how: Augmentation, backgrounds: Backgrounds, rng: Generator) -> Image:
     size_px = image.shape[0]
     if rng.random() < how.occlusion_share:
         image = _occlude(image, backgrounds, rng)
@@ -152,7 +142,7 @@ def _relight(image: Image, rng: Generator) -> Image:
     return np.asarray(cv2.LUT(image, table[None]), np.uint8)
 
 
-def _occlude(image: Image, backgrounds: list[Image], rng: Generator) -> Image:
+def _occlude(image: Image, backgrounds: Backgrounds, rng: Generator) -> Image:
     """Cover one or two rectangles with a colour, with noise, or with a piece of another photograph."""
     image = image.copy()
     size_px = image.shape[0]
@@ -160,8 +150,8 @@ def _occlude(image: Image, backgrounds: list[Image], rng: Generator) -> Image:
         width, height = (int(s) for s in size_px * rng.uniform(0.08, 0.4, 2))
         left, top = int(rng.integers(0, size_px - width + 1)), int(rng.integers(0, size_px - height + 1))
         kind = rng.random()
-        if kind < 0.4 and backgrounds:
-            cover = _random_patch(backgrounds, size_px, rng)[:height, :width]
+        if kind < 0.4 and backgrounds.empty:
+            cover = backgrounds.patch(size_px, rng)[:height, :width]
         elif kind < 0.7:
             cover = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
         else:

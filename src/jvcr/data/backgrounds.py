@@ -1,14 +1,56 @@
-"""Photographs without a face, from the detection table: fillings, occluders and negatives."""
+"""Photographs for what is *not* the face at hand: fillings, occluders, and crops without a face."""
 
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.random import Generator
 
 from jvcr.data.table import read_tars
-from jvcr.images import Image
+from jvcr.frames import Box, Crop
+from jvcr.images import Image, extract
+
+_TRIES = 10
+
+
+@dataclass(frozen=True)
+class Backgrounds:
+    """Photographs from the detection table. With none in ``empty``, nothing is filled from them and every crop has a
+    face.
+
+    Attributes:
+        empty: photographs without a face.
+        crowded: photographs with faces, and the landmark boxes of all of them.
+    """
+
+    empty: tuple[Image, ...] = ()
+    crowded: tuple[tuple[Image, tuple[Box, ...]], ...] = ()
+
+    def patch(self, size_px: int, rng: Generator) -> Image:
+        """A random square of a photograph without a face."""
+        photo = self.empty[rng.integers(len(self.empty))]
+        return extract(photo, _random_square(photo, size_px, rng))
+
+    def without_face(self, size_px: int, rng: Generator) -> Image:
+        """A crop that is not the crop of a face: of an empty photograph, or of a crowded one with every face far from
+        the crop's middle or of quite another size."""
+        if self.crowded and rng.random() < 0.5:
+            for _ in range(_TRIES):
+                photo, boxes = self.crowded[rng.integers(len(self.crowded))]
+                crop = _random_square(photo, size_px, rng)
+                if all(crop.square.overlap(Crop.from_box(box, size_px).square) < 0.2 for box in boxes):
+                    return extract(photo, crop)
+        return self.patch(size_px, rng)
+
+
+def _random_square(photo: Image, size_px: int, rng: Generator) -> Crop:
+    height, width = photo.shape[:2]
+    side = rng.uniform(0.25, 1.0) * min(height, width)
+    x, y = (rng.uniform(side / 2, extent - side / 2) for extent in (width, height))
+    return Crop(float(x), float(y), float(side), size_px)
 
 
 def is_held_out(photo_id: str) -> bool:
@@ -16,17 +58,17 @@ def is_held_out(photo_id: str) -> bool:
     return zlib.crc32(photo_id.encode()) % 5 == 0
 
 
-def face_free_ids(folder: Path, held_out: bool) -> list[str]:
-    """Ids of the photographs of ``detect_labels.npz`` that have no row at all; [] when there is no such file."""
+def read_backgrounds(folder: Path, held_out: bool = False) -> Backgrounds:
+    """The photographs of one split of the detection table (``detect_labels.npz`` and tar files); none without it."""
     path = folder / "detect_labels.npz"
     if not path.is_file():
-        return []
+        return Backgrounds()
     with np.load(path) as labels:
-        empty = np.ones(len(labels["id"]), bool)
-        empty[labels["image"]] = False
-        return [name for name in labels["id"][empty].tolist() if is_held_out(name) == held_out]
-
-
-def read_backgrounds(folder: Path, held_out: bool = False) -> list[Image]:
-    names = face_free_ids(folder, held_out)
-    return read_tars(folder, names) if names else []
+        names, owner, box = labels["id"].tolist(), labels["image"], labels["box"]
+    chosen = [index for index, name in enumerate(names) if is_held_out(name) == held_out]
+    images = read_tars(folder, [names[index] for index in chosen])
+    boxes = [tuple(Box(*row) for row in box[owner == index].tolist()) for index in chosen]
+    return Backgrounds(
+        empty=tuple(image for image, faces in zip(images, boxes, strict=True) if not faces),
+        crowded=tuple((image, faces) for image, faces in zip(images, boxes, strict=True) if faces),
+    )

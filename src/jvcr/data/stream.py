@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from jvcr.data.augment import Augmentation, TrainingCrop, augment
+from jvcr.data.backgrounds import Backgrounds
 from jvcr.data.table import Table
-from jvcr.images import Image
 from jvcr.markup import Markup
 
 
@@ -61,14 +61,14 @@ class _Crops(Dataset[TrainingCrop]):
     """Item (position, row): the row, varied by a generator that only the seed and the position decide."""
 
     def __init__(
-        self, table: Table, size_px: int, markup: Markup, how: Augmentation, backgrounds: list[Image], seed: int
+        self, table: Table, size_px: int, markup: Markup, how: Augmentation, backgrounds: Backgrounds, seed: int
     ) -> None:
         self.table, self.size_px, self.markup, self.how = table, size_px, markup, how
         self.backgrounds, self.seed = backgrounds, seed
 
     def __getitem__(self, item: tuple[int, int]) -> TrainingCrop:
         position, row = item
-        rng = np.random.default_rng((self.seed, position))
+        rng = np.random.default_rng((self.seed, position, 1))
         return augment(self.table[row], self.size_px, self.markup, self.how, self.backgrounds, rng)
 
 
@@ -86,7 +86,7 @@ class _Order:
             for _ in range(self.batch_size):
                 epoch, place = divmod(position, len(self.rates))
                 if epoch != rows_of:
-                    rows_of, rows = epoch, epoch_rows(self.rates, np.random.default_rng((self.seed, 1, epoch)))
+                    rows_of, rows = epoch, epoch_rows(self.rates, np.random.default_rng((self.seed, epoch, 2)))
                 batch.append((position, int(rows[place])))
                 position += 1
             yield batch
@@ -107,7 +107,7 @@ def batches(
     markup: Markup,
     augmentation: Augmentation,
     sampling: Sampling,
-    backgrounds: list[Image],
+    backgrounds: Backgrounds,
     batch_size: int,
     seed: int,
     first: int = 0,

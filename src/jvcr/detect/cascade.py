@@ -30,9 +30,9 @@ class _Cascade:
 
 # Medians over the faces of the detection table's training photographs (`recipes/cascade_boxes.py`).
 _CASCADES = (
-    _Cascade("haarcascade_frontalface_alt2.xml", False, (0.5, 0.59), (0.72, 0.72)),
-    _Cascade("haarcascade_profileface.xml", False, (0.45, 0.58), (0.60, 0.72)),
-    _Cascade("haarcascade_profileface.xml", True, (0.55, 0.58), (0.60, 0.72)),
+    _Cascade("haarcascade_frontalface_alt2.xml", False, (0.50, 0.64), (0.88, 0.85)),
+    _Cascade("haarcascade_profileface.xml", False, (0.40, 0.66), (0.80, 0.77)),
+    _Cascade("haarcascade_profileface.xml", True, (0.60, 0.66), (0.80, 0.77)),
 )
 
 

@@ -77,7 +77,10 @@ def load_weights(path: Path) -> tuple[JVCR, Header]:
         raise ValueError(f"{path}: not a safetensors file ({error})") from error
     if _KEY not in metadata:
         raise ValueError(f"{path}: no {_KEY!r} entry in its header; expected weights written by `jvcr train`")
-    header = Header.from_json(metadata[_KEY])
+    try:
+        header = Header.from_json(metadata[_KEY])
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"{path}: its header does not describe a network of this version ({error!r})") from error
     model = JVCR(header.config)
     try:
         model.load_state_dict({k: v.float() if v.dtype == torch.float16 else v for k, v in state.items()})

@@ -34,6 +34,8 @@ class ModelConfig:
     n_points: int = 68
 
     def __post_init__(self) -> None:
+        if not self.depths:
+            raise ValueError("depths is empty; expected one depth a stack")
         if self.stem not in ("bottleneck", "strided"):
             raise ValueError(f"stem {self.stem!r} is unknown; expected 'bottleneck' or 'strided'")
         if self.image_size != 4 * self.volume_size:

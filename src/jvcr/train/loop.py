@@ -10,20 +10,21 @@ from __future__ import annotations
 import copy
 import csv
 import math
+import pickle
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from jvcr.data.backgrounds import Backgrounds
 from jvcr.data.stream import Batch, batches
 from jvcr.data.table import Table
 from jvcr.evaluate.run import Report, predict_samples, report
-from jvcr.images import Image
 from jvcr.markup import Markup
 from jvcr.model.checkpoint import Header, save_weights, write_atomically
 from jvcr.model.config import PRESETS
@@ -78,7 +79,7 @@ def learning_rate(stage: Stage, done: int) -> float:
 
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """Exponential moving average of weights and batch-norm statistics; a plain mean in the first steps."""
+    """Exponential moving average of weights and batch-norm statistics; a shorter memory in the first steps."""
     keep = min(decay, (1 + step) / (10 + step))
     for old, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
         if old.is_floating_point():
@@ -91,7 +92,8 @@ class Training:
     """One run in one folder: ``last.ckpt`` to go on from, ``model.safetensors`` (averaged weights), ``log.csv``.
 
     Raises:
-        ValueError: the folder holds a run with another configuration.
+        ValueError: the folder holds a run with another configuration or markup, or something else under
+            ``last.ckpt``; or a table has another number of points than the markup.
     """
 
     def __init__(
@@ -100,11 +102,16 @@ class Training:
         markup: Markup,
         table: Table,
         validation: Table,
-        backgrounds: list[Image],
+        backgrounds: Backgrounds,
         out: Path,
         listener: Listener,
         accelerator: str = "auto",
     ) -> None:
+        for rows in (table, validation):
+            if rows.points.shape[1] != markup.n_points:
+                raise ValueError(
+                    f"the table has {rows.points.shape[1]} points, markup {markup.name!r} has {markup.n_points}"
+                )
         self.config, self.markup, self.out, self.listener = config, markup, out, listener
         self.table, self.validation, self.backgrounds = table, validation, backgrounds
         self.fabric = Fabric(accelerator=accelerator, devices=1, precision=config.precision)  # type: ignore[arg-type]
@@ -133,7 +140,13 @@ class Training:
         return self.step * self.config.batch_size
 
     def run(self, seconds: float = math.inf) -> Report | None:
-        """Train to the end of the last stage, or for about ``seconds``; returns the last validation."""
+        """Train to the end of the last stage, or for about ``seconds``.
+
+        Returns:
+            the last validation of this call; None when it did not get to one.
+        Raises:
+            TrainingFailed: loss or weights are not finite. ``last.ckpt`` is then older, and good.
+        """
         started = last_save = last_report = time.monotonic()
         reported_step = self.step
         config = self.config
@@ -148,13 +161,13 @@ class Training:
             self.step += 1
             now = time.monotonic()
             if now - last_report > 1.0:
-                self._stop_if_broken(vox, coord)
                 rate = (self.step - reported_step) * config.batch_size / (now - last_report)
                 progress = Progress(self.step, self.samples, stage, float(vox), float(coord), lr, rate)
                 self.listener.on_progress(progress)
                 last_report, reported_step = now, self.step
             out_of_time = now - started > seconds
             if self._crosses_validation() or self.samples >= config.total_samples:
+                self._stop_if_broken(vox, coord)
                 result = self.validate()
                 last_report, reported_step = time.monotonic(), self.step
                 self.listener.on_validation(self.samples, result)
@@ -177,12 +190,16 @@ class Training:
         return report(predict_samples(runtime, rows), self.markup.outer_eyes)
 
     def save(self, result: Report | None) -> None:
+        """Write ``last.ckpt`` and ``model.safetensors``, unless the weights are broken."""
+        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
+            self._fail("a weight is not finite")
         state = {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "config": self.config.to_dict(),
+            "markup": self.markup.to_dict(),
         }
         write_atomically(self._checkpoint, lambda path: torch.save(state, path))
         about: dict[str, Any] = {
@@ -220,10 +237,13 @@ class Training:
 
     def _stop_if_broken(self, vox: Tensor, coord: Tensor) -> None:
         if not bool(torch.isfinite(vox + coord)):
-            raise TrainingFailed(
-                f"the loss is {float(vox)} + {float(coord)} at step {self.step}: training diverged. "
-                f"{self._checkpoint} still holds the last good state; lower the learning rate and start anew"
-            )
+            self._fail(f"the loss is {float(vox)} + {float(coord)}")
+
+    def _fail(self, what: str) -> NoReturn:
+        raise TrainingFailed(
+            f"{what} at step {self.step}: training diverged. {self._checkpoint}, if there, is older and good; "
+            "lower the learning rate and start anew"
+        )
 
     def _stream(self) -> Iterator[Batch]:
         return batches(
@@ -240,8 +260,13 @@ class Training:
         )
 
     def _resume(self) -> None:
-        state = torch.load(self._checkpoint, map_location=self.fabric.device, weights_only=True)
-        different = [key for key, value in self.config.to_dict().items() if state["config"].get(key) != value]
+        try:
+            state = torch.load(self._checkpoint, map_location=self.fabric.device, weights_only=True)
+            saved = {**state["config"], "markup": state["markup"]}
+        except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError) as error:
+            raise ValueError(f"{self._checkpoint}: not a checkpoint of `jvcr train` ({error})") from error
+        wanted = {**self.config.to_dict(), "markup": self.markup.to_dict()}
+        different = [key for key, value in wanted.items() if saved.get(key) != value]
         if different:
             raise ValueError(
                 f"{self._checkpoint} comes from a run with other settings ({', '.join(different)}); "

@@ -21,13 +21,14 @@ def rasterise(points_unit: Tensor, shape: tuple[int, int, int], sigma_vox: float
         (B, D, H, W) float32 on the same device; ``jvcr.volume.rasterise`` of each row, to float32's precision.
     What falls outside the volume is left out, in depth as in the plane; nothing wraps around.
     """
+    points_unit = points_unit.float()
     batch = len(points_unit)
     depth, height, width = shape
     reach = math.ceil(TRUNCATE_SIGMAS * sigma_vox)
     around = torch.arange(-reach, reach + 1, device=points_unit.device)
     # unit → vox as in frames.unit_to_vox. Far-away points are pulled near, so that their integers cannot overflow.
     extent = points_unit.new_tensor([width, height, depth])
-    points_vox = (points_unit.float() * extent - 0.5).clamp(-1e6, 1e6)
+    points_vox = (points_unit * extent - 0.5).clamp(-1e6, 1e6)
     index = points_vox.round().long().unsqueeze(-1) + around
     profile = torch.exp(-((index - points_vox.unsqueeze(-1)) ** 2) / (2 * sigma_vox**2))
     inside = (index >= 0) & (index < extent.long().view(3, 1))

@@ -1,0 +1,21 @@
+"""Turn a finished run into the shipped pair of files: ``python recipes/release_weights.py RUN NAME ABOUT.json``.
+
+Writes ``src/jvcr/weights/NAME.safetensors`` (kernels and matrices in 16 bits) and, from exactly these rounded weights,
+``NAME.onnx``. ABOUT.json (data, licence, figures) is added to what the run says about itself.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from jvcr.model.checkpoint import Header, load_weights, save_weights
+from jvcr.model.export import export_checked
+
+run, name, about = Path(sys.argv[1]), sys.argv[2], json.loads(Path(sys.argv[3]).read_text(encoding="utf-8"))
+weights = Path(__file__).parents[1] / "src" / "jvcr" / "weights"
+
+model, header = load_weights(run / "model.safetensors")
+header = Header(header.config, header.markup, {**header.about, **about})
+save_weights(weights / f"{name}.safetensors", model, header, half=True)
+rounded, header = load_weights(weights / f"{name}.safetensors")
+print(export_checked(rounded, header, weights / f"{name}.onnx", half=True))

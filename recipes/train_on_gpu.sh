@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Train a large preset on one lent GPU, from a bare clone, in slices of a few minutes:
+#
+#   bash recipes/train_on_gpu.sh DATA RUN OUT [MINUTES] [PRESET] [SAMPLES]
+#
+# DATA: a training table (docs/datasets.md). RUN: a folder that lives as long as the machine is held: the run's state;
+# call again with the same one to go on. OUT: what to take home: averaged weights in half precision, cut into pieces of
+# 15 MB (`cat model.safetensors.* > model.safetensors`), and log.csv. Saves every minute; stops itself after MINUTES.
+# Tried end to end on a CPU with: MINUTES=1 PRESET=tiny SAMPLES=2000.
+set -euo pipefail
+data=$1 run=$2 out=$3 minutes=${4:-8.5} preset=${5:-paper} samples=${6:-}
+cd "$(dirname "$0")/.."
+export PYTHONPATH="$PWD/src" PYTHONUNBUFFERED=1 OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE
+workers=$(($(nproc) > 2 ? $(nproc) - 2 : 1))
+mkdir -p "$run" "$out"
+python3 -m jvcr.cli.app train --preset "$preset" --data "$data" --out "$run" --minutes "$minutes" \
+  --workers "$workers" ${samples:+--samples "$samples"}
+python3 - "$run" "$out" <<'PYTHON'
+import sys
+from pathlib import Path
+
+from jvcr.model.checkpoint import load_weights, save_weights
+
+run, out = map(Path, sys.argv[1:])
+model, header = load_weights(run / "model.safetensors")
+save_weights(out / "whole", model, header, half=True)
+PYTHON
+rm -f "$out"/model.safetensors.*
+split -b 15M -d "$out/whole" "$out/model.safetensors."
+rm "$out/whole"
+cp "$run/log.csv" "$out/" 2>/dev/null || true
+ls -l "$out"

@@ -1,0 +1,105 @@
+"""Shared fixtures: synthetic heads and a tiny training table, so that no test needs real data."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import tarfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import hypothesis
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from jvcr.geometry import mean_shape_68, rotation_from_angles
+
+if TYPE_CHECKING:
+    from jvcr.data.table import Table
+
+# No deadline: a busy machine is not a failure.
+hypothesis.settings.register_profile("jvcr", deadline=None)
+hypothesis.settings.load_profile("jvcr")
+
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+collect_ignore: list[str] = []
+if HAS_TORCH:
+    import torch
+
+    torch.set_num_threads(1)
+else:
+    collect_ignore += ["model/test_network.py", "model/test_checkpoint.py", "data/test_stream.py", "train"]
+
+
+def pytest_report_header() -> str | None:
+    return None if HAS_TORCH else f"PyTorch is not installed, left out: {', '.join(collect_ignore)}"
+
+
+MakeHead = Callable[..., NDArray[np.float32]]
+MakeTable = Callable[..., Path]
+
+
+def _head(
+    yaw_deg: float = 0.0,
+    pitch_deg: float = 0.0,
+    roll_deg: float = 0.0,
+    *,
+    eyes_px: float = 30.0,
+    centre: tuple[float, float] = (50.0, 44.0),
+) -> NDArray[np.float32]:
+    turned = mean_shape_68() @ rotation_from_angles(yaw_deg, pitch_deg, roll_deg).T
+    return (eyes_px * turned + (*centre, 0.0)).astype(np.float32)
+
+
+def _draw(points_img: NDArray[np.float32], shade: int) -> NDArray[np.uint8]:
+    """A grey photo of 90 × 100 pixels with a disc at every landmark."""
+    image = np.full((90, 100, 3), (shade, 60, 110), np.uint8)
+    for number, (x, y, _) in enumerate(points_img):
+        cv2.circle(image, (round(float(x)), round(float(y))), 2, (250, 255 - 3 * number, 40 + 3 * number), -1)
+    return image
+
+
+@pytest.fixture(scope="session")
+def make_head() -> MakeHead:
+    """The mean head, turned: (68, 3) float32 image pixels with ``eyes_px`` between the outer eye corners."""
+    return _head
+
+
+@pytest.fixture(scope="session")
+def make_table() -> MakeTable:
+    """Write a training table into a folder; keywords replace arrays of ``labels.npz``, None leaves one out."""
+
+    def write(folder: Path, yaws_deg: Sequence[float], splits: Sequence[str] | None = None, **arrays: Any) -> Path:
+        points = np.stack([_head(yaw) for yaw in yaws_deg])
+        names = [f"face{row}" for row in range(len(yaws_deg))]
+        with tarfile.open(folder / "faces.tar", "w") as archive:
+            for row, name in enumerate(names):
+                image = _draw(points[row], 40 + 20 * row)
+                # A quality over 100 is lossless.
+                data = cv2.imencode(".webp", image[:, :, ::-1], [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes()
+                member = tarfile.TarInfo(f"{name}.webp")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+        labels = {
+            "id": np.array(names),
+            "split": np.array(splits or ["train"] * len(names)),
+            # The file's z points towards the camera.
+            "points": points * np.array([1, 1, -1], np.float32),
+            "weight": np.linspace(0.5, 1.0, len(names), dtype=np.float32),
+            "source": np.array(["even" if row % 2 == 0 else "odd" for row in range(len(names))]),
+        } | arrays
+        np.savez(folder / "labels.npz", **{key: value for key, value in labels.items() if value is not None})
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def four_faces(make_table: MakeTable, tmp_path_factory: pytest.TempPathFactory) -> Table:
+    """Four rows, with at least one in each yaw bin."""
+    from jvcr.data.table import Table
+
+    return Table(make_table(tmp_path_factory.mktemp("table"), (5.0, -20.0, 45.0, -75.0)), "train")

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from jvcr.geometry import HeadPose, align, head_pose, mean_shape_68, rotation_from_angles
+from jvcr.markup import MARKUP_68
+
+NOSE = 30
+angles = st.floats(-170, 170)
+
+
+@given(st.integers(0, 10_000), st.floats(0.01, 100))
+def test_align_recovers_a_similarity(seed: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    source = rng.normal(size=(9, 3))
+    rotation = Rotation.random(rng=rng).as_matrix()
+    translation = rng.normal(0, 50, 3)
+    found = align(source, scale * source @ rotation.T + translation)
+    assert found.scale == pytest.approx(scale, rel=1e-9)
+    np.testing.assert_allclose(found.rotation, rotation, atol=1e-8)
+    np.testing.assert_allclose(found.translation, translation, atol=1e-8 * (1 + scale))
+    np.testing.assert_allclose(found.apply(source), scale * source @ rotation.T + translation, atol=1e-7 * (1 + scale))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_align_agrees_with_scipy_on_noisy_points(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    source, target = rng.normal(size=(2, 13, 3)) + 4
+    x, y = source - source.mean(axis=0), target - target.mean(axis=0)
+    expected = Rotation.align_vectors(y, x)[0].as_matrix()
+    found = align(source, target)
+    np.testing.assert_allclose(found.rotation, expected, atol=1e-7)
+    turned = x @ expected.T
+    assert found.scale == pytest.approx((turned * y).sum() / (x * x).sum())
+    np.testing.assert_allclose(found.apply(source).mean(axis=0), target.mean(axis=0))
+
+
+def test_align_by_hand() -> None:
+    source = np.array([[0.0, 0, 0], [1, 0, 0], [0, 2, 0], [0, 0, 3]])
+    found = align(source, 2 * source)
+    assert found.scale == pytest.approx(2)
+    np.testing.assert_allclose(found.rotation, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(found.translation, 0, atol=1e-12)
+
+
+def test_align_never_reflects() -> None:
+    source = np.random.default_rng(3).normal(size=(11, 3))
+    found = align(source, source * [-1, 1, 1])
+    assert np.linalg.det(found.rotation) == pytest.approx(1)
+    assert np.abs(found.apply(source) - source * [-1, 1, 1]).max() > 0.1
+
+
+def test_align_works_on_a_plane() -> None:
+    source = np.array([[0.0, 0, 0], [1, 0, 0], [0, 2, 0]])
+    rotation = rotation_from_angles(20, 30, 40)
+    found = align(source, source @ rotation.T)
+    np.testing.assert_allclose(found.rotation, rotation, atol=1e-9)
+
+
+@pytest.mark.parametrize("shapes", [((5, 3), (6, 3)), ((5, 2), (5, 2)), ((2, 5, 3), (2, 5, 3))])
+def test_align_refuses_shapes(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    with pytest.raises(ValueError, match=r"two \(N, 3\) arrays"):
+        align(np.ones(shapes[0]), np.ones(shapes[1]))
+
+
+@pytest.mark.parametrize("point", [(1.0, 2.0, 3.0), (0.1, 0.2, 0.3)])
+def test_align_refuses_coinciding_points(point: tuple[float, float, float]) -> None:
+    with pytest.raises(ValueError, match="coincide"):
+        align(np.tile(point, (3, 1)), np.eye(3))
+
+
+def test_mean_shape() -> None:
+    shape = mean_shape_68()
+    assert shape.shape == (68, 3)
+    np.testing.assert_allclose(shape.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(shape[list(MARKUP_68.mirror)] * [-1, 1, 1], shape, atol=1e-9)
+    assert np.linalg.norm(shape[36] - shape[45]) == pytest.approx(1, abs=1e-4)
+    # The person's right eye is on the left of the image, the chin below, the nose in front.
+    assert shape[36, 0] < shape[45, 0] and shape[8, 1] > shape[27, 1] and shape[NOSE, 2] < shape[0, 2]
+
+
+def turn(axis: str, degrees: float) -> np.ndarray:
+    """The mean head after a turn written out in the image: x right, y down, z away (the nose has a negative z)."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    x, y, z = mean_shape_68().T
+    if axis == "nose right":
+        return np.stack([c * x - s * z, y, c * z + s * x], axis=1)
+    if axis == "nose up":
+        return np.stack([x, c * y + s * z, c * z - s * y], axis=1)
+    return np.stack([c * x - s * y, c * y + s * x, z], axis=1)  # clockwise: what was right goes down
+
+
+@pytest.mark.parametrize(
+    ("axis", "expected"), [("nose right", (25, 0, 0)), ("nose up", (0, 25, 0)), ("clockwise", (0, 0, 25))]
+)
+def test_signs_of_the_head_pose(axis: str, expected: tuple[float, float, float]) -> None:
+    shape = mean_shape_68()
+    turned = turn(axis, 25)
+    if axis == "nose right":
+        assert turned[NOSE, 0] > shape[NOSE, 0] + 0.1
+    elif axis == "nose up":
+        assert turned[NOSE, 1] < shape[NOSE, 1] - 0.1
+    else:
+        assert turned[45, 1] > turned[36, 1] + 0.1  # the eye on the right of the image is lower
+    pose = head_pose(40 * turned + [70, 50, 3])
+    assert (pose.yaw_deg, pose.pitch_deg, pose.roll_deg) == pytest.approx(expected, abs=1e-6)
+
+
+@given(st.floats(-89, 89), angles, angles)
+def test_angles_round_trip(yaw: float, pitch: float, roll: float) -> None:
+    rotation = rotation_from_angles(yaw, pitch, roll)
+    pose = HeadPose.from_rotation(rotation)
+    assert (pose.yaw_deg, pose.pitch_deg, pose.roll_deg) == pytest.approx((yaw, pitch, roll), abs=1e-6)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
+
+
+@given(st.floats(-85, 85), st.floats(-60, 60), angles, st.floats(5, 500))
+def test_head_pose_of_a_turned_head(yaw: float, pitch: float, roll: float, size: float) -> None:
+    landmarks = size * mean_shape_68() @ rotation_from_angles(yaw, pitch, roll).T + [31, -7, 200]
+    pose = head_pose(landmarks)
+    assert (pose.yaw_deg, pose.pitch_deg, pose.roll_deg) == pytest.approx((yaw, pitch, roll), abs=1e-5)
+
+
+def test_order_of_the_angles_is_scipys() -> None:
+    # Rz(roll) Ry(-yaw) Rx(-pitch): extrinsic x, then y, then z.
+    expected = Rotation.from_euler("xyz", [-20, -10, 35], degrees=True).as_matrix()
+    np.testing.assert_allclose(rotation_from_angles(10, 20, 35), expected, atol=1e-12)
+
+
+def test_head_pose_needs_68_points() -> None:
+    with pytest.raises(ValueError, match=r"got \(66, 3\)"):
+        head_pose(np.zeros((66, 3)))

@@ -1,0 +1,156 @@
+"""Reading photos, good and bad, and sampling crops. Files are made by the tests."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from jvcr.frames import Crop
+from jvcr.images import ImageError, decode_image, extract, read_image, write_image
+
+RAMP = np.stack(np.broadcast_arrays(np.arange(60) * 4, np.arange(40)[:, None] * 6, np.full((40, 60), 30)), axis=-1)
+PHOTO = RAMP.astype(np.uint8)
+"""(40, 60, 3): red rises to the right, green downwards."""
+
+
+def save(path: Path, image: PIL.Image.Image, **options: object) -> Path:
+    image.save(path, **options)  # type: ignore[arg-type]
+    return path
+
+
+def png_header(width: int, height: int) -> bytes:
+    """The start of a PNG that claims this size: signature, IHDR, and a little data."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
+
+
+def test_plain_png_comes_back_exactly(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", PIL.Image.fromarray(PHOTO))
+    np.testing.assert_array_equal(read_image(path), PHOTO)
+
+
+def test_non_ascii_path_is_written_and_read(tmp_path: Path) -> None:
+    path = tmp_path / "Gesichter – 写真 é" / "müller 顔.png"
+    path.parent.mkdir()
+    write_image(path, PHOTO)
+    np.testing.assert_array_equal(read_image(path), PHOTO)
+
+
+def test_grey_becomes_three_equal_channels(tmp_path: Path) -> None:
+    image = read_image(save(tmp_path / "grey.png", PIL.Image.fromarray(PHOTO[:, :, 0])))
+    np.testing.assert_array_equal(image, np.repeat(PHOTO[:, :, :1], 3, axis=2))
+
+
+def test_sixteen_bit_is_scaled_not_clipped(tmp_path: Path) -> None:
+    deep = PHOTO[:, :, 0].astype(np.uint16) * 257  # 0…255 → 0…65535
+    image = read_image(save(tmp_path / "deep.png", PIL.Image.fromarray(deep)))
+    np.testing.assert_array_equal(image[:, :, 1], PHOTO[:, :, 0])
+
+
+def test_transparency_is_put_on_white(tmp_path: Path) -> None:
+    pixels = np.zeros((5, 7, 4), np.uint8)
+    pixels[:, 3:] = (10, 20, 30, 255)
+    image = read_image(save(tmp_path / "alpha.png", PIL.Image.fromarray(pixels)))
+    assert image[0, 0].tolist() == [255, 255, 255]
+    assert image[0, 4].tolist() == [10, 20, 30]
+
+
+def test_cmyk_jpeg_keeps_its_colours(tmp_path: Path) -> None:
+    red = PIL.Image.new("RGB", (32, 24), (220, 30, 40)).convert("CMYK")
+    image = read_image(save(tmp_path / "cmyk.jpg", red, quality=95))
+    assert image.shape == (24, 32, 3)
+    np.testing.assert_allclose(image[10, 10], (220, 30, 40), atol=6)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "shape"), [(1, (40, 60, 3)), (3, (40, 60, 3)), (6, (60, 40, 3)), (8, (60, 40, 3))]
+)
+def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, shape: tuple[int, ...]) -> None:
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    # Lossless WebP carries EXIF and keeps the pixels.
+    path = save(tmp_path / "turned.webp", PIL.Image.fromarray(PHOTO), exif=exif, lossless=True)
+    image = read_image(path)
+    turns = {1: 0, 3: 2, 6: 3, 8: 1}[orientation]  # counter-clockwise quarter turns that set it upright
+    assert image.shape == shape
+    np.testing.assert_array_equal(image, np.rot90(PHOTO, turns))
+
+
+def test_animation_gives_its_first_frame(tmp_path: Path) -> None:
+    frames = [PIL.Image.new("RGB", (20, 10), colour) for colour in ("red", "blue")]
+    path = save(tmp_path / "moving.gif", frames[0], save_all=True, append_images=frames[1:])
+    assert read_image(path)[5, 5].tolist() == [255, 0, 0]
+
+
+def test_one_pixel_is_an_image(tmp_path: Path) -> None:
+    assert read_image(save(tmp_path / "dot.png", PIL.Image.new("RGB", (1, 1), (1, 2, 3)))).tolist() == [[[1, 2, 3]]]
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"nowhere\.jpg: no such file"):
+        read_image(tmp_path / "nowhere.jpg")
+
+
+def test_folder_is_not_an_image(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="cannot be read"):
+        read_image(tmp_path)
+
+
+def test_empty_file(tmp_path: Path) -> None:
+    path = tmp_path / "empty.jpg"
+    path.touch()
+    with pytest.raises(ImageError, match=r"empty\.jpg: the file is empty"):
+        read_image(path)
+
+
+def test_text_is_not_an_image(tmp_path: Path) -> None:
+    path = tmp_path / "notes.jpg"
+    path.write_text("not a photo")
+    with pytest.raises(ImageError, match=r"notes\.jpg: not an image"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+def test_truncated_file(tmp_path: Path, ending: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path = save(tmp_path / f"cut.{ending}", PIL.Image.fromarray(noise))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ImageError, match=rf"cut\.{ending}: (damaged or cut off|not an image)"):
+        read_image(path)
+
+
+def test_huge_header_is_refused_before_decoding() -> None:
+    # Decoding would need 1.2 GB, and would complain of missing data instead.
+    with pytest.raises(ImageError, match=r"bomb\.png: .*limit of 200 megapixels"):
+        decode_image(png_header(20_000, 20_000), "bomb.png")
+
+
+def test_extract_samples_where_the_matrix_says() -> None:
+    crop = Crop(centre_x=24.25, centre_y=17.5, side_px=10.0, size_px=20)
+    # Crop column 0 is the centre of the first of 20 samples over 10 px: 24.25 - 5 + 0.25 = 19.5 → red 78.
+    assert extract(PHOTO, crop)[0, 0, 0] == 78
+
+
+def test_extract_reduces_by_averaging() -> None:
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 200
+    crop = Crop(31.5, 31.5, 32.0, 8)
+    # Bilinear sampling alone would hit white or black stripes only.
+    np.testing.assert_allclose(extract(stripes, crop), 100, atol=1)
+
+
+def test_extract_beyond_the_image_keeps_the_given_picture() -> None:
+    onto = np.full((16, 16, 3), 7, np.uint8)
+    out = extract(PHOTO, Crop(0.0, 20.0, 16.0, 16), onto=onto)
+    assert (out[:, :7] == 7).all()
+    assert (out[:, 9:, 2] == 30).all()
+    assert (onto == 7).all()

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import copy
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from jvcr.data.augment import Augmentation
+from jvcr.data.backgrounds import Backgrounds
+from jvcr.data.stream import Batch, Sampling, batches
+from jvcr.data.table import Table
+from jvcr.evaluate.run import Report
+from jvcr.markup import MARKUP_68
+from jvcr.model.checkpoint import load_weights
+from jvcr.model.jvcr import JVCR
+from jvcr.train.config import Stage, TrainConfig, two_stages
+from jvcr.train.loop import Progress, Training, TrainingFailed, learning_rate, stage_at, update_average
+from jvcr.train.losses import coordinate_loss, voxel_loss
+from jvcr.train.targets import rasterise
+
+STILL = Augmentation(**dict.fromkeys(Augmentation.__dataclass_fields__, 0.0))
+
+# Seven steps of four crops: three side by side, four end to end; validation after steps 2, 4, 6 and 7.
+SHORT = TrainConfig(
+    preset="tiny",
+    stages=(
+        Stage("first", 12, False, 20.0, lr=2e-3, final_lr=2e-3, warmup_samples=4, volume_noise=0.05),
+        Stage("second", 16, True, 20.0, lr=2e-3, final_lr=1e-4),
+    ),
+    batch_size=4,
+    precision="32-true",
+    validate_every=8,
+    checkpoint_seconds=1e9,
+    workers=0,
+)
+
+
+class Silent:
+    def on_progress(self, progress: Progress) -> None: ...
+
+    def on_validation(self, samples: int, result: Report) -> None: ...
+
+
+class Killed(Exception):
+    pass
+
+
+class DiesAt(Silent):
+    """Ends the run in the middle of a validation, before its result is saved."""
+
+    def __init__(self, samples: int) -> None:
+        self.samples = samples
+
+    def on_validation(self, samples: int, result: Report) -> None:
+        if samples == self.samples:
+            raise Killed
+
+
+def make(config: TrainConfig, table: Table, out: Path, listener: Silent | None = None) -> Training:
+    return Training(config, MARKUP_68, table, table, Backgrounds(), out, listener or Silent(), accelerator="cpu")
+
+
+def assert_same(a: Training, b: Training) -> None:
+    assert a.step == b.step
+    for ours, theirs in ((a.model, b.model), (a.average, b.average)):
+        for (name, want), got in zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True):
+            assert torch.equal(want, got), name
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(four_faces: Table, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    training = make(SHORT, four_faces, tmp_path_factory.mktemp("run"))
+    assert training.run() is not None
+    return training
+
+
+def losses(network: JVCR, batch: Batch) -> tuple[float, float]:
+    side = network.config.volume_size
+    true = [rasterise(batch.points_unit, (d, side, side)) for d in network.config.depths]
+    with torch.no_grad():
+        output = network(batch.crops)
+    return (
+        voxel_loss(output.volumes, true, 9.0).item(),
+        coordinate_loss(output.points_unit, batch.points_unit, batch.weight).item(),
+    )
+
+
+def test_one_batch_overfits(four_faces: Table, tmp_path: Path) -> None:
+    # The same four crops in every batch; the averaged network is what is judged.
+    config = replace(
+        SHORT,
+        stages=(Stage("overfit", 4 * 120, True, 20.0, lr=5e-3, final_lr=5e-4),),
+        augmentation=STILL,
+        ema_decay=0.8,
+        validate_every=10**9,
+    )
+    source = batches(
+        four_faces,
+        size_px=64,
+        markup=MARKUP_68,
+        augmentation=STILL,
+        sampling=Sampling(),
+        backgrounds=Backgrounds(),
+        batch_size=4,
+        seed=1,
+        workers=0,
+    )
+    batch = next(source)
+    training = make(config, four_faces, tmp_path)
+    vox_before, coord_before = losses(training.average, batch)
+    result = training.run()
+    vox_after, coord_after = losses(training.average, batch)
+    assert vox_after < vox_before / 8
+    assert coord_after < coord_before / 8
+    assert result is not None and result.nme.mean < 0.05
+
+
+def test_files_of_a_run(uninterrupted: Training) -> None:
+    network, header = load_weights(uninterrupted.out / "model.safetensors")
+    for (name, want), got in zip(
+        uninterrupted.average.state_dict().items(), network.state_dict().values(), strict=True
+    ):
+        assert torch.equal(want, got), name
+    assert header.markup == MARKUP_68
+    assert header.about["samples_seen"] == 28
+    assert header.about["validation"]["faces"] == 4
+    with (uninterrupted.out / "log.csv").open(encoding="utf-8") as file:
+        assert [row["samples"] for row in csv.DictReader(file)] == ["8", "16", "24", "28"]
+
+
+def test_run_resumed_after_every_step_equals_the_uninterrupted_one(
+    uninterrupted: Training, four_faces: Table, tmp_path: Path
+) -> None:
+    for steps in range(1, 8):
+        training = make(SHORT, four_faces, tmp_path)
+        training.run(seconds=0)
+        assert training.step == steps
+    assert_same(training, uninterrupted)
+    assert_same(make(SHORT, four_faces, tmp_path), uninterrupted)
+
+
+def test_run_that_died_between_checkpoints_equals_the_uninterrupted_one(
+    uninterrupted: Training, four_faces: Table, tmp_path: Path
+) -> None:
+    with pytest.raises(Killed):
+        make(SHORT, four_faces, tmp_path, DiesAt(24)).run()
+    # Steps 5 and 6 are lost: the last checkpoint is that of the validation before.
+    training = make(SHORT, four_faces, tmp_path)
+    assert training.samples == 16
+    training.run()
+    assert_same(training, uninterrupted)
+
+
+def test_finished_run_has_nothing_left_to_do(uninterrupted: Training, four_faces: Table) -> None:
+    again = make(SHORT, four_faces, uninterrupted.out)
+    again.run()
+    assert_same(again, uninterrupted)
+
+
+def test_folder_of_another_run_is_refused(uninterrupted: Training, four_faces: Table) -> None:
+    other = replace(SHORT, seed=3, clip_norm=0.5)
+    with pytest.raises(ValueError, match=r"last\.ckpt comes from a run with other settings \(clip_norm, seed\)"):
+        make(other, four_faces, uninterrupted.out)
+
+
+def spoil(network: nn.Module) -> None:
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("validate_every", "seconds"),
+    [(10**9, 0.0), (4, 0.0), (10**9, 1e9)],
+    ids=["checkpoint", "validation", "end of run"],
+)
+def test_nan_loss_fails_and_leaves_the_last_checkpoint(
+    four_faces: Table, tmp_path: Path, validate_every: int, seconds: float
+) -> None:
+    config = replace(SHORT, validate_every=validate_every)
+    training = make(config, four_faces, tmp_path)
+    training.run(seconds=0)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    spoil(training.model)
+    with pytest.raises(TrainingFailed, match=r"loss is nan[\s\S]*last\.ckpt"):
+        training.run(seconds=seconds)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_step_that_breaks_the_weights_is_not_saved(four_faces: Table, tmp_path: Path) -> None:
+    # The loss of the first step is still finite; its update is not.
+    first = replace(SHORT.stages[0], lr=float("inf"), warmup_samples=0)
+    training = make(replace(SHORT, stages=(first, SHORT.stages[1])), four_faces, tmp_path)
+    with pytest.raises(TrainingFailed):
+        training.run(seconds=0)
+    assert not (tmp_path / "last.ckpt").exists()
+
+
+def test_stage_at_by_hand() -> None:
+    first, second = SHORT.stages
+    assert [stage_at(SHORT, n) for n in (0, 11, 12, 27)] == [(first, 0), (first, 11), (second, 0), (second, 15)]
+    assert stage_at(SHORT, 28) == (second, 16)
+
+
+def test_learning_rate_by_hand() -> None:
+    stage = Stage("s", 110, True, 1.0, lr=3.0, final_lr=1.0, warmup_samples=10)
+    # A tenth, all, and again all of it; then 1 + 2 · (1 + cos) / 2 at a half, a third and the whole way.
+    expected = {0: 0.3, 9: 3.0, 10: 3.0, 60: 2.0, 110: 1.0, 500: 1.0}
+    assert {done: learning_rate(stage, done) for done in expected} == pytest.approx(expected)
+    assert learning_rate(replace(stage, samples=160), 60) == pytest.approx(2.5)
+
+
+def test_update_average_by_hand() -> None:
+    old, new = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    for network, value in ((old, 1.0), (new, 11.0)):
+        nn.init.constant_(network.weight, value)
+        network.running_mean.fill_(value)
+    new.num_batches_tracked.fill_(7)
+    for step, decay, expected in ((0, 0.999, 10.0), (8, 0.999, 6.0), (10**6, 0.9, 2.0)):
+        average = copy.deepcopy(old)
+        update_average(average, new, decay, step)
+        # 0.1, 9 / 18 and 0.9 of the old are kept.
+        torch.testing.assert_close(average.weight.detach(), torch.full((2,), expected))
+        torch.testing.assert_close(average.running_mean, torch.full((2,), expected))
+        assert average.num_batches_tracked == 7
+
+
+def test_two_stages_and_scaling_by_hand() -> None:
+    config = replace(SHORT, stages=two_stages(1000, first_share=0.15, lr=2e-3, coordinate_weight=20.0))
+    first, second = config.stages
+    assert (first.samples, first.warmup_samples, first.end_to_end, first.final_lr) == (150, 10, False, 2e-3)
+    assert (second.samples, second.end_to_end, second.lr, second.final_lr) == (850, True, 2e-3, 2e-5)
+    shorter = config.scaled_to(200)
+    assert [(s.samples, s.warmup_samples) for s in shorter.stages] == [(30, 2), (170, 0)]
+    assert shorter.total_samples == 200
