@@ -31,7 +31,14 @@ if HAS_TORCH:
 
     torch.set_num_threads(1)
 else:
-    collect_ignore += ["model/test_network.py", "model/test_checkpoint.py", "data/test_stream.py", "train"]
+    collect_ignore += [
+        "model/test_export.py",
+        "model/test_network.py",
+        "model/test_checkpoint.py",
+        "model/test_export.py",
+        "data/test_stream.py",
+        "train",
+    ]
 
 
 def pytest_report_header() -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,40 @@ def test_given_boxes(photos: Path, form: str) -> None:
     first, second = (json.loads(line) for line in done.stdout.splitlines())
     assert [face["box"] for face in first["faces"]] == rows
     assert second["faces"] == []
+
+
+def test_boxes_for_no_photo_are_reported(photos: Path) -> None:
+    # A byte order mark, as spreadsheets write it, is no part of the first name.
+    (photos / "boxes.csv").write_text("\ufeffone.png,179,87,269,178\non.png,1,2,30,40\n", encoding="utf-8")
+    done = jvcr("predict", "./one.png", "--boxes", "boxes.csv", "--json", "-", cwd=photos)
+    assert done.returncode == 1
+    assert "boxes.csv: on.png is none of the photos" in done.stderr
+    assert len(json.loads(done.stdout)["faces"]) == 1
+
+
+def test_results_never_overwrite_a_photo(photos: Path) -> None:
+    write_image(photos / "one_landmarks.jpg", astronaut())
+    before = (photos / "one_landmarks.jpg").read_bytes()
+    done = jvcr("predict", "one.png", "one_landmarks.jpg", "--draw", "--out", ".", cwd=photos)
+    assert done.returncode == 1
+    assert "choose another --out" in done.stderr
+    assert (photos / "one_landmarks.jpg").read_bytes() == before
+
+
+def test_a_glob_skips_folders_and_a_bad_argument_costs_nothing_else(photos: Path) -> None:
+    (photos / "folder").mkdir()
+    done = jvcr("predict", "[of]*", "x" * 300, "--json", "-", cwd=photos)
+    assert done.returncode == 1
+    assert "1 failed, 1 done" in done.stderr
+    assert len(done.stdout.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux only")
+def test_a_file_name_that_is_no_text(photos: Path) -> None:
+    (photos / "one.png").rename(os.fsdecode(os.fsencode(photos) + b"/caf\xe9.png"))
+    done = jvcr("predict", ".", "--draw", "--json", "out.jsonl", "--out", "out", cwd=photos)
+    assert done.returncode == 0, done.stderr
+    assert len((photos / "out.jsonl").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize(

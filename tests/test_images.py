@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -21,6 +22,23 @@ PHOTO = RAMP.astype(np.uint8)
 def save(path: Path, image: PIL.Image.Image, **options: object) -> Path:
     image.save(path, **options)  # type: ignore[arg-type]
     return path
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "avif", "tiff", "gif", "bmp"])
+def test_damaged_files_give_an_image_or_our_error(ending: str) -> None:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(PHOTO).save(buffer, {"jpg": "jpeg"}.get(ending, ending))
+    rng = np.random.default_rng(4)
+    for _ in range(60):
+        data = bytearray(buffer.getvalue())
+        for position in rng.integers(0, len(data), 3):
+            data[position] = rng.integers(256)
+        try:
+            image = decode_image(bytes(data), "damaged")
+        except ImageError as error:
+            assert "damaged" in str(error)
+        else:
+            assert image.dtype == np.uint8
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -54,6 +72,17 @@ def test_sixteen_bit_is_scaled_not_clipped(tmp_path: Path) -> None:
     deep = PHOTO[:, :, 0].astype(np.uint16) * 257  # 0…255 → 0…65535
     image = read_image(save(tmp_path / "deep.png", PIL.Image.fromarray(deep)))
     np.testing.assert_array_equal(image[:, :, 1], PHOTO[:, :, 0])
+
+
+def test_dark_sixteen_bit_stays_dark(tmp_path: Path) -> None:
+    path = save(tmp_path / "dark.png", PIL.Image.fromarray(np.full((6, 8), 200, np.uint16)))
+    assert read_image(path).max() == 1  # 200 of 65535
+
+
+def test_float_tiff_in_unit_range_is_scaled(tmp_path: Path) -> None:
+    values = np.array([[0.0, 0.5, 1.0, np.nan]], np.float32)
+    image = read_image(save(tmp_path / "float.tiff", PIL.Image.fromarray(values)))
+    assert image[0, :, 0].tolist() == [0, 128, 255, 0]
 
 
 def test_transparency_is_put_on_white(tmp_path: Path) -> None:
@@ -130,7 +159,7 @@ def test_truncated_file(tmp_path: Path, ending: str) -> None:
 
 def test_huge_header_is_refused_before_decoding() -> None:
     # Decoding would need 1.2 GB, and would complain of missing data instead.
-    with pytest.raises(ImageError, match=r"bomb\.png: .*limit of 200 megapixels"):
+    with pytest.raises(ImageError, match=r"bomb\.png: .*limit of 170 megapixels"):
         decode_image(png_header(20_000, 20_000), "bomb.png")
 
 
@@ -146,6 +175,12 @@ def test_extract_reduces_by_averaging() -> None:
     crop = Crop(31.5, 31.5, 32.0, 8)
     # Bilinear sampling alone would hit white or black stripes only.
     np.testing.assert_allclose(extract(stripes, crop), 100, atol=1)
+
+
+def test_extract_from_a_picture_wider_than_opencv_can_warp() -> None:
+    strip = np.zeros((40, 40_000, 3), np.uint8)
+    strip[:, 39_000:] = 50
+    assert (extract(strip, Crop(39_500.0, 20.0, 30.0, 16)) == 50).all()
 
 
 def test_extract_beyond_the_image_keeps_the_given_picture() -> None:

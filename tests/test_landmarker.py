@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,10 +109,10 @@ def test_a_face_crop_is_found_without_a_detector(landmarker: Landmarker) -> None
 def test_a_detector_of_ones_own(landmarker: Landmarker) -> None:
     seen: list[tuple[int, ...]] = []
 
-    def detector(image: NDArray[np.uint8]) -> list[Box]:
+    def detector(image: NDArray[np.uint8]) -> list[Any]:
         seen.append(image.shape)
         # A rough box, one that overlaps it, and nonsense on the background and off the image.
-        return [Box(170, 80, 285, 190), Box(185, 90, 270, 175), Box(10, 10, 60, 60), Box(600, 600, 700, 700)]
+        return [Box(170, 80, 285, 190), [185, 90, 270, 175], Box(10, 10, 60, 60), Box(600, 600, 700, 700)]
 
     faces = Landmarker(threads=1, detector=detector).predict(PHOTO)
     assert seen == [PHOTO.shape]
@@ -180,6 +181,8 @@ def test_wrong_images_are_refused(landmarker: Landmarker, image: object, error: 
         ([[50, 50, 40, 90]], "box 0: .*empty"),
         ([[50, 50, 50, 90]], "box 0: .*empty"),
         ([[600, 10, 700, 90]], "box 0: .*outside the image of 512 × 512"),
+        ([[-1e7, -1e7, 1e7, 1e7]], "box 0: .*far larger than the image"),
+        (Box(1, 2, 3, 4), "a single Box; expected a list"),
         ([[1, 2, 3]], "expected .K, 4."),
         ([1, 2, 3, 4], "expected .K, 4."),
         ([["a", "b", "c", "d"]], "not a table of numbers"),

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jvcr.frames import resized
 from jvcr.images import Image
 from jvcr.results import Face
 
@@ -49,12 +50,11 @@ def draw_faces(image: Image, faces: Sequence[Face], boxes: bool = True) -> Image
 def _draw_face(canvas: Image, face: Face, factor: int, box: bool) -> None:
     size = max(face.box.width, face.box.height) * factor
     thick = max(1, round(size / 180))
-    # An integer is a pixel's centre, also in the enlarged picture.
-    points = (face.landmarks[:, :2] + 0.5) * factor - 0.5
+    points = resized(face.landmarks[:, :2], factor)
     colours = depth_colours(face.landmarks)
     away = turned_away(face)
     if box:
-        corners = (np.array([[face.box.x0, face.box.y0], [face.box.x1, face.box.y1]]) + 0.5) * factor - 0.5
+        corners = resized(np.array([[face.box.x0, face.box.y0], [face.box.x1, face.box.y1]]), factor)
         cv2.rectangle(canvas, _fixed(corners[0]), _fixed(corners[1]), (235, 235, 235), 1, cv2.LINE_AA, _SUBPIXEL_BITS)
     order = np.argsort(-face.landmarks[:, 2])
     # Far lines first, so that near ones cover them.

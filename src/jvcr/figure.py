@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.draw import depth_colours
+from jvcr.extras import missing
 from jvcr.frames import Crop, unit_to_crop, vox_to_unit
 from jvcr.images import Image, extract
 from jvcr.results import Face
@@ -21,8 +22,14 @@ _VOXEL_FROM = 0.15
 """Emptier voxels are not shown."""
 
 
-class MissingExtra(ImportError):
-    """A package of an optional extra is not installed."""
+def import_plotly() -> tuple[Any, Any]:
+    """plotly's graph objects and its HTML writer; raises MissingExtra without plotly."""
+    try:
+        import plotly.graph_objects
+        import plotly.io
+    except ModuleNotFoundError as error:
+        raise missing("demo", error) from error
+    return plotly.graph_objects, plotly.io.to_html
 
 
 def write_html(path: Path, image: Image, faces: Sequence[Face], title: str) -> None:
@@ -31,11 +38,7 @@ def write_html(path: Path, image: Image, faces: Sequence[Face], title: str) -> N
     Raises:
         MissingExtra: plotly is not installed.
     """
-    try:
-        import plotly.graph_objects as go
-        import plotly.io
-    except ImportError:
-        raise MissingExtra('the HTML page needs plotly: pip install "jvcr[demo]"') from None
+    go, to_html = import_plotly()
     parts = []
     for number, face in enumerate(faces, 1):
         figure = go.Figure(_traces(go, image, face))
@@ -47,16 +50,21 @@ def write_html(path: Path, image: Image, faces: Sequence[Face], title: str) -> N
                 "zaxis_title": "z, pixels, away from the camera",
                 "aspectmode": "data",
                 # Seen from the camera: x to the right, y down, z into the screen, and a little from the side.
-                "camera": {"up": {"x": 0, "y": -1, "z": 0}, "eye": {"x": 0.6, "y": -0.3, "z": -1.6}},
+                # Orthographic, as the landmarks are: from straight ahead they lie on the photo.
+                "camera": {
+                    "up": {"x": 0, "y": -1, "z": 0},
+                    "eye": {"x": 0.5, "y": -0.25, "z": -1.6},
+                    "projection": {"type": "orthographic"},
+                },
             },
             height=760,
             margin={"l": 0, "r": 0, "t": 50, "b": 0},
         )
-        parts.append(plotly.io.to_html(figure, include_plotlyjs=number == 1, full_html=False))
+        parts.append(to_html(figure, include_plotlyjs=number == 1, full_html=False))
     body = "\n".join(parts) or "<p>No face found.</p>"
     head = f"<meta charset='utf-8'><title>{html.escape(title)}</title>"
     page = f"<!doctype html><html><head>{head}</head><body>{body}</body></html>"
-    path.write_text(page, encoding="utf-8")
+    path.write_text(page, encoding="utf-8", errors="replace")
 
 
 def _traces(go: Any, image: Image, face: Face) -> list[Any]:
@@ -98,12 +106,11 @@ def _volume_trace(go: Any, volume: NDArray[np.float32], crop: Crop) -> Any:
             "size": 5,
             "color": volume[volume > _VOXEL_FROM],
             "colorscale": "Viridis",
-            "opacity": 0.25,
+            "opacity": 0.12,
             "cmin": 0,
             "cmax": 1,
         },
         name="predicted volume",
-        visible="legendonly",
     )
 
 

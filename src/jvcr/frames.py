@@ -184,6 +184,23 @@ def vox_to_unit(points_vox: Points, shape: Sequence[int]) -> Points:
     return (points_vox + points_vox.dtype.type(0.5)) / np.array([width, height, depth], dtype=points_vox.dtype)
 
 
+def resized(points: Points, factor: float) -> Points:
+    """(…, ≥2) pixels of an image → pixels of the image enlarged ``factor`` times; x and y only are moved.
+
+    Example: twice as large, the centre of pixel 0 lies between pixels 0 and 1, at 0.5.
+    """
+    out = _floating(points).copy()
+    out[..., :2] = (out[..., :2] + 0.5) * factor - 0.5
+    return out
+
+
+def mirrored(points: Points, width: int) -> Points:
+    """(…, ≥2) pixels of an image → pixels of its mirror image: x becomes width − 1 − x. Its own inverse."""
+    out = points.copy()
+    out[..., 0] = width - 1 - out[..., 0]
+    return out
+
+
 def _floating(points: Points) -> Points:
     """Integer arrays (indices of voxels, say) as float64, so that no half pixel is lost."""
     return points if np.issubdtype(points.dtype, np.floating) else points.astype(np.float64)

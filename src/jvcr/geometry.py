@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from jvcr.frames import Points
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Similarity:
     """``y ≈ scale · rotation @ x + translation``."""
 
@@ -50,7 +50,7 @@ def align(source: Points, target: Points) -> Similarity:
     return Similarity(scale, rotation, y_mean - scale * rotation @ x_mean)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HeadPose:
     """How the head is turned against one that looks straight into the camera.
 

@@ -20,8 +20,11 @@ Image = NDArray[np.uint8]
 IMAGE_ENDINGS = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".jp2", ".ppm", ".pgm"}
 )
-MAX_PIXELS = 200_000_000
-"""Larger images are refused before they are decoded: 200 megapixels are 600 MB."""
+MAX_PIXELS = 170_000_000
+"""Larger images are refused before they are decoded: they would take half a gigabyte. (Pillow's own limit is 179 M.)"""
+
+# From half that size on, Pillow warns; we refuse or accept.
+warnings.filterwarnings("ignore", category=PIL.Image.DecompressionBombWarning)
 
 
 class ImageError(ValueError):
@@ -53,46 +56,35 @@ def decode_image(data: bytes, name: str) -> Image:
     if not data:
         raise ImageError(f"{name}: the file is empty; expected an image")
     try:
-        with warnings.catch_warnings():
-            # The size is checked below, with a limit and a message of our own.
-            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
-            image: PIL.Image.Image = PIL.Image.open(io.BytesIO(data))
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise ImageError(_too_large(name, width, height))
-            image.load()
-            image = PIL.ImageOps.exif_transpose(image)
+        image: PIL.Image.Image = PIL.Image.open(io.BytesIO(data))
+        if image.width * image.height > MAX_PIXELS:
+            raise PIL.Image.DecompressionBombError(f"{image.width} × {image.height}")
+        image.load()
+        return _to_rgb(PIL.ImageOps.exif_transpose(image))
     except PIL.UnidentifiedImageError:
         raise ImageError(f"{name}: not an image in a known format (expected JPEG, PNG, WebP, TIFF, …)") from None
     except PIL.Image.DecompressionBombError as error:
-        raise ImageError(
-            f"{name}: larger than the limit of {MAX_PIXELS // 10**6} megapixels; reduce it ({error})"
-        ) from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        if isinstance(error, ImageError):
-            raise
+        limit = MAX_PIXELS // 10**6
+        raise ImageError(f"{name}: larger than the limit of {limit} megapixels; reduce it first ({error})") from None
+    except Exception as error:  # whatever the decoders make of bytes from anywhere
         raise ImageError(f"{name}: damaged or cut off ({error}); export or download it again") from error
-    return _to_rgb(image)
-
-
-def _too_large(name: str, width: int, height: int) -> str:
-    return (
-        f"{name}: {width} × {height} pixels is more than the limit of {MAX_PIXELS // 10**6} megapixels; "
-        "reduce the image first"
-    )
 
 
 def _to_rgb(image: PIL.Image.Image) -> Image:
     if image.mode.startswith("I") or image.mode == "F":
-        # 16 bits a pixel (or 32 that hold 16), which Pillow would clip rather than scale.
-        values = np.asarray(image, np.float64)
-        top = 65535.0 if values.max(initial=0.0) > 255 else 255.0
-        grey = np.clip(values * (255.0 / top), 0, 255).round().astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
+        return _scaled_grey(image)
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", layer.size, "white"), layer)
     return np.array(image.convert("RGB"))
+
+
+def _scaled_grey(image: PIL.Image.Image) -> Image:
+    """More than 8 bits of grey, which Pillow would clip: 16 bits, or floats in 0…1."""
+    values = np.nan_to_num(np.asarray(image, np.float64))
+    top = 65535.0 if image.mode.startswith("I") else 1.0 if values.max(initial=0.0) <= 1 else 255.0
+    grey = np.clip(values * (255 / top), 0, 255).round().astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2)
 
 
 def write_image(path: Path, image: Image) -> None:
@@ -115,9 +107,7 @@ def extract(image: Image, crop: Crop, border: int = cv2.BORDER_REPLICATE, onto: 
         border: what OpenCV puts where there is no image.
         onto: (S, S, 3) a picture to keep where there is no image, instead of ``border``. Not modified.
     """
-    factor = max(1, math.floor(crop.side_px / crop.size_px))
-    if factor > 1:
-        image, crop = _reduce(image, crop, factor)
+    image, crop = _cut_and_reduce(image, crop, max(1, math.floor(crop.side_px / crop.size_px)))
     size = (crop.size_px, crop.size_px)
     if onto is None:
         return cv2.warpAffine(image, crop.matrix, size, flags=cv2.INTER_LINEAR, borderMode=border)
@@ -126,8 +116,11 @@ def extract(image: Image, crop: Crop, border: int = cv2.BORDER_REPLICATE, onto: 
     return target
 
 
-def _reduce(image: Image, crop: Crop, factor: int) -> tuple[Image, Crop]:
-    """Cut out what the crop touches and average ``factor`` × ``factor`` pixels into one."""
+def _cut_and_reduce(image: Image, crop: Crop, factor: int) -> tuple[Image, Crop]:
+    """Cut out what the crop touches and average ``factor`` × ``factor`` pixels into one.
+
+    The cut keeps OpenCV within its limit of 32,767 pixels a side.
+    """
     height, width = image.shape[:2]
     reach = (
         crop.side_px
@@ -140,6 +133,8 @@ def _reduce(image: Image, crop: Crop, factor: int) -> tuple[Image, Crop]:
     right = min(max(left + 1, math.ceil(crop.centre_x + reach)), width)
     bottom = min(max(top + 1, math.ceil(crop.centre_y + reach)), height)
     part = image[top:bottom, left:right]
+    if factor == 1:
+        return part, crop.reduced(left, top, 1)
     # Whole cells only: the last, partial one is completed with its own edge.
     extra_x, extra_y = -part.shape[1] % factor, -part.shape[0] % factor
     if extra_x or extra_y:

@@ -30,6 +30,9 @@ _FIRST_LOOK_SCORE = 0.1
 _SAME_CROP, _SAME_FACE = 0.7, 0.4
 """Overlap (intersection over union) from which two first looks are one, and two faces are one."""
 
+_LARGEST_BOX = 20
+"""A given box may be this many times as large as the image; beyond that it is a mistake."""
+
 _STEADY = 0.6
 """Overlap that the second look must have with the first."""
 
@@ -44,7 +47,7 @@ class Landmarker:
         threads: CPU threads of the network; 0 takes all cores.
         batch_size: crops in one forward pass.
 
-    May be shared between threads. Results do not depend on what else is in the batch.
+    May be shared between threads. Results do not depend on what else is in the batch, but for rounding.
 
     Example::
 
@@ -65,7 +68,7 @@ class Landmarker:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected at least 1")
         self._runtime = OnnxRuntime(weights_path(weights), threads)
-        self._detector = detector or CascadeDetector()
+        self._detector = CascadeDetector() if detector is None else detector
         self._min_score = min_score
         self._batch_size = batch_size
 
@@ -103,6 +106,7 @@ class Landmarker:
     def _judge(self, image: Image, proposals: Sequence[Box]) -> list[Face]:
         """Two looks at every proposal: the second crop is centred by the first prediction, as in training."""
         height, width = image.shape[:2]
+        proposals = [box if isinstance(box, Box) else Box(*box) for box in proposals]
         first = self._believed(self._locate(image, proposals), _FIRST_LOOK_SCORE, _SAME_CROP, width, height)
         boxes = [Box.around(found.points_img) for found in first]
         # On a face the second look confirms the first; on anything else the points wander off.
@@ -128,7 +132,8 @@ class Landmarker:
         return locate(self._runtime, image, crops, self._batch_size)
 
     def _face(self, found: LocatedFace, box: Box) -> Face:
-        return Face(found.points_img, box, found.score, found.volume, found.crop, self.markup)
+        # A copy, so that a face that is kept does not keep its whole batch.
+        return Face(found.points_img, box, found.score, found.volume.copy(), found.crop, self.markup)
 
 
 def weights_path(weights: str | Path) -> Path:
@@ -164,6 +169,8 @@ def check_image(image: object) -> None:
 def check_boxes(boxes: Iterable[Any], image: Image) -> list[Box]:
     """(K, 4) numbers or ``Box``es → ``Box``es on the image. Raises ValueError as in ``Landmarker.predict``."""
     height, width = image.shape[:2]
+    if isinstance(boxes, Box):
+        raise ValueError("boxes is a single Box; expected a list of boxes: [box]")
     rows = [box.to_list() if isinstance(box, Box) else box for box in boxes]
     if not rows:
         return []
@@ -181,6 +188,8 @@ def check_boxes(boxes: Iterable[Any], image: Image) -> list[Box]:
             raise ValueError(f"box {index}: {error}") from None
         if not box.meets(width, height):
             raise ValueError(f"box {index}: {row} lies entirely outside the image of {width} × {height} pixels")
+        if max(box.width, box.height) > _LARGEST_BOX * max(width, height):
+            raise ValueError(f"box {index}: {row} is far larger than the image of {width} × {height} pixels")
         checked.append(box)
     return checked
 

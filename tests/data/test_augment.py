@@ -93,7 +93,7 @@ def test_without_variation_it_is_the_crop_of_prediction(face: Sample) -> None:
 
 
 def test_same_seed_same_crop(face: Sample) -> None:
-    grey = Backgrounds(empty=(np.full((90, 70, 3), 90, np.uint8),))
+    grey = Backgrounds(without_faces=(np.full((90, 70, 3), 90, np.uint8),))
     crops = [augment(face, 64, MARKUP_68, Augmentation(), grey, np.random.default_rng(s)) for s in (7, 7, 8)]
     np.testing.assert_array_equal(crops[0].image, crops[1].image)
     np.testing.assert_array_equal(crops[0].points_unit, crops[1].points_unit)
@@ -114,7 +114,7 @@ def test_all_variations_keep_type_and_shape(face: Sample) -> None:
 
 
 def test_crop_without_a_face(face: Sample) -> None:
-    grey = Backgrounds(empty=(np.full((90, 70, 3), 90, np.uint8),))
+    grey = Backgrounds(without_faces=(np.full((90, 70, 3), 90, np.uint8),))
     how = replace(STILL, no_face_share=1.0)
     crop = augment(face, 64, MARKUP_68, how, grey, np.random.default_rng(1))
     assert crop.weight == 0

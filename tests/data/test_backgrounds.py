@@ -17,7 +17,7 @@ RAMP = np.stack([*np.meshgrid(np.arange(120), np.arange(90)), np.zeros((90, 120)
 
 def test_patch_is_a_square_inside_the_photo() -> None:
     for seed in range(20):
-        patch = Backgrounds(empty=(RAMP,)).patch(32, np.random.default_rng(seed)).astype(float)
+        patch = Backgrounds(without_faces=(RAMP,)).patch(32, np.random.default_rng(seed)).astype(float)
         assert patch.shape == (32, 32, 3)
         steps = np.diff(patch[16, :, 0]).mean(), np.diff(patch[:, 16, 1]).mean()
         # Between a quarter and all of the shorter side, as wide as high, and nowhere past an edge.
@@ -28,8 +28,8 @@ def test_patch_is_a_square_inside_the_photo() -> None:
 def test_crop_without_a_face_stays_off_the_faces() -> None:
     # A face in the left half: its crop is the square 12…76, so every crop must lie mostly to the right or be smaller.
     face = Box(24, 24, 64, 64)
-    crowded = Backgrounds(empty=(np.full((40, 50, 3), 255, np.uint8),), crowded=((RAMP, (face,)),))
-    taken = [crowded.without_face(32, np.random.default_rng(seed)).astype(float) for seed in range(60)]
+    crowded = Backgrounds(without_faces=(np.full((40, 50, 3), 255, np.uint8),), with_faces=((RAMP, (face,)),))
+    taken = [crowded.no_face_crop(32, np.random.default_rng(seed)).astype(float) for seed in range(60)]
     from_crowded = [patch for patch in taken if patch[..., 2].max() == 0]
     assert 5 < len(from_crowded) < 55
     for patch in from_crowded:
@@ -39,9 +39,9 @@ def test_crop_without_a_face_stays_off_the_faces() -> None:
 
 def test_photo_full_of_faces_is_given_up() -> None:
     everywhere = tuple(Box(x, y, x + s, y + s) for s in (15, 25, 40) for x in range(0, 120, 8) for y in range(0, 90, 8))
-    crowded = Backgrounds(empty=(np.full((40, 50, 3), 255, np.uint8),), crowded=((RAMP, everywhere),))
+    crowded = Backgrounds(without_faces=(np.full((40, 50, 3), 255, np.uint8),), with_faces=((RAMP, everywhere),))
     for seed in range(10):
-        assert crowded.without_face(16, np.random.default_rng(seed)).min() == 255
+        assert crowded.no_face_crop(16, np.random.default_rng(seed)).min() == 255
 
 
 def test_photos_are_split_by_their_id(tmp_path: Path) -> None:
@@ -59,8 +59,8 @@ def test_photos_are_split_by_their_id(tmp_path: Path) -> None:
     seen = []
     for held_out in (False, True):
         found = read_backgrounds(tmp_path, held_out)
-        empty = [int(image[0, 0, 0]) for image in found.empty]
-        crowded = {int(image[0, 0, 0]): boxes for image, boxes in found.crowded}
+        empty = [int(image[0, 0, 0]) for image in found.without_faces]
+        crowded = {int(image[0, 0, 0]): boxes for image, boxes in found.with_faces}
         assert all(number % 2 == 1 for number in empty) and all(number % 2 == 0 for number in crowded)
         assert all(is_held_out(names[number]) == held_out for number in [*empty, *crowded])
         assert all(boxes[-1] == Box(0, 0, 1 + number, 2) for number, boxes in crowded.items())

@@ -25,7 +25,7 @@ def stream(table: Table, **changes: Any) -> Iterator[Batch]:
         "markup": MARKUP_68,
         "augmentation": Augmentation(),
         "sampling": Sampling(),
-        "backgrounds": Backgrounds(empty=(np.full((50, 70, 3), 128, np.uint8),)),
+        "backgrounds": Backgrounds(without_faces=(np.full((50, 70, 3), 128, np.uint8),)),
         "batch_size": 3,
         "seed": 5,
         "workers": 0,

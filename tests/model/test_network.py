@@ -113,3 +113,13 @@ def test_coordinates_stay_float32_under_autocast(tiny: JVCR) -> None:
         output = tiny.eval()(random_crops(2, 64))
     assert output.points_unit.dtype == torch.float32
     assert not torch.equal(output.points_unit, output.points_unit.bfloat16().float())
+
+
+def test_small_costs_a_third_of_a_gigamac() -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = JVCR(PRESETS["small"]).eval()
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, 128, 128, 3, dtype=torch.uint8))
+    # Two FLOP are one multiply-accumulate.
+    assert 0.30e9 < counter.get_total_flops() / 2 < 0.36e9

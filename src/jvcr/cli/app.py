@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from typing import Annotated
 
@@ -44,10 +46,16 @@ def _options(
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file name or an arrow that the terminal's encoding lacks must not end the run.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         # These carry a message for the user; a traceback would only hide it.
+        if os.environ.get("JVCR_DEBUG"):
+            raise
         fail(str(error))
         sys.exit(1)
 

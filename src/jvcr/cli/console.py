@@ -1,4 +1,4 @@
-"""What every verb says and how: logs and errors to stderr, and the extras that some verbs need."""
+"""How every verb speaks: logs and errors to stderr."""
 
 from __future__ import annotations
 
@@ -11,8 +11,3 @@ log = Console(stderr=True)
 def fail(message: str) -> None:
     """Report an error; the caller decides the exit code."""
     log.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
-
-
-def need_extra(extra: str, error: ImportError) -> ImportError:
-    """The error to raise when a package of an optional extra is missing."""
-    return ImportError(f'this command needs {error.name}: pip install "jvcr[{extra}]"')

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from jvcr.cli.console import need_extra
-from jvcr.cli.predict import summary, to_record, write_outputs
+from jvcr.cli.predict import Outputs, summary, to_record
+from jvcr.extras import missing
 from jvcr.landmarker import Landmarker
 
 
@@ -17,13 +17,12 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for the results.")] = Pa
     """Landmarks of the astronaut photograph inside scikit-image (public domain): picture, 3D page and JSON."""
     try:
         from skimage.data import astronaut
-    except ImportError as error:
-        raise need_extra("demo", error) from None
+    except ModuleNotFoundError as error:
+        raise missing("demo", error) from error
     image = astronaut()
     faces = Landmarker().predict(image)
-    out.mkdir(parents=True, exist_ok=True)
-    written = write_outputs("astronaut", out, image, faces, draw=True, html=True)
+    written = Outputs(out, []).write(Path("astronaut"), image, faces, draw=True, html=True)
     written.append(out / "astronaut.json")
     written[-1].write_text(json.dumps(to_record("astronaut", image, faces), indent=1), encoding="utf-8")
     typer.echo(summary("astronaut", faces, written))
-    typer.echo("Open the .html file in a browser: turn the face with the mouse, click 'predicted volume' to show it.")
+    typer.echo("Open the .html file in a browser and turn the face with the mouse; a click on a legend entry hides it.")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from jvcr.cli.console import need_extra
+from jvcr.extras import missing
 from jvcr.landmarker import weights_path
 from jvcr.runtime.onnx import OnnxRuntime
 
@@ -23,8 +23,8 @@ def evaluate(
     try:
         from jvcr.data.aflw2000 import read_aflw2000, reannotated_targets
         from jvcr.data.table import Table
-    except ImportError as error:
-        raise need_extra("train", error) from error
+    except ModuleNotFoundError as error:
+        raise missing("train", error) from error
     from jvcr.evaluate.run import Report, predict_samples, report
 
     runtime = OnnxRuntime(weights_path(weights))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jvcr.cli.console import need_extra
+from jvcr.extras import missing
 
 
 def export(
@@ -19,8 +19,8 @@ def export(
     try:
         from jvcr.model.checkpoint import load_weights
         from jvcr.model.export import export_checked
-    except ImportError as error:
-        raise need_extra("train", error) from error
+    except ModuleNotFoundError as error:
+        raise missing("train", error) from error
     model, header = load_weights(weights)
     result = export_checked(model, header, out, half)
     typer.echo(

@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import csv
 import glob
+import io
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
+import cv2
 import typer
 from rich.progress import Progress
 
 from jvcr.cli.console import fail, log
-from jvcr.images import IMAGE_ENDINGS, Image, ImageError, read_image, write_image
+from jvcr.figure import import_plotly
+from jvcr.images import IMAGE_ENDINGS, Image, read_image, write_image
 from jvcr.landmarker import MIN_SCORE, Landmarker
 from jvcr.results import Face
 
@@ -28,7 +31,7 @@ def predict(
         Path | None,
         typer.Option(
             help="Landmark boxes: JSON {photo: [[x0, y0, x1, y1], …]} or CSV lines photo,x0,y0,x1,y1. "
-            "Photos are named by path or file name; a photo that is not named gets no face."
+            "Photos are named by path or file name; one that is not named gets no face."
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for pictures and pages.")] = _DEFAULT_OUT,
@@ -39,7 +42,7 @@ def predict(
     html: Annotated[bool, typer.Option("--html", help="Write a 3D page for each photo (extra: demo).")] = False,
     weights: Annotated[str, typer.Option(help="Name of shipped weights, or an ONNX file.")] = "small",
     min_score: Annotated[float, typer.Option(help="Drop found faces with a lower score.")] = MIN_SCORE,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 takes all cores.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
 ) -> None:
     """Find faces and their 68 landmarks in 3D.
 
@@ -47,30 +50,36 @@ def predict(
     """
     if json_to is None and not draw and not html:
         draw, json_to = True, str(out / "landmarks.jsonl")
-    if draw or html:
-        out.mkdir(parents=True, exist_ok=True)
-    given = read_boxes(boxes) if boxes else None
+    if html:
+        import_plotly()
+    given = GivenBoxes.read(boxes) if boxes else None
     paths, failures = find_photos(photos)
     landmarker = Landmarker(weights, min_score=min_score, threads=threads)
-    names = OutputNames()
+    outputs = Outputs(out, paths)
     done = 0
-    with _json_lines(json_to) as lines, Progress(console=log, transient=True, disable=len(paths) < 2) as progress:
+    # Summaries on a terminal show the progress; a bar would be drawn across them.
+    hide_bar = len(paths) < 2 or sys.stdout.isatty()
+    with _json_lines(json_to) as lines, Progress(console=log, transient=True, disable=hide_bar) as progress:
         for path in progress.track(paths, description="photos"):
             try:
                 image = read_image(path)
-                faces = landmarker.predict(image, _boxes_of(path, given))
-            except ValueError as error:
+                faces = landmarker.predict(image, given.of(path) if given else None)
+                if lines is not None:
+                    lines.write(json.dumps(to_record(str(path), image, faces)) + "\n")
+                    lines.flush()
+                written = outputs.write(path, image, faces, draw, html)
+            except BrokenPipeError:
+                raise
+            except (ValueError, OSError, RuntimeError, cv2.error) as error:
                 failures += 1
-                fail(str(error) if isinstance(error, ImageError) else f"{path}: {error}")
+                fail(str(error) if str(path) in str(error) else f"{path}: {error}")
                 continue
-            record = to_record(str(path), image, faces)
-            if lines is not None:
-                lines.write(json.dumps(record, ensure_ascii=False) + "\n")
-                lines.flush()
-            written = write_outputs(names.of(path), out, image, faces, draw, html)
             done += 1
             if json_to != "-":
                 typer.echo(summary(str(path), faces, written))
+    for name in given.unused() if given else ():
+        failures += 1
+        fail(f"{boxes}: {name} is none of the photos")
     if failures:
         log.print(f"{failures} failed, {done} done", highlight=False)
         raise typer.Exit(1)
@@ -81,15 +90,20 @@ def find_photos(arguments: list[str]) -> tuple[list[Path], int]:
     found: dict[Path, None] = {}
     failures = 0
     for argument in arguments:
-        path = Path(argument)
-        if path.is_dir():
-            matches = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_ENDINGS and p.is_file())
-            reason = f"the folder holds no image ({', '.join(sorted(IMAGE_ENDINGS))})"
-        elif path.exists():
-            matches, reason = [path], ""
-        else:
-            matches = sorted(Path(match) for match in glob.glob(argument, recursive=True))  # noqa: PTH207 - absolute too
-            reason = "no such file"
+        matches: list[Path] = []
+        reason = "no such file"
+        try:
+            path = Path(argument)
+            if path.is_dir():
+                matches = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_ENDINGS and p.is_file())
+                reason = f"the folder holds no image ({', '.join(sorted(IMAGE_ENDINGS))})"
+            elif path.exists():
+                matches = [path]
+            else:
+                globbed = sorted(Path(match) for match in glob.glob(argument, recursive=True))  # noqa: PTH207 - absolute too
+                matches = [match for match in globbed if match.is_file()]
+        except OSError as error:
+            reason = error.strerror or str(error)
         if not matches:
             fail(f"{argument}: {reason}")
             failures += 1
@@ -97,39 +111,58 @@ def find_photos(arguments: list[str]) -> tuple[list[Path], int]:
     return list(found), failures
 
 
-def read_boxes(path: Path) -> dict[str, list[list[float]]]:
-    """Boxes by photo, from JSON or CSV by the file's ending.
+class GivenBoxes:
+    """Landmark boxes by photo, named by path or by file name."""
 
-    Raises:
-        ValueError: the file is missing or of another form; the line is named.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read ({error})") from None
-    expected = "expected JSON {photo: [[x0, y0, x1, y1], …]} or CSV lines photo,x0,y0,x1,y1"
-    if path.suffix.lower() == ".json":
+    def __init__(self, boxes: dict[str, list[list[float]]]) -> None:
+        self._boxes = {Path(name).as_posix(): rows for name, rows in boxes.items()}
+        self._unused = set(self._boxes)
+
+    def of(self, path: Path) -> list[list[float]]:
+        """Boxes of one photo; [] for a photo that is not named."""
+        for name in (path.as_posix(), path.name):
+            if name in self._boxes:
+                self._unused.discard(name)
+                return self._boxes[name]
+        return []
+
+    def unused(self) -> list[str]:
+        """Names that were no photo."""
+        return sorted(self._unused)
+
+    @classmethod
+    def read(cls, path: Path) -> GivenBoxes:
+        """From JSON or CSV, by the file's ending.
+
+        Raises:
+            ValueError: the file is missing or of another form; the line is named.
+        """
         try:
-            values = json.loads(text)
-            return {str(name): [[float(v) for v in box] for box in rows] for name, rows in values.items()}
-        except (ValueError, TypeError, AttributeError) as error:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path}: cannot be read ({error})") from None
+        expected = "expected JSON {photo: [[x0, y0, x1, y1], …]} or CSV lines photo,x0,y0,x1,y1"
+        try:
+            return cls(_json_boxes(text) if path.suffix.lower() == ".json" else _csv_boxes(text))
+        except (ValueError, TypeError, AttributeError, csv.Error) as error:
             raise ValueError(f"{path}: {error}; {expected}") from None
+
+
+def _json_boxes(text: str) -> dict[str, list[list[float]]]:
+    return {str(name): [[float(v) for v in box] for box in rows] for name, rows in json.loads(text).items()}
+
+
+def _csv_boxes(text: str) -> dict[str, list[list[float]]]:
     boxes: dict[str, list[list[float]]] = {}
-    for number, row in enumerate(csv.reader(text.splitlines()), 1):
+    for number, row in enumerate(csv.reader(io.StringIO(text, newline="")), 1):
         if not row or (number == 1 and row[1:2] == ["x0"]):
             continue
         try:
             name, x0, y0, x1, y1 = row
             boxes.setdefault(name, []).append([float(x0), float(y0), float(x1), float(y1)])
         except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}; {expected}") from None
+            raise ValueError(f"line {number}: {error}") from None
     return boxes
-
-
-def _boxes_of(path: Path, given: dict[str, list[list[float]]] | None) -> list[list[float]] | None:
-    if given is None:
-        return None
-    return given.get(str(path), given.get(path.name, []))
 
 
 def to_record(name: str, image: Image, faces: list[Face]) -> dict[str, Any]:
@@ -151,34 +184,38 @@ def _json_lines(target: str | None) -> Iterator[TextIO | None]:
             yield file
 
 
-class OutputNames:
-    """A name for each photo's outputs; photos of one name in different folders do not overwrite each other."""
+class Outputs:
+    """Pictures and pages in one folder. Nothing overwrites a photo or the outputs of another photo of the same name."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path, photos: list[Path]) -> None:
+        self._folder = folder
+        self._photos = {path.resolve() for path in photos}
         self._used: set[str] = set()
 
-    def of(self, path: Path) -> str:
-        name, number = path.stem, 2
+    def write(self, path: Path, image: Image, faces: list[Face], draw: bool, html: bool) -> list[Path]:
+        """Write what was asked for; returns the files."""
+        name = self._free_name(path.stem)
+        targets = [self._folder / f"{name}_landmarks.jpg"] * draw + [self._folder / f"{name}_3d.html"] * html
+        for target in targets:
+            if target.resolve() in self._photos:
+                raise ValueError(f"{path}: its result {target} is itself one of the photos; choose another --out")
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if target.suffix == ".html":
+                from jvcr.figure import write_html
+
+                write_html(target, image, faces, name)
+            else:
+                from jvcr.draw import draw_faces
+
+                write_image(target, draw_faces(image, faces))
+        return targets
+
+    def _free_name(self, stem: str) -> str:
+        name, number = stem, 2
         while name.casefold() in self._used:
-            name, number = f"{path.stem}_{number}", number + 1
+            name, number = f"{stem}_{number}", number + 1
         self._used.add(name.casefold())
         return name
-
-
-def write_outputs(name: str, out: Path, image: Image, faces: list[Face], draw: bool, html: bool) -> list[Path]:
-    """Write what was asked for; returns the files."""
-    written: list[Path] = []
-    if draw:
-        from jvcr.draw import draw_faces
-
-        written.append(out / f"{name}_landmarks.jpg")
-        write_image(written[-1], draw_faces(image, faces))
-    if html:
-        from jvcr.figure import write_html
-
-        written.append(out / f"{name}_3d.html")
-        write_html(written[-1], image, faces, name)
-    return written
 
 
 def summary(name: str, faces: list[Face], written: list[Path]) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from jvcr.cli.console import log, need_extra
+from jvcr.cli.console import log
+from jvcr.extras import missing
 
 if TYPE_CHECKING:
     from jvcr.evaluate.run import Report
@@ -29,8 +30,8 @@ def train(
 ) -> None:
     """Train in two stages: G and P side by side on true volumes, then end to end.
 
-    DIR/model.safetensors holds the averaged weights, DIR/log.csv the validations, DIR/last.ckpt all that is needed
-    to go on: run the same command again after an interruption.
+    In the --out folder, model.safetensors holds the averaged weights, log.csv the validations, last.ckpt all that is
+    needed to go on: run the same command again after an interruption.
     """
     try:
         from jvcr.data.backgrounds import read_backgrounds
@@ -38,8 +39,8 @@ def train(
         from jvcr.markup import MARKUP_68
         from jvcr.train.config import RECIPES
         from jvcr.train.loop import Training
-    except ImportError as error:
-        raise need_extra("train", error) from error
+    except ModuleNotFoundError as error:
+        raise missing("train", error) from error
     if preset not in RECIPES:
         raise ValueError(f"preset {preset!r} is unknown; expected one of {', '.join(RECIPES)}")
     config = replace(RECIPES[preset], seed=seed)
@@ -52,7 +53,7 @@ def train(
     backgrounds = read_backgrounds(data)
     log.print(
         f"{len(table)} training and {len(validation)} validation faces, "
-        f"{len(backgrounds.empty)} photographs without a face",
+        f"{len(backgrounds.without_faces)} photographs without a face",
         highlight=False,
     )
     with _Bar(config.total_samples) as bar:

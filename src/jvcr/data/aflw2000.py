@@ -20,7 +20,8 @@ def read_aflw2000(root: Path) -> Iterator[Sample]:
     the sign is turned and the mean removed. Yaw is ``Pose_Para``'s (fitted): 1312/383/305 of all 2,000 by bin.
 
     Raises:
-        FileNotFoundError: no such images, or an image without its .mat.
+        FileNotFoundError: no .mat file at all.
+        ImageError: a .mat without its image.
         ValueError: a .mat of another form.
     """
     paths = sorted(root.glob("image*.mat"))

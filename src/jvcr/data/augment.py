@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from jvcr.data.backgrounds import Backgrounds
 from jvcr.data.sample import Sample
-from jvcr.frames import CROP_RULE, Box, Crop, crop_to_unit
+from jvcr.frames import CROP_RULE, Box, Crop, crop_to_unit, mirrored
 from jvcr.images import Image, extract
 from jvcr.markup import Markup
 
@@ -65,8 +65,8 @@ def augment(
     Args:
         backgrounds: fill what lies outside the stored image, cover parts of faces, and give crops without a face.
     """
-    if backgrounds.empty and rng.random() < how.no_face_share:
-        image = _vary_pixels(backgrounds.without_face(size_px, rng), how, backgrounds, rng)
+    if backgrounds.without_faces and rng.random() < how.no_face_share:
+        image = _vary_pixels(backgrounds.no_face_crop(size_px, rng), how, backgrounds, rng)
         nowhere = np.full(sample.points_img.shape, NO_FACE_UNIT, np.float32)
         return TrainingCrop(image, nowhere, np.float32(0))
     crop = _random_crop(sample, size_px, how, rng)
@@ -80,9 +80,8 @@ def augment(
 
 def flip(image: Image, points_crop: NDArray[np.float32], markup: Markup) -> tuple[Image, NDArray[np.float32]]:
     """Mirror image and landmarks: column x becomes S − 1 − x, and each landmark takes its partner's place."""
-    mirrored = points_crop[..., list(markup.mirror), :].copy()
-    mirrored[..., 0] = image.shape[1] - 1 - mirrored[..., 0]
-    return np.ascontiguousarray(image[:, ::-1]), mirrored
+    partners = points_crop[..., list(markup.mirror), :]
+    return np.ascontiguousarray(image[:, ::-1]), mirrored(partners, image.shape[1])
 
 
 def _random_crop(sample: Sample, size_px: int, how: Augmentation, rng: Generator) -> Crop:
@@ -106,7 +105,7 @@ def _extract_filled(image: Image, crop: Crop, backgrounds: Backgrounds, rng: Gen
         return extract(image, crop, cv2.BORDER_REPLICATE)
     if kind < 0.6:
         return extract(image, crop, cv2.BORDER_REFLECT_101)
-    if kind < 0.85 and backgrounds.empty:
+    if kind < 0.85 and backgrounds.without_faces:
         return extract(image, crop, onto=backgrounds.patch(crop.size_px, rng))
     colour = np.full((crop.size_px, crop.size_px, 3), rng.integers(0, 256, 3), np.uint8)
     return extract(image, crop, onto=colour)
@@ -150,7 +149,7 @@ def _occlude(image: Image, backgrounds: Backgrounds, rng: Generator) -> Image:
         width, height = (int(s) for s in size_px * rng.uniform(0.08, 0.4, 2))
         left, top = int(rng.integers(0, size_px - width + 1)), int(rng.integers(0, size_px - height + 1))
         kind = rng.random()
-        if kind < 0.4 and backgrounds.empty:
+        if kind < 0.4 and backgrounds.without_faces:
             cover = backgrounds.patch(size_px, rng)[:height, :width]
         elif kind < 0.7:
             cover = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)

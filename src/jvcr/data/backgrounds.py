@@ -16,30 +16,30 @@ from jvcr.images import Image, extract
 _TRIES = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Backgrounds:
-    """Photographs from the detection table. With none in ``empty``, nothing is filled from them and every crop has a
-    face.
+    """Photographs from the detection table. With none in ``without_faces``, nothing is filled from them and every
+    crop has a face.
 
     Attributes:
-        empty: photographs without a face.
-        crowded: photographs with faces, and the landmark boxes of all of them.
+        without_faces: photographs.
+        with_faces: photographs, and the landmark boxes of all their faces.
     """
 
-    empty: tuple[Image, ...] = ()
-    crowded: tuple[tuple[Image, tuple[Box, ...]], ...] = ()
+    without_faces: tuple[Image, ...] = ()
+    with_faces: tuple[tuple[Image, tuple[Box, ...]], ...] = ()
 
     def patch(self, size_px: int, rng: Generator) -> Image:
         """A random square of a photograph without a face."""
-        photo = self.empty[rng.integers(len(self.empty))]
+        photo = self.without_faces[rng.integers(len(self.without_faces))]
         return extract(photo, _random_square(photo, size_px, rng))
 
-    def without_face(self, size_px: int, rng: Generator) -> Image:
-        """A crop that is not the crop of a face: of an empty photograph, or of a crowded one with every face far from
-        the crop's middle or of quite another size."""
-        if self.crowded and rng.random() < 0.5:
+    def no_face_crop(self, size_px: int, rng: Generator) -> Image:
+        """A crop that is not the crop of a face: of a photograph without faces, or of one with every face far
+        from the crop's middle or of quite another size."""
+        if self.with_faces and rng.random() < 0.5:
             for _ in range(_TRIES):
-                photo, boxes = self.crowded[rng.integers(len(self.crowded))]
+                photo, boxes = self.with_faces[rng.integers(len(self.with_faces))]
                 crop = _random_square(photo, size_px, rng)
                 if all(crop.square.overlap(Crop.from_box(box, size_px).square) < 0.2 for box in boxes):
                     return extract(photo, crop)
@@ -64,11 +64,14 @@ def read_backgrounds(folder: Path, held_out: bool = False) -> Backgrounds:
     if not path.is_file():
         return Backgrounds()
     with np.load(path) as labels:
+        missing = [key for key in ("id", "image", "box") if key not in labels]
+        if missing:
+            raise ValueError(f"{path}: arrays {missing} are missing; found {sorted(labels)}")
         names, owner, box = labels["id"].tolist(), labels["image"], labels["box"]
     chosen = [index for index, name in enumerate(names) if is_held_out(name) == held_out]
     images = read_tars(folder, [names[index] for index in chosen])
     boxes = [tuple(Box(*row) for row in box[owner == index].tolist()) for index in chosen]
     return Backgrounds(
-        empty=tuple(image for image, faces in zip(images, boxes, strict=True) if not faces),
-        crowded=tuple((image, faces) for image, faces in zip(images, boxes, strict=True) if faces),
+        without_faces=tuple(image for image, faces in zip(images, boxes, strict=True) if not faces),
+        with_faces=tuple((image, faces) for image, faces in zip(images, boxes, strict=True) if faces),
     )

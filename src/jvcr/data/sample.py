@@ -11,7 +11,7 @@ from jvcr.frames import Box
 from jvcr.images import Image
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sample:
     """A photo (or a stored crop of one) with its true landmarks.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from numpy.random import Generator
@@ -33,7 +35,7 @@ class Sampling:
 
     Attributes:
         half_profile, profile: factor for |yaw| over 30° and over 60°.
-        sources: factor by the row's source, e.g. ``{"300wlp-ibug": 1.5}``.
+        sources: factor by the row's source, e.g. ``(("300wlp-ibug", 1.5),)``.
     """
 
     half_profile: float = 1.0
@@ -92,6 +94,11 @@ class _Order:
             yield batch
 
 
+def _one_thread(worker: int) -> None:
+    """The workers are the parallelism; OpenCV's own threads would only fight."""
+    cv2.setNumThreads(0)
+
+
 def _collate(items: list[TrainingCrop]) -> Batch:
     return Batch(
         torch.from_numpy(np.stack([item.image for item in items])),
@@ -119,6 +126,9 @@ def batches(
         batch_sampler=_Order(row_rates(table, sampling), batch_size, seed, first),  # type: ignore[arg-type]
         collate_fn=_collate,
         num_workers=workers,
+        # Forked workers share the decoded table; others would each get a copy.
+        multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
+        worker_init_fn=_one_thread,
         prefetch_factor=4 if workers else None,
     )
     return iter(loader)

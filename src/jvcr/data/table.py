@@ -42,6 +42,8 @@ def read_tars(folder: Path, names: list[str]) -> list[Image]:
     encoded: dict[str, tuple[Path, bytes]] = {}
     for path in sorted(folder.glob("*.tar")):
         for name, data in tar_images(path, wanted):
+            if name in encoded:
+                raise ValueError(f"{path}: {name} is also in {encoded[name][0]}; names must be unique")
             encoded[name] = (path, data)
     missing = [name for name in names if name not in encoded]
     if missing:
@@ -75,6 +77,9 @@ class Table:
         bad = np.flatnonzero(~np.isfinite(self.points).all(axis=(1, 2)))
         if len(bad):
             raise ValueError(f"{labels_path}: row {self.names[bad[0]]} has a landmark that is not finite")
+        bad = np.flatnonzero(~((self.weights > 0) & (self.weights <= 1)))
+        if len(bad):
+            raise ValueError(f"{labels_path}: row {self.names[bad[0]]} has weight {self.weights[bad[0]]}; expected 0…1")
         self.yaw_deg = np.full(len(rows), np.nan)
         if self.points.shape[1] == 68:
             self.yaw_deg = np.array([head_pose(points).yaw_deg for points in self.points])

@@ -49,6 +49,9 @@ class CascadeDetector:
         folder = Path(cv2.data.haarcascades)
         self._cascades = [(c, cv2.CascadeClassifier(str(folder / c.file))) for c in _CASCADES]
         self._work_px, self._smallest_px, self._neighbours = work_px, smallest_px, neighbours
+        broken = [c.file for c, classifier in self._cascades if classifier.empty()]
+        if broken:
+            raise RuntimeError(f"{folder}: OpenCV cannot load {broken[0]}; give a detector of your own, or boxes")
         # OpenCV's classifiers keep state during a search.
         self._lock = threading.Lock()
 

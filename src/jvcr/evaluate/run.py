@@ -18,12 +18,12 @@ from jvcr.runtime.base import Runtime, locate_many
 
 @dataclass(frozen=True)
 class Report:
-    """Errors as ratios. ``nme`` in 2D per yaw bin; ``gte`` the mean 3D error over the outer-eye distance, NaN where
+    """Errors as ratios. ``nme`` in 2D per yaw bin; ``gte`` the mean 3D error over the outer-eye distance, None where
     the labels have no depth."""
 
     faces: int
     nme: YawTable
-    gte: float
+    gte: float | None
     score_mean: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -31,14 +31,14 @@ class Report:
 
     def __str__(self) -> str:
         bins = " / ".join(f"{100 * value:.2f}" for value in self.nme.bins)
-        gte = "" if np.isnan(self.gte) else f", GTE {100 * self.gte:.2f} %"
+        gte = "" if self.gte is None else f", GTE {100 * self.gte:.2f} %"
         return (
             f"NME {bins}, mean {100 * self.nme.mean:.2f} ± {100 * self.nme.std:.2f} % "
             f"(mean over images {100 * self.nme.image_mean:.2f} %){gte} on {self.faces} faces"
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Predictions:
     """points_img (B, N, 3) in the order of the samples, their names, truth, yaw (B,) and score (B,)."""
 
@@ -62,15 +62,19 @@ def predict_samples(runtime: Runtime, samples: Iterable[Sample], batch_size: int
             yaw.append(sample.yaw_deg)
             yield sample.image, Crop.from_box(sample.box, runtime.image_size)
 
-    found = list(locate_many(runtime, iter(work()), batch_size))
-    if not found:
+    points: list[NDArray[np.float32]] = []
+    scores: list[float] = []
+    for face in locate_many(runtime, iter(work()), batch_size):  # volumes are not kept
+        points.append(face.points_img)
+        scores.append(face.score)
+    if not points:
         raise ValueError("there is no sample to evaluate")
     return Predictions(
         names,
-        np.stack([face.points_img for face in found]),
+        np.stack(points),
         np.stack(target),
         np.array(yaw),
-        np.array([face.score for face in found]),
+        np.array(scores),
     )
 
 
@@ -85,6 +89,6 @@ def report(
     return Report(
         faces=len(nme),
         nme=yaw_table(nme, predictions.yaw_deg),
-        gte=float(ground_truth_error(predicted, target, outer_eyes).mean()) if has_depth else float("nan"),
+        gte=float(ground_truth_error(predicted, target, outer_eyes).mean()) if has_depth else None,
         score_mean=float(predictions.score.mean()),
     )

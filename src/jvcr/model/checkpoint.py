@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ class Header:
         return cls(ModelConfig.from_dict(values["config"]), Markup.from_dict(values["markup"]), values.get("about", {}))
 
 
-def write_atomically(path: Path, write: Any) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call ``write(temporary_path)`` and move the result into place: whoever dies half-way leaves the old file."""
     temporary = path.with_name(path.name + ".part")
     write(temporary)

@@ -135,14 +135,16 @@ def export_checked(model: JVCR, header: Header, path: Path, half: bool = True) -
     rough = rng.integers(0, 256, (8, 9, 9, 3), dtype=np.uint8)
     crops = np.stack([cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC) for picture in rough])
     candidate = path.with_name(path.name + ".candidate")
-    export_onnx(model, header, candidate, half)
-    result = parity(model, header, candidate, crops)
-    if result.mean_px > MEAN_BOUND_PX or result.max_px > MAX_BOUND_PX:
-        candidate.unlink()
-        raise ValueError(
-            f"{path}: the exported network differs from PyTorch by {result.mean_px:.3f} px on the mean and "
-            f"{result.max_px:.3f} px at most (allowed: {MEAN_BOUND_PX} and {MAX_BOUND_PX}) and was not kept; "
-            "try --no-half"
-        )
-    candidate.replace(path)
+    try:
+        export_onnx(model, header, candidate, half)
+        result = parity(model, header, candidate, crops)
+        if result.mean_px > MEAN_BOUND_PX or result.max_px > MAX_BOUND_PX:
+            raise ValueError(
+                f"{path}: the exported network differs from PyTorch by {result.mean_px:.3f} px on the mean and "
+                f"{result.max_px:.3f} px at most (allowed: {MEAN_BOUND_PX} and {MAX_BOUND_PX}) and was not kept; "
+                "try --no-half"
+            )
+        candidate.replace(path)
+    finally:
+        candidate.unlink(missing_ok=True)
     return result

@@ -39,10 +39,9 @@ class OnnxRuntime:
         metadata = self._session.get_modelmeta().custom_metadata_map
         if "jvcr" not in metadata:
             raise ValueError(f"{path}: no 'jvcr' entry in its metadata; expected a file written by `jvcr export`")
-        self.header: dict[str, object] = json.loads(metadata["jvcr"])
-        config = json.loads(metadata["jvcr"])["config"]
-        self.image_size: int = config["image_size"]
-        self.markup = Markup.from_dict(json.loads(metadata["jvcr"])["markup"])
+        header = json.loads(metadata["jvcr"])
+        self.image_size: int = header["config"]["image_size"]
+        self.markup = Markup.from_dict(header["markup"])
 
     def __call__(self, crops: Image) -> Prediction:
         expected = (self.image_size, self.image_size, 3)

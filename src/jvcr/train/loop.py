@@ -13,7 +13,7 @@ import math
 import pickle
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -54,6 +54,10 @@ class Listener(Protocol):
     def on_progress(self, progress: Progress) -> None: ...
 
     def on_validation(self, samples: int, result: Report) -> None: ...
+
+
+_MAY_CHANGE = frozenset({"workers", "checkpoint_seconds"})
+"""Settings that a continued run may have changed: they do not touch the result."""
 
 
 class TrainingFailed(RuntimeError):
@@ -116,16 +120,14 @@ class Training:
         self.table, self.validation, self.backgrounds = table, validation, backgrounds
         self.fabric = Fabric(accelerator=accelerator, devices=1, precision=config.precision)  # type: ignore[arg-type]
         torch.manual_seed(config.seed)
-        network = PRESETS[config.preset]
-        if network.n_points != markup.n_points:
-            network = type(network)(**{**network.to_dict(), "n_points": markup.n_points})
-        self.model = JVCR(network)
+        self.model = JVCR(replace(PRESETS[config.preset], n_points=markup.n_points))
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False).to(self.fabric.device)
         if config.channels_last:
             self.model.voxel.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = torch.optim.AdamW(self.model.parameters(), lr=1.0, weight_decay=config.weight_decay)
         self.wrapped, self.optimizer = self.fabric.setup(self.model, optimizer)
         self.step = 0
+        self._validated: dict[str, Any] | None = None
         out.mkdir(parents=True, exist_ok=True)
         if self._checkpoint.exists():
             self._resume()
@@ -169,14 +171,15 @@ class Training:
             if self._crosses_validation() or self.samples >= config.total_samples:
                 self._stop_if_broken(vox, coord)
                 result = self.validate()
+                self._validated = {"samples": self.samples, **result.to_dict()}
                 last_report, reported_step = time.monotonic(), self.step
                 self.listener.on_validation(self.samples, result)
                 self._log(result, float(vox), float(coord), lr, now - started)
-                self.save(result)
+                self.save()
                 last_save = time.monotonic()
             elif out_of_time or now - last_save > config.checkpoint_seconds:
                 self._stop_if_broken(vox, coord)
-                self.save(result)
+                self.save()
                 last_save = time.monotonic()
             if out_of_time:
                 break
@@ -189,10 +192,16 @@ class Training:
         rows = (self.validation[row] for row in range(len(self.validation)))
         return report(predict_samples(runtime, rows), self.markup.outer_eyes)
 
-    def save(self, result: Report | None) -> None:
-        """Write ``last.ckpt`` and ``model.safetensors``, unless the weights are broken."""
+    def save(self) -> None:
+        """Write ``model.safetensors`` and ``last.ckpt``, unless the weights are broken."""
         if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
             self._fail("a weight is not finite")
+        about = {
+            "training": self.config.to_dict(),
+            "samples_seen": self.samples,
+            "validation": self._validated,
+        }
+        save_weights(self.out / "model.safetensors", self.average, Header(self.model.config, self.markup, about))
         state = {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
@@ -200,14 +209,10 @@ class Training:
             "step": self.step,
             "config": self.config.to_dict(),
             "markup": self.markup.to_dict(),
+            "validated": self._validated,
         }
+        # Last, so that whoever finds it finds everything else at least as new.
         write_atomically(self._checkpoint, lambda path: torch.save(state, path))
-        about: dict[str, Any] = {
-            "training": self.config.to_dict(),
-            "samples_seen": self.samples,
-            "validation": result.to_dict() if result else None,
-        }
-        save_weights(self.out / "model.safetensors", self.average, Header(self.model.config, self.markup, about))
 
     def _train_step(self, batch: Batch, stage: Stage, lr: float) -> tuple[Tensor, Tensor]:
         config = self.config
@@ -266,16 +271,33 @@ class Training:
         except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError) as error:
             raise ValueError(f"{self._checkpoint}: not a checkpoint of `jvcr train` ({error})") from error
         wanted = {**self.config.to_dict(), "markup": self.markup.to_dict()}
-        different = [key for key, value in wanted.items() if saved.get(key) != value]
+        different = [
+            f"{key}: {saved.get(key)} → {value}"
+            for key, value in wanted.items()
+            if saved.get(key) != value and key not in _MAY_CHANGE
+        ]
         if different:
             raise ValueError(
-                f"{self._checkpoint} comes from a run with other settings ({', '.join(different)}); "
+                f"{self._checkpoint} comes from a run with other settings ({'; '.join(different)}); "
                 "continue it with its own settings, or choose another output folder"
             )
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
+        self._validated = state["validated"]
+        self._forget_later_rows()
+
+    def _forget_later_rows(self) -> None:
+        """Drop validations that were logged after the checkpoint: they will come again."""
+        path = self.out / "log.csv"
+        if not path.exists():
+            return
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+        kept = [header, *(row for row in rows if int(row[0]) <= self.samples)]
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(kept)
 
     def _log(self, result: Report, vox: float, coord: float, lr: float, seconds: float) -> None:
         row = {

@@ -1,0 +1,12 @@
+"""Packages that only some uses need."""
+
+from __future__ import annotations
+
+
+class MissingExtra(ImportError):
+    """A package of an optional extra is not installed; the message says how to install it."""
+
+
+def missing(extra: str, error: ModuleNotFoundError) -> MissingExtra:
+    """The error to raise in place of ``error``: ``raise missing("demo", error) from error``."""
+    return MissingExtra(f'this needs the package {error.name}: in a clone of jvcr, pip install ".[{extra}]"')
