@@ -24,17 +24,15 @@ SHIPPED = ("small",)
 MIN_SCORE = 0.3
 """Faces found by a detector are kept from this score on (chosen on validation photographs, see the model card)."""
 
-_FIRST_LOOK_SCORE = 0.1
-"""A first crop is rough, so less is asked of it before it is refined."""
+_ROUGH_LOOKS = ((0.1, 0.7), (0.2, 0.6))
+"""Score and overlap of the looks before the last: a crop that is not centred yet is judged mildly, and two are one only
+when they are nearly the same."""
 
-_SAME_CROP, _SAME_FACE = 0.7, 0.4
-"""Overlap (intersection over union) from which two first looks are one, and two faces are one."""
+_SAME_FACE = 0.4
+"""Overlap (intersection over union) from which two faces are one."""
 
 _LARGEST_BOX = 20
 """A given box may be this many times as large as the image; beyond that it is a mistake."""
-
-_STEADY = 0.6
-"""Overlap that the second look must have with the first."""
 
 
 class Landmarker:
@@ -104,19 +102,14 @@ class Landmarker:
         return self._judge(image, self._detector(image)) or self._judge(image, _whole_image(width, height))
 
     def _judge(self, image: Image, proposals: Sequence[Box]) -> list[Face]:
-        """Two looks at every proposal: the second crop is centred by the first prediction, as in training."""
+        """Three looks at every proposal: each crop is centred by the prediction before it, as in training."""
         height, width = image.shape[:2]
-        proposals = [box if isinstance(box, Box) else Box(*box) for box in proposals]
-        first = self._believed(self._locate(image, proposals), _FIRST_LOOK_SCORE, _SAME_CROP, width, height)
-        boxes = [Box.around(found.points_img) for found in first]
-        # On a face the second look confirms the first; on anything else the points wander off.
-        second = [
-            found
-            for found, box in zip(self._locate(image, boxes), boxes, strict=True)
-            if Box.around(found.points_img).overlap(box) >= _STEADY
-        ]
-        final = self._believed(second, self._min_score, _SAME_FACE, width, height)
-        return [self._face(found, Box.around(found.points_img)) for found in final]
+        boxes = [box if isinstance(box, Box) else Box(*box) for box in proposals]
+        found: list[LocatedFace] = []
+        for min_score, overlap in (*_ROUGH_LOOKS, (self._min_score, _SAME_FACE)):
+            found = self._believed(self._locate(image, boxes), min_score, overlap, width, height)
+            boxes = [Box.around(face.points_img) for face in found]
+        return [self._face(face, box) for face, box in zip(found, boxes, strict=True)]
 
     @staticmethod
     def _believed(

@@ -70,4 +70,11 @@ def test_photos_are_split_by_their_id(tmp_path: Path) -> None:
 
 
 def test_folder_without_photos_gives_none(tmp_path: Path) -> None:
-    assert read_backgrounds(tmp_path) == Backgrounds()
+    found = read_backgrounds(tmp_path)
+    assert (found.without_faces, found.with_faces) == ((), ())
+
+
+def test_labels_of_another_form_are_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "detect_labels.npz", id=np.array(["a"]), image=np.array([0]))
+    with pytest.raises(ValueError, match=r"detect_labels\.npz: arrays \['box'\] are missing"):
+        read_backgrounds(tmp_path)

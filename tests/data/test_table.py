@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,12 +37,28 @@ def test_depth_is_turned_away_from_the_camera_and_centred(make_table: MakeTable,
 
 
 def test_images_may_be_spread_over_several_files(make_table: MakeTable, tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    make_table(tmp_path / "a", (0, 10))
-    folder = make_table(tmp_path, (0, 10, 20))
-    # Members that no row names are ignored; names found twice count once.
-    (tmp_path / "a" / "faces.tar").rename(folder / "more.tar")
-    assert len(Table(folder, "train").images) == 3
+    make_table(tmp_path, (0, 10, 20))
+    (tmp_path / "faces.tar").rename(tmp_path / "all.tar")
+    with tarfile.open(tmp_path / "all.tar") as whole:
+        for member in whole:
+            with tarfile.open(tmp_path / f"only-{member.name}.tar", "w") as part:
+                part.addfile(member, whole.extractfile(member))
+    (tmp_path / "all.tar").unlink()
+    assert len(Table(tmp_path, "train").images) == 3
+
+
+def test_a_name_in_two_files_is_refused(make_table: MakeTable, tmp_path: Path) -> None:
+    make_table(tmp_path, (0, 10))
+    shutil.copy(tmp_path / "faces.tar", tmp_path / "more.tar")
+    with pytest.raises(ValueError, match=r"more\.tar: face0 is also in .*faces\.tar"):
+        Table(tmp_path, "train")
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.5, np.nan])
+def test_weights_are_checked(make_table: MakeTable, tmp_path: Path, weight: float) -> None:
+    make_table(tmp_path, (0, 10), weight=np.array([1.0, weight]))
+    with pytest.raises(ValueError, match="row face1 has weight"):
+        Table(tmp_path, "train")
 
 
 def test_yaw_is_unknown_for_another_markup(make_table: MakeTable, make_head: MakeHead, tmp_path: Path) -> None:

@@ -163,8 +163,14 @@ def test_finished_run_has_nothing_left_to_do(uninterrupted: Training, four_faces
 
 def test_folder_of_another_run_is_refused(uninterrupted: Training, four_faces: Table) -> None:
     other = replace(SHORT, seed=3, clip_norm=0.5)
-    with pytest.raises(ValueError, match=r"last\.ckpt comes from a run with other settings \(clip_norm, seed\)"):
+    different = r"\(clip_norm: 1.0 → 0.5; seed: 0 → 3\)"
+    with pytest.raises(ValueError, match=rf"last\.ckpt comes from a run with other settings {different}"):
         make(other, four_faces, uninterrupted.out)
+
+
+def test_a_continued_run_may_have_other_workers(uninterrupted: Training, four_faces: Table) -> None:
+    other = replace(SHORT, workers=1, checkpoint_seconds=7.0)
+    assert make(other, four_faces, uninterrupted.out).step == uninterrupted.step
 
 
 def spoil(network: nn.Module) -> None:
