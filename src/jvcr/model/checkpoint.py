@@ -49,6 +49,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     write(temporary)
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
+    # Some writers make files that only their owner can read.
+    temporary.chmod(0o644)
     temporary.replace(path)
 
 
