@@ -21,7 +21,7 @@ from jvcr.runtime.onnx import OnnxRuntime
 SHIPPED = ("small",)
 """Names of the weights inside the package."""
 
-MIN_SCORE = 0.3
+MIN_SCORE = 0.4
 """Faces found by a detector are kept from this score on (chosen on validation photographs, see the model card)."""
 
 _ROUGH_LOOKS = ((0.1, 0.7), (0.2, 0.6))
