@@ -79,10 +79,10 @@ class HeadPose:
 
     def to_dict(self) -> dict[str, object]:
         return {
+            "rotation": self.rotation.tolist(),
             "yaw_deg": self.yaw_deg,
             "pitch_deg": self.pitch_deg,
             "roll_deg": self.roll_deg,
-            "rotation": self.rotation.tolist(),
         }
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jvcr.detect.base import merge_overlapping
+from jvcr.detect.base import Detector, merge_overlapping
 from jvcr.detect.cascade import CascadeDetector
 from jvcr.frames import CROP_RULE, Box, Crop
 from jvcr.images import Image
@@ -22,7 +22,7 @@ SHIPPED = ("small",)
 """Names of the weights inside the package."""
 
 MIN_SCORE = 0.4
-"""Faces found by a detector are kept from this score on (chosen on validation photographs, see the model card)."""
+"""Faces found by a detector are kept from this score on (chosen on held-out photographs: docs/LOG.md)."""
 
 _ROUGH_LOOKS = ((0.1, 0.7), (0.2, 0.6))
 """Score and overlap of the looks before the last: a crop that is not centred yet is judged mildly, and two are one only
@@ -40,7 +40,8 @@ class Landmarker:
 
     Args:
         weights: a name in ``SHIPPED``, or the path of a file written by ``jvcr export``.
-        detector: image → rough landmark boxes (``jvcr.detect.base.Detector``); OpenCV's cascades by default.
+        detector: any function image → rough landmark boxes (``jvcr.detect.base.Detector``); OpenCV's cascades by
+            default.
         min_score: faces of the detector with a lower score are dropped. Faces of given boxes never are.
         threads: CPU threads of the network; 0 takes all cores.
         batch_size: crops in one forward pass.
@@ -58,7 +59,7 @@ class Landmarker:
         self,
         weights: str | Path = "small",
         *,
-        detector: Callable[[Image], Sequence[Box]] | None = None,
+        detector: Detector | None = None,
         min_score: float = MIN_SCORE,
         threads: int = 0,
         batch_size: int = 16,
@@ -66,7 +67,7 @@ class Landmarker:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected at least 1")
         self._runtime = OnnxRuntime(weights_path(weights), threads)
-        self._detector = CascadeDetector() if detector is None else detector
+        self._detector: Detector = CascadeDetector() if detector is None else detector
         self._min_score = min_score
         self._batch_size = batch_size
 

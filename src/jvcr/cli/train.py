@@ -95,4 +95,5 @@ class _Bar:
         self._progress.update(self._task, completed=progress.samples, stage=progress.stage.name, losses=losses)
 
     def on_validation(self, samples: int, result: Report) -> None:
-        log.print(f"{samples:>9,} crops: {result}", highlight=False)
+        self._progress.update(self._task, completed=samples)
+        log.print(f"{samples:>9,} crops: {result}", highlight=False, soft_wrap=True)
