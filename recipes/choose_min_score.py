@@ -56,7 +56,8 @@ found = score >= MIN_SCORE
 print(f"\nat score ≥ {MIN_SCORE}, by |yaw|:")
 for low, high in YAW_BINS_DEG:
     members = (yaw <= high) & ((yaw > low) if low else True)
-    print(f"    over {low}° to {high}°: {100 * found[members].mean():.1f} % of {members.sum()}")
+    to = f" to {high}°" if high < 180 else ""
+    print(f"    over {low}°{to}: {100 * found[members].mean():.1f} % of {members.sum()}")
 print("by size, landmark box over the photo's longer side:")
 for low, high in ((0, 0.04), (0.04, 0.08), (0.08, 0.15), (0.15, 0.3), (0.3, 1)):
     members = (size > low) & (size <= high)
