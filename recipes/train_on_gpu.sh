@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Train a large preset on one lent GPU, from a bare clone, in slices of a few minutes:
+# Train a large preset on a GPU machine that takes commands of a few minutes, from a bare clone:
 #
 #   bash recipes/train_on_gpu.sh DATA RUN OUT [MINUTES] [PRESET] [SAMPLES]
 #
 # DATA: a training table (docs/datasets.md). RUN: a folder that lives as long as the machine is held: the run's state;
 # call again with the same one to go on. OUT: what to take home: averaged weights in half precision, cut into pieces of
 # 15 MB (`cat model.safetensors.* > model.safetensors`), and log.csv. Saves every minute; stops itself after MINUTES.
-# Tried end to end on a CPU with: MINUTES=1 PRESET=tiny SAMPLES=2000.
+# Tried end to end on a CPU only: MINUTES=0.2 and then 1, PRESET=tiny, SAMPLES=2000.
 set -euo pipefail
 data=$1 run=$2 out=$3 minutes=${4:-8.5} preset=${5:-paper} samples=${6:-}
 cd "$(dirname "$0")/.."

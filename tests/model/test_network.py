@@ -6,8 +6,11 @@ import pytest
 import torch
 
 from jvcr.model.config import PRESETS
-from jvcr.model.hourglass import count_parameters
 from jvcr.model.jvcr import JVCR, normalise
+
+
+def count_parameters(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
 
 
 def random_crops(batch: int, size: int, seed: int = 0) -> torch.Tensor:

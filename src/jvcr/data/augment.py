@@ -51,12 +51,6 @@ class Augmentation:
     """Crops that are not of a face: they teach G to leave the volume empty there (only with backgrounds)."""
 
 
-def plain_crop(sample: Sample, size_px: int) -> tuple[Image, Crop]:
-    """The crop of evaluation and prediction, around the true landmark box."""
-    crop = Crop.from_box(sample.box, size_px)
-    return extract(sample.image, crop), crop
-
-
 def augment(
     sample: Sample, size_px: int, markup: Markup, how: Augmentation, backgrounds: Backgrounds, rng: Generator
 ) -> TrainingCrop:

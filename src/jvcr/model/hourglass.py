@@ -111,7 +111,3 @@ class VoxelNetwork(nn.Module):
             volume, x = head(x, hourglass(x))
             volumes.append(volume)
         return tuple(volumes)
-
-
-def count_parameters(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
