@@ -31,7 +31,7 @@ def predictions(runtime: OnnxRuntime) -> Predictions:
 
 @needs_benchmark
 def test_accuracy_on_aflw2000_3d(runtime: OnnxRuntime, predictions: Predictions) -> None:
-    result = report(predictions, runtime.markup.outer_eyes)
+    result = report(predictions, runtime.markup.normaliser)
     assert result.nme.counts == (656, 191, 152)
     assert result.nme.mean <= 0.043
     assert result.gte <= 0.085
@@ -52,4 +52,4 @@ def test_reannotated_labels_are_read(runtime: OnnxRuntime, predictions: Predicti
 
     targets = reannotated_targets(BENCHMARK, predictions.names)
     assert targets is not None
-    assert report(predictions, runtime.markup.outer_eyes, targets).nme.mean <= 0.043
+    assert report(predictions, runtime.markup.normaliser, targets).nme.mean <= 0.043

@@ -35,14 +35,14 @@ def test_mirror_of_66_is_that_of_68_without_the_inner_mouth_corners() -> None:
         if (a, b) != (60, 64):
             assert MARKUP_66.mirror[new_of[a]] == new_of[b]
     assert [i for i, partner in enumerate(MARKUP_66.mirror) if i == partner] == [new_of[i] for i in FIXED_68]
-    assert MARKUP_66.outer_eyes == (36, 45)
+    assert MARKUP_66.normaliser == (36, 45)
     assert MARKUP_66.groups["inner_lips"] == (60, 61, 62, 63, 64, 65)
 
 
 @pytest.mark.parametrize("markup", [MARKUP_68, MARKUP_66], ids=lambda m: m.name)
 def test_mirror_is_an_involution_and_keeps_the_eye_corners(markup: Markup) -> None:
     assert [markup.mirror[partner] for partner in markup.mirror] == list(range(markup.n_points))
-    assert markup.mirror[markup.outer_eyes[0]] == markup.outer_eyes[1]
+    assert markup.mirror[markup.normaliser[0]] == markup.normaliser[1]
 
 
 @pytest.mark.parametrize("markup", [MARKUP_68, MARKUP_66], ids=lambda m: m.name)
@@ -66,13 +66,13 @@ def test_round_trip_through_json(markup: Markup) -> None:
 
 def test_subset_renumbers_in_the_order_given() -> None:
     eyes = subset(MARKUP_68, (45, 8, 36), "three")
-    assert (eyes.mirror, eyes.outer_eyes) == ((2, 1, 0), (2, 0))
+    assert (eyes.mirror, eyes.normaliser) == ((2, 1, 0), (2, 0))
     assert eyes.groups == {"jaw": (1,), "right_eye": (2,), "left_eye": (0,)}
 
 
 @pytest.mark.parametrize(
     ("indices", "message"),
-    [((36, 45, 48), "'bad': keeps landmark 48 but not its mirror image 54"), ((8, 27), r"eye corners \(36, 45\)")],
+    [((36, 45, 48), "'bad': keeps landmark 48 but not its mirror image 54"), ((8, 27), r"normaliser's landmarks \(36, 45\)")],
 )
 def test_subset_errors(indices: tuple[int, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -86,7 +86,7 @@ def test_subset_errors(indices: tuple[int, ...], message: str) -> None:
         ({"mirror": (1, 2, 0)}, "partner of 0 is 1"),
         ({"mirror": (1, 0, 3)}, "partner of 2 is 3"),
         ({"groups": {"eye": (0, 3)}}, "outside 0…2"),
-        ({"outer_eyes": (0, -1)}, "outside 0…2"),
+        ({"normaliser": (0, -1)}, "outside 0…2"),
     ],
 )
 def test_invalid_markup_is_refused(change: dict[str, object], message: str) -> None:

@@ -27,7 +27,7 @@ def test_gte_by_hand() -> None:
     target[1] *= 2
     predicted = target + np.array([1, 0, 77])
     # A shift of 1 over 10 and over 20; the shift in z is taken out.
-    np.testing.assert_allclose(ground_truth_error(predicted, target, outer_eyes=(0, 1)), [0.1, 0.05])
+    np.testing.assert_allclose(ground_truth_error(predicted, target, normaliser=(0, 1)), [0.1, 0.05])
     # z off by +2, -2, 0, 0 at a mean of 0: (2 + 2) / 4 / 10.
     predicted = target + np.array([[0, 0, 2], [0, 0, -2], [0, 0, 0], [0, 0, 0]])
     np.testing.assert_allclose(ground_truth_error(predicted, target, (0, 1)), [0.1, 0.05])

@@ -30,7 +30,7 @@ def turned_away(face: Face) -> NDArray[np.bool_]:
     """(N,) landmarks on the half of the face that is turned away: clearly behind their mirror partner."""
     points = face.landmarks
     partner = points[list(face.markup.mirror)]
-    first, second = face.markup.outer_eyes
+    first, second = face.markup.normaliser
     eyes = float(np.linalg.norm(points[first] - points[second]))
     return np.asarray(points[:, 2] - partner[:, 2] > 0.45 * eyes)
 

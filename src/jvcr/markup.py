@@ -23,7 +23,9 @@ class Markup:
         mirror: length N; ``mirror[i]`` is the landmark that i becomes in the mirror image.
         groups: name → indices of a facial part, in drawing order.
         closed: names of the groups whose outline is closed.
-        outer_eyes: indices of the two outer eye corners (GTE's normaliser).
+        normaliser: indices of the two landmarks whose 3D distance GTE is divided by; for faces, the outer eye corners.
+        names: length N, one name a landmark; empty for a markup that only numbers them.
+        lines: pairs joined by a line in a drawing; None takes them from the groups.
     """
 
     name: str
@@ -31,7 +33,9 @@ class Markup:
     mirror: tuple[int, ...]
     groups: dict[str, tuple[int, ...]]
     closed: frozenset[str]
-    outer_eyes: tuple[int, int]
+    normaliser: tuple[int, int]
+    names: tuple[str, ...] = ()
+    lines: tuple[tuple[int, int], ...] | None = None
 
     def __post_init__(self) -> None:
         if len(self.mirror) != self.n_points:
@@ -41,13 +45,20 @@ class Markup:
                 raise ValueError(
                     f"markup {self.name!r}: the mirror partner of {index} is {partner}, but not the reverse"
                 )
-        used = [i for members in self.groups.values() for i in members] + list(self.outer_eyes)
+        used = [i for members in self.groups.values() for i in members] + list(self.normaliser)
+        used += [i for pair in self.lines or () for i in pair]
         if any(not 0 <= i < self.n_points for i in used):
-            raise ValueError(f"markup {self.name!r}: a group or eye corner lies outside 0…{self.n_points - 1}")
+            raise ValueError(f"markup {self.name!r}: a group, line or normaliser lies outside 0…{self.n_points - 1}")
+        if self.normaliser[0] == self.normaliser[1]:
+            raise ValueError(f"markup {self.name!r}: the normaliser is {self.normaliser}; expected two landmarks")
+        if self.names and (len(self.names) != self.n_points or len(set(self.names)) != self.n_points):
+            raise ValueError(f"markup {self.name!r}: expected {self.n_points} different names, or none")
 
     @property
     def edges(self) -> tuple[tuple[int, int], ...]:
         """Pairs of landmarks joined by a line in a drawing."""
+        if self.lines is not None:
+            return self.lines
         pairs: list[tuple[int, int]] = []
         for name, members in self.groups.items():
             pairs += pairwise(members)
@@ -62,18 +73,25 @@ class Markup:
             "mirror": list(self.mirror),
             "groups": {name: list(members) for name, members in self.groups.items()},
             "closed": sorted(self.closed),
-            "outer_eyes": list(self.outer_eyes),
+            "normaliser": list(self.normaliser),
+            "names": list(self.names),
+            "lines": None if self.lines is None else [list(pair) for pair in self.lines],
         }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Markup:
+        # Weights of version 0.1 call the normaliser by what it is on a face.
+        first, second = values["normaliser"] if "normaliser" in values else values["outer_eyes"]
+        lines = values.get("lines")
         return cls(
             name=values["name"],
             n_points=values["n_points"],
             mirror=tuple(values["mirror"]),
             groups={name: tuple(members) for name, members in values["groups"].items()},
             closed=frozenset(values["closed"]),
-            outer_eyes=(values["outer_eyes"][0], values["outer_eyes"][1]),
+            normaliser=(first, second),
+            names=tuple(values.get("names", ())),
+            lines=None if lines is None else tuple((a, b) for a, b in lines),
         )
 
 
@@ -105,7 +123,7 @@ MARKUP_68 = Markup(
         "inner_lips": tuple(range(60, 68)),
     },
     closed=frozenset({"right_eye", "left_eye", "outer_lips", "inner_lips"}),
-    outer_eyes=(36, 45),
+    normaliser=(36, 45),
 )
 
 INDICES_66_IN_68: tuple[int, ...] = tuple(i for i in range(68) if i not in (60, 64))
@@ -116,14 +134,14 @@ def subset(markup: Markup, indices: tuple[int, ...], name: str) -> Markup:
     """The markup of ``points[list(indices)]``: names, mirror pairs and groups renumbered.
 
     Raises:
-        ValueError: the subset splits a mirror pair, or leaves out an outer eye corner.
+        ValueError: the subset splits a mirror pair, or leaves out a landmark of the normaliser.
     """
     new_of = {old: new for new, old in enumerate(indices)}
     for old in indices:
         if markup.mirror[old] not in new_of:
             raise ValueError(f"markup {name!r}: keeps landmark {old} but not its mirror image {markup.mirror[old]}")
-    if any(i not in new_of for i in markup.outer_eyes):
-        raise ValueError(f"markup {name!r}: the outer eye corners {markup.outer_eyes} must be kept")
+    if any(i not in new_of for i in markup.normaliser):
+        raise ValueError(f"markup {name!r}: the normaliser's landmarks {markup.normaliser} must be kept")
     groups = {g: tuple(new_of[i] for i in members if i in new_of) for g, members in markup.groups.items()}
     return Markup(
         name=name,
@@ -131,7 +149,11 @@ def subset(markup: Markup, indices: tuple[int, ...], name: str) -> Markup:
         mirror=tuple(new_of[markup.mirror[old]] for old in indices),
         groups={g: members for g, members in groups.items() if members},
         closed=markup.closed,
-        outer_eyes=(new_of[markup.outer_eyes[0]], new_of[markup.outer_eyes[1]]),
+        normaliser=(new_of[markup.normaliser[0]], new_of[markup.normaliser[1]]),
+        names=tuple(markup.names[old] for old in indices) if markup.names else (),
+        lines=None
+        if markup.lines is None
+        else tuple((new_of[a], new_of[b]) for a, b in markup.lines if a in new_of and b in new_of),
     )
 
 

@@ -40,14 +40,14 @@ def normalised_mean_error(predicted_img: Points, target_img: Points) -> NDArray[
 
 
 def ground_truth_error(
-    predicted_img: Points, target_img: Points, outer_eyes: tuple[int, int] = (36, 45)
+    predicted_img: Points, target_img: Points, normaliser: tuple[int, int] = (36, 45)
 ) -> NDArray[np.float64]:
     """GTE: mean 3D landmark distance over the true outer-eye distance in 3D (JVCR, section IV-C).
 
     Args:
         predicted_img: (B, N, 3) image pixels. Not modified.
         target_img: (B, N, 3) same frame; the same depth direction.
-        outer_eyes: indices of the outer eye corners; 36 and 45 in both the 66- and the 68-point markup of 3DFAW
+        normaliser: indices of the outer eye corners; 36 and 45 in both the 66- and the 68-point markup of 3DFAW
             and iBUG (the two leave the same numbers below the mouth).
     Returns:
         (B,) ratio.
@@ -60,7 +60,7 @@ def ground_truth_error(
     target = target_img.astype(np.float64)
     difference = predicted_img.astype(np.float64) - target
     difference[..., 2] -= difference[..., 2].mean(axis=1, keepdims=True)
-    first, second = outer_eyes
+    first, second = normaliser
     eyes = np.linalg.norm(target[:, first] - target[:, second], axis=-1)
     if (eyes == 0).any():
         raise ValueError(f"target {int(np.argmin(eyes))} has an outer-eye distance of zero")

@@ -28,7 +28,7 @@ def evaluate(
     from jvcr.evaluate.run import Report, predict_samples, report
 
     runtime = OnnxRuntime(weights_path(weights))
-    eyes = runtime.markup.outer_eyes
+    eyes = runtime.markup.normaliser
     reports: dict[str, Report] = {}
     if benchmark == "aflw2000-3d":
         predictions = predict_samples(runtime, read_aflw2000(root))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.frames import Box
 from jvcr.images import Image
+from jvcr.markup import MARKUP_68, Markup
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +20,14 @@ class Sample:
         name: unique within its data set.
         image: (H, W, 3) uint8 RGB.
         points_img: (N, 3) float32 pixels of ``image``, x right, y down, z *away* from the camera, z mean 0.
+            z is NaN in all N where the labels are 2D; a landmark that is not marked is NaN in all three.
         weight: 0…1, how far to trust the label.
         yaw_deg: of the label, signed as in ``geometry.HeadPose``; NaN where unknown.
+        given_box: the data set's own face box, image pixels, whatever it is tight around; None where it has none.
+        group: the person or photo; samples of one group must not be on both sides of a split. "" where unknown.
+        markup: names the points.
+        source: the data set, and part of it, e.g. ``300wlp-ibug``.
+        provenance: where the label comes from, for people: file, pixel base, how z was made.
     """
 
     name: str
@@ -28,7 +35,18 @@ class Sample:
     points_img: NDArray[np.float32]
     weight: float = 1.0
     yaw_deg: float = float("nan")
+    given_box: Box | None = None
+    group: str = ""
+    markup: Markup = field(default=MARKUP_68, repr=False)
+    source: str = ""
+    provenance: str = ""
 
     @property
     def box(self) -> Box:
-        return Box.around(self.points_img)
+        """The landmark box: tight around the marked landmarks."""
+        return Box.around(self.points_img[np.isfinite(self.points_img[:, :2]).all(axis=1)])
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether every marked landmark has a z."""
+        return bool(np.isfinite(self.points_img[np.isfinite(self.points_img[:, 0]), 2]).all())

@@ -79,7 +79,7 @@ def predict_samples(runtime: Runtime, samples: Iterable[Sample], batch_size: int
 
 
 def report(
-    predictions: Predictions, outer_eyes: tuple[int, int], target_img: NDArray[np.float32] | None = None
+    predictions: Predictions, normaliser: tuple[int, int], target_img: NDArray[np.float32] | None = None
 ) -> Report:
     """Errors against the samples' own landmarks, or against ``target_img``: (B, N, 3), or (B, N, 2) for 2D alone."""
     target = predictions.target_img if target_img is None else target_img
@@ -89,6 +89,6 @@ def report(
     return Report(
         faces=len(nme),
         nme=yaw_table(nme, predictions.yaw_deg),
-        gte=float(ground_truth_error(predicted, target, outer_eyes).mean()) if has_depth else None,
+        gte=float(ground_truth_error(predicted, target, normaliser).mean()) if has_depth else None,
         score_mean=float(predictions.score.mean()),
     )

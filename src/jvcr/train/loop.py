@@ -190,7 +190,7 @@ class Training:
         dtype = torch.bfloat16 if self.config.precision.startswith("bf16") else None
         runtime = TorchRuntime(self.average, self.markup, dtype)
         rows = (self.validation[row] for row in range(len(self.validation)))
-        return report(predict_samples(runtime, rows), self.markup.outer_eyes)
+        return report(predict_samples(runtime, rows), self.markup.normaliser)
 
     def save(self) -> None:
         """Write ``model.safetensors`` and ``last.ckpt``, unless the weights are broken."""
