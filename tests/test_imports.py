@@ -15,12 +15,13 @@ PACKAGE = Path(jvcr.__file__).parent
 LAYERS = (
     ("markup", "frames", "extras"),
     ("geometry", "volume", "metrics", "images"),
-    ("results", "detect", "draw", "figure", "runtime.base", "runtime.onnx"),
+    ("results", "detect", "draw", "figure", "volume_picture", "runtime.base", "runtime.onnx"),
     ("landmarker",),
     ("model", "runtime.pytorch"),
     ("data",),
     ("evaluate",),
     ("train",),
+    ("claims",),
     ("cli",),
 )
 

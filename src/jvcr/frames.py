@@ -22,9 +22,6 @@ from numpy.typing import NDArray
 Points = NDArray[Any]
 """(…, 3) numbers, x, y, z. Conversions give floating point numbers, also for integers."""
 
-CROP_RULE = 1.6
-"""Side of the crop over the longer side of the landmark box. At 1.6 no landmark of AFLW2000-3D leaves the volume."""
-
 
 @dataclass(frozen=True)
 class Box:
@@ -82,6 +79,25 @@ class Box:
 
 
 @dataclass(frozen=True)
+class CropRule:
+    """How large a crop is, and so how deep its volume: ``factor`` times the box's longer side, or its ``"width"``."""
+
+    factor: float = 1.6
+    by: str = "longer"
+
+    def __post_init__(self) -> None:
+        if self.by not in ("longer", "width") or self.factor <= 0:
+            raise ValueError(f"{self}: expected a positive factor, by 'longer' or by 'width'")
+
+    def side(self, box: Box) -> float:
+        return self.factor * (box.width if self.by == "width" else max(box.width, box.height))
+
+
+CROP_RULE = CropRule()
+"""The project's own: with 1.6 times the longer side, no landmark of AFLW2000-3D leaves the volume."""
+
+
+@dataclass(frozen=True)
 class Crop:
     """A square on the image, possibly turned, sampled at ``size_px`` × ``size_px``.
 
@@ -101,10 +117,10 @@ class Crop:
     centre_z: float = 0.0
 
     @classmethod
-    def from_box(cls, box: Box, size_px: int, rotation_deg: float = 0.0, rule: float = CROP_RULE) -> Crop:
-        """The project's crop: centred on the landmark box, side = rule · max(width, height)."""
+    def from_box(cls, box: Box, size_px: int, rotation_deg: float = 0.0, rule: CropRule = CROP_RULE) -> Crop:
+        """A crop centred on the landmark box; its side by the rule."""
         x, y = box.centre
-        return cls(x, y, rule * max(box.width, box.height), size_px, rotation_deg)
+        return cls(x, y, rule.side(box), size_px, rotation_deg)
 
     def reduced(self, left: int, top: int, factor: int) -> Crop:
         """The same square on an image that was cut at (left, top) and then reduced ``factor`` times.

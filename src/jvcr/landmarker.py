@@ -122,7 +122,7 @@ class Landmarker:
         return [found[i] for i in merge_overlapping(boxes, [f.score for f in found], overlap)]
 
     def _locate(self, image: Image, boxes: Sequence[Box]) -> list[LocatedFace]:
-        crops = [Crop.from_box(box, self._runtime.image_size) for box in boxes]
+        crops = [Crop.from_box(box, self._runtime.image_size, rule=self._runtime.crop_rule) for box in boxes]
         return locate(self._runtime, image, crops, self._batch_size)
 
     def _face(self, found: LocatedFace, box: Box) -> Face:
@@ -130,17 +130,19 @@ class Landmarker:
         return Face(found.points_img, box, found.score, found.volume.copy(), found.crop, self.markup)
 
 
-def weights_path(weights: str | Path) -> Path:
-    """Where the weights of a name (``SHIPPED``) or path are.
+def weights_path(weights: str | Path, ending: str = ".onnx") -> Path:
+    """Where the weights of a name (``SHIPPED``) or path are; ``.safetensors`` are the same for PyTorch.
 
     Raises:
         ValueError: an unknown name.
     """
     if isinstance(weights, str) and weights in SHIPPED:
-        return Path(str(resources.files("jvcr.weights").joinpath(f"{weights}.onnx")))
+        return Path(str(resources.files("jvcr.weights").joinpath(f"{weights}{ending}")))
     path = Path(weights)
     if not path.suffix and not path.exists():
-        raise ValueError(f"weights {str(weights)!r} are unknown; expected one of {', '.join(SHIPPED)} or an ONNX file")
+        raise ValueError(
+            f"weights {str(weights)!r} are unknown; expected one of {', '.join(SHIPPED)} or a file (*{ending})"
+        )
     return path
 
 
@@ -191,5 +193,5 @@ def check_boxes(boxes: Iterable[Any], image: Image) -> list[Box]:
 def _whole_image(width: int, height: int) -> list[Box]:
     """A face whose crop is about the whole image, and one that fills it."""
     x, y, side = (width - 1) / 2, (height - 1) / 2, min(width, height)
-    halves = [side / CROP_RULE / 2, side / 2.4] if side >= 16 else []
+    halves = [side / CROP_RULE.factor / 2, side / 2.4] if side >= 16 else []
     return [Box(x - half, y - half, x + half, y + half) for half in halves]

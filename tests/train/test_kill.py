@@ -20,7 +20,8 @@ from jvcr.data.backgrounds import Backgrounds
 from jvcr.data.table import Table
 from jvcr.markup import MARKUP_68
 from jvcr.train.config import Stage, TrainConfig
-from jvcr.train.loop import Training
+from jvcr.model.config import PRESETS
+from jvcr.train.loop import Hardware, Training
 
 torch.set_num_threads(1)
 
@@ -30,14 +31,14 @@ class Listener:
         print("validated", samples, flush=True)
 
 config = TrainConfig(
-    preset="tiny",
+    model=PRESETS["tiny"],
     stages=(Stage("one", 24, False, 20.0, lr=2e-3, final_lr=2e-3, volume_noise=0.05),
             Stage("two", 40, True, 20.0, lr=2e-3, final_lr=1e-4)),
     batch_size=4, precision="32-true", validate_every=16, checkpoint_seconds=0.0, workers=0,
 )
 data, out = map(Path, sys.argv[1:])
 table = Table(data, "train")
-Training(config, MARKUP_68, table, table, Backgrounds(), out, Listener(), "cpu").run()
+Training(config, MARKUP_68, table, table, Backgrounds(), out, Listener(), Hardware("cpu")).run()
 """
 
 

@@ -16,17 +16,18 @@ from jvcr.data.table import Table
 from jvcr.evaluate.run import Report
 from jvcr.markup import MARKUP_68
 from jvcr.model.checkpoint import load_weights
+from jvcr.model.config import PRESETS
 from jvcr.model.jvcr import JVCR
 from jvcr.train.config import Stage, TrainConfig, two_stages
-from jvcr.train.loop import Progress, Training, TrainingFailed, learning_rate, stage_at, update_average
-from jvcr.train.losses import coordinate_loss, voxel_loss
+from jvcr.train.loop import Hardware, Progress, Training, TrainingFailed, learning_rate, stage_at, update_average
+from jvcr.train.losses import LossConfig, coordinate_loss, voxel_loss
 from jvcr.train.targets import rasterise
 
 STILL = Augmentation(**dict.fromkeys(Augmentation.__dataclass_fields__, 0.0))
 
 # Seven steps of four crops: three side by side, four end to end; validation after steps 2, 4, 6 and 7.
 SHORT = TrainConfig(
-    preset="tiny",
+    model=PRESETS["tiny"],
     stages=(
         Stage("first", 12, False, 20.0, lr=2e-3, final_lr=2e-3, warmup_samples=4, volume_noise=0.05),
         Stage("second", 16, True, 20.0, lr=2e-3, final_lr=1e-4),
@@ -61,7 +62,7 @@ class DiesAt(Silent):
 
 
 def make(config: TrainConfig, table: Table, out: Path, listener: Silent | None = None) -> Training:
-    return Training(config, MARKUP_68, table, table, Backgrounds(), out, listener or Silent(), accelerator="cpu")
+    return Training(config, MARKUP_68, table, table, Backgrounds(), out, listener or Silent(), Hardware("cpu"))
 
 
 def assert_same(a: Training, b: Training) -> None:
@@ -84,8 +85,8 @@ def losses(network: JVCR, batch: Batch) -> tuple[float, float]:
     with torch.no_grad():
         output = network(batch.crops)
     return (
-        voxel_loss(output.volumes, true, 9.0).item(),
-        coordinate_loss(output.points_unit, batch.points_unit, batch.weight).item(),
+        voxel_loss(output.volumes, true, LossConfig()).item(),
+        coordinate_loss(output.points_unit, batch.points_unit, batch.weight, LossConfig(), side).item(),
     )
 
 
@@ -190,11 +191,11 @@ def test_nan_loss_fails_and_leaves_the_last_checkpoint(
     config = replace(SHORT, validate_every=validate_every)
     training = make(config, four_faces, tmp_path)
     training.run(seconds=0)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     spoil(training.model)
     with pytest.raises(TrainingFailed, match=r"loss is nan[\s\S]*last\.ckpt"):
         training.run(seconds=seconds)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
 def test_step_that_breaks_the_weights_is_not_saved(four_faces: Table, tmp_path: Path) -> None:

@@ -3,7 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from jvcr.train.losses import coordinate_loss, voxel_loss
+from jvcr.train.losses import LossConfig, coordinate_loss, voxel_loss
+
+OURS = LossConfig(foreground=9.0)
+PLAIN = LossConfig(foreground=0.0)
 
 
 def test_voxel_loss_by_hand() -> None:
@@ -12,13 +15,20 @@ def test_voxel_loss_by_hand() -> None:
     predicted = [torch.full((2, 1, 3, 5), 0.1), torch.zeros(2, 4, 3, 5)]
     predicted[1][1, 2, 1, 3] = 2.5
     # 0.1² everywhere, and 2² on one of 120 voxels, weighed 1 + 9 · 0.5.
-    assert voxel_loss(predicted, true, foreground=9).item() == pytest.approx(0.01 + 5.5 * 4 / 120)
-    assert voxel_loss(predicted, true, foreground=0).item() == pytest.approx(0.01 + 4 / 120)
+    assert voxel_loss(predicted, true, OURS).item() == pytest.approx(0.01 + 5.5 * 4 / 120)
+    assert voxel_loss(predicted, true, PLAIN).item() == pytest.approx(0.01 + 4 / 120)
+
+
+def test_voxel_loss_as_published_by_hand() -> None:
+    true, predicted = torch.zeros(2, 4, 3, 5), torch.full((2, 4, 3, 5), 0.1)
+    # Eq. 3 sums 60 voxels of 0.1² in units of the peak of eq. 1, here 1/4.
+    how = LossConfig(foreground=0.0, peak=0.25, voxel_sum=True)
+    assert voxel_loss([predicted], [true], how).item() == pytest.approx(60 * 0.01 / 16)
 
 
 def test_voxel_loss_needs_as_many_volumes() -> None:
     with pytest.raises(ValueError, match="zip"):
-        voxel_loss([torch.zeros(1, 2, 3, 3)], [], foreground=9)
+        voxel_loss([torch.zeros(1, 2, 3, 3)], [], OURS)
 
 
 def test_coordinate_loss_by_hand() -> None:
@@ -29,19 +39,30 @@ def test_coordinate_loss_by_hand() -> None:
     predicted[2] -= 10.0
     # The third row has no face.
     weight = torch.tensor([1.0, 0.5, 0.0])
-    assert coordinate_loss(predicted, true, weight).item() == pytest.approx((0.2 + 0.5 * 0.1) / 1.5)
+    assert coordinate_loss(predicted, true, weight, OURS, 16).item() == pytest.approx((0.2 + 0.5 * 0.1) / 1.5)
+
+
+def test_coordinate_loss_as_published_by_hand() -> None:
+    true, predicted = torch.zeros(2, 5, 3), torch.zeros(2, 5, 3)
+    predicted[1, 2, 0] = 0.5
+    # Half the crop is 8 of 16 voxels; eq. 4 squares and sums; the batch has two rows.
+    how = LossConfig(squared=True, coordinate_sum=True, coordinate_unit="voxel")
+    assert coordinate_loss(predicted, true, torch.ones(2), how, 16).item() == pytest.approx(64 / 2)
+    # A batch shared by two devices, the other of which has the weights 1 and 0: 1.5 on the mean.
+    shared = coordinate_loss(predicted, true, torch.ones(2), how, 16, weight_sum=torch.tensor(1.5))
+    assert shared.item() == pytest.approx(64 / 1.5)
 
 
 def test_batch_without_a_face_costs_nothing() -> None:
     predicted = torch.zeros(2, 5, 3, requires_grad=True)
-    loss = coordinate_loss(predicted, torch.full((2, 5, 3), -10.0), torch.zeros(2))
+    loss = coordinate_loss(predicted, torch.full((2, 5, 3), -10.0), torch.zeros(2), OURS, 16)
     loss.backward()
     assert loss == 0 and predicted.grad is not None and predicted.grad.abs().sum() == 0
 
 
 def test_gradients_by_hand() -> None:
     predicted = torch.tensor([[[0.3, 0.5, 0.9]], [[0.1, 0.5, 0.4]]], requires_grad=True)
-    coordinate_loss(predicted, torch.full((2, 1, 3), 0.5), torch.tensor([3.0, 1.0])).backward()
+    coordinate_loss(predicted, torch.full((2, 1, 3), 0.5), torch.tensor([3.0, 1.0]), OURS, 16).backward()
     # sign / 3 coordinates, times the row's share of the weight; 0 where there is no error.
     expected = torch.tensor([[[-0.25, 0, 0.25]], [[-1 / 12, 0, -1 / 12]]])
     torch.testing.assert_close(predicted.grad, expected)

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from jvcr.cli.console import log
 from jvcr.extras import missing
+from jvcr.landmarker import weights_path
 
 if TYPE_CHECKING:
     from jvcr.evaluate.run import Report
@@ -21,49 +22,73 @@ if TYPE_CHECKING:
 def train(
     data: Annotated[Path, typer.Option(help="Folder of a training table: labels.npz and *.tar (docs/datasets.md).")],
     out: Annotated[Path, typer.Option(help="Folder of the run. A run that is there already goes on.")],
-    preset: Annotated[str, typer.Option(help="small, paper or tiny.")] = "small",
+    preset: Annotated[
+        str | None, typer.Option(help="small, large, paper, paper-code, finetune or tiny (docs/training.md).")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file; overrides any field of the preset.")] = None,
+    init: Annotated[
+        str | None, typer.Option(help="Start from trained weights: shipped ones by name, or a .safetensors file.")
+    ] = None,
     samples: Annotated[int | None, typer.Option(help="Stretch or shorten the recipe to this many crops.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides weights, order and augmentation.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Decides weights, order and augmentation.")] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="Devices on each machine (DDP); they share every batch.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines; start the command on each (docs/training.md).")] = 1,
     minutes: Annotated[float, typer.Option(help="Stop (and save) after this long; run again to go on.")] = math.inf,
-    workers: Annotated[int | None, typer.Option(help="Processes that prepare crops.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that prepare crops, a device.")] = None,
 ) -> None:
-    """Train in two stages: G and P side by side on true volumes, then end to end.
+    """Train in stages: G and P side by side on true volumes, then end to end.
 
-    In the --out folder, model.safetensors holds the averaged weights, log.csv the validations, last.ckpt all that is
-    needed to go on: run the same command again after an interruption.
+    In the --out folder, model.safetensors holds the averaged weights, log.csv the validations, losses.csv the losses,
+    pictures/ drawn validation faces, tensorboard/ all of that, and last.ckpt all that is needed to go on: run the same
+    command again after an interruption.
     """
     try:
         from jvcr.data.backgrounds import read_backgrounds
         from jvcr.data.table import Table
         from jvcr.markup import MARKUP_68
-        from jvcr.train.config import RECIPES
-        from jvcr.train.loop import Training
+        from jvcr.model.checkpoint import load_weights
+        from jvcr.train.loop import Hardware, Training
+        from jvcr.train.settings import read_settings, recipe
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
-    if preset not in RECIPES:
-        raise ValueError(f"preset {preset!r} is unknown; expected one of {', '.join(RECIPES)}")
-    config = replace(RECIPES[preset], seed=seed)
-    if samples is not None:
-        config = config.scaled_to(samples)
+    initial = None if init is None else weights_path(init, ".safetensors")
+    if config is not None:
+        settings = read_settings(config, preset)
+    else:
+        settings = recipe(preset or ("finetune" if init else "small"))
+    if initial is not None:
+        settings = replace(settings, model=load_weights(initial)[1].config)
+    if seed is not None:
+        settings = replace(settings, seed=seed)
     if workers is not None:
-        config = replace(config, workers=workers)
+        settings = replace(settings, workers=workers)
     log.print(f"reading {data} …", highlight=False)
     table, validation = Table(data, "train"), Table(data, "val")
+    settings = settings.for_rows(len(table))
+    if samples is not None:
+        settings = settings.scaled_to(samples)
     backgrounds = read_backgrounds(data)
     log.print(
         f"{len(table)} training and {len(validation)} validation faces, "
         f"{len(backgrounds.without_faces)} photographs without a face",
         highlight=False,
     )
-    with _Bar(config.total_samples) as bar:
-        training = Training(config, MARKUP_68, table, validation, backgrounds, out, bar, accelerator)
+    with _Bar(settings.total_samples) as bar:
+        hardware = Hardware(accelerator, devices, nodes)
+        training = Training(settings, MARKUP_68, table, validation, backgrounds, out, bar, hardware, initial)
         if training.step:
             log.print(f"going on from {out / 'last.ckpt'} at {training.samples} samples", highlight=False)
+        elif training.taken is not None:
+            log.print(
+                f"starting from {initial}: {training.taken.tensors} tensors and {training.taken.landmarks} landmarks "
+                f"taken; new: {', '.join(training.taken.new) or 'nothing'}",
+                highlight=False,
+            )
         result = training.run(seconds=minutes * 60)
     if result is not None:
         typer.echo(str(result))
-    typer.echo(f"→ {out / 'model.safetensors'}")
+        typer.echo(f"→ {out / 'model.safetensors'}")
 
 
 class _Bar:
@@ -90,7 +115,7 @@ class _Bar:
     def on_progress(self, progress: TrainingProgress) -> None:
         losses = (
             f"voxel {progress.voxel_loss:.4f}  coordinate {progress.coordinate_loss:.4f}  "
-            f"lr {progress.lr:.1e}  {progress.images_per_s:.0f}/s"
+            f"lr {progress.lr:.1e}  {progress.images_per_s:.0f}/s, {100 * progress.waiting:.0f} % waiting for data"
         )
         self._progress.update(self._task, completed=progress.samples, stage=progress.stage.name, losses=losses)
 

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from jvcr.data.augment import Augmentation, TrainingCrop, augment
 from jvcr.data.backgrounds import Backgrounds
 from jvcr.data.table import Table
+from jvcr.frames import CROP_RULE, CropRule
 from jvcr.markup import Markup
 
 
@@ -63,22 +64,29 @@ class _Crops(Dataset[TrainingCrop]):
     """Item (position, row): the row, varied by a generator that only the seed and the position decide."""
 
     def __init__(
-        self, table: Table, size_px: int, markup: Markup, how: Augmentation, backgrounds: Backgrounds, seed: int
+        self,
+        table: Table,
+        size_px: int,
+        markup: Markup,
+        how: Augmentation,
+        backgrounds: Backgrounds,
+        seed: int,
+        rule: CropRule,
     ) -> None:
         self.table, self.size_px, self.markup, self.how = table, size_px, markup, how
-        self.backgrounds, self.seed = backgrounds, seed
+        self.backgrounds, self.seed, self.rule = backgrounds, seed, rule
 
     def __getitem__(self, item: tuple[int, int]) -> TrainingCrop:
         position, row = item
         rng = np.random.default_rng((self.seed, position, 1))
-        return augment(self.table[row], self.size_px, self.markup, self.how, self.backgrounds, rng)
+        return augment(self.table[row], self.size_px, self.markup, self.how, self.backgrounds, rng, self.rule)
 
 
 class _Order:
-    """Batches of (position, row), from batch ``first`` on, without end."""
+    """Batches of (position, row), from batch ``first`` on, without end; of each the members in ``share``."""
 
-    def __init__(self, rates: NDArray[np.float64], batch_size: int, seed: int, first: int) -> None:
-        self.rates, self.batch_size, self.seed, self.first = rates, batch_size, seed, first
+    def __init__(self, rates: NDArray[np.float64], batch_size: int, seed: int, first: int, share: slice) -> None:
+        self.rates, self.batch_size, self.seed, self.first, self.share = rates, batch_size, seed, first, share
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         position = self.first * self.batch_size
@@ -91,7 +99,7 @@ class _Order:
                     rows_of, rows = epoch, epoch_rows(self.rates, np.random.default_rng((self.seed, epoch, 2)))
                 batch.append((position, int(rows[place])))
                 position += 1
-            yield batch
+            yield batch[self.share]
 
 
 def _one_thread(worker: int) -> None:
@@ -119,11 +127,17 @@ def batches(
     seed: int,
     first: int = 0,
     workers: int = 1,
+    share: slice = slice(None),
+    rule: CropRule = CROP_RULE,
 ) -> Iterator[Batch]:
-    """Training batches number ``first``, ``first + 1``, … without end."""
+    """Training batches number ``first``, ``first + 1``, … without end.
+
+    Args:
+        share: of each batch, where several devices take their parts of it; what a batch holds does not depend on it.
+    """
     loader = DataLoader(
-        _Crops(table, size_px, markup, augmentation, backgrounds, seed),
-        batch_sampler=_Order(row_rates(table, sampling), batch_size, seed, first),  # type: ignore[arg-type]
+        _Crops(table, size_px, markup, augmentation, backgrounds, seed, rule),
+        batch_sampler=_Order(row_rates(table, sampling), batch_size, seed, first, share),  # type: ignore[arg-type]
         collate_fn=_collate,
         num_workers=workers,
         # Forked workers share the decoded table; others would each get a copy.

@@ -60,7 +60,7 @@ def predict_samples(runtime: Runtime, samples: Iterable[Sample], batch_size: int
             names.append(sample.name)
             target.append(sample.points_img)
             yaw.append(sample.yaw_deg)
-            yield sample.image, Crop.from_box(sample.box, runtime.image_size)
+            yield sample.image, Crop.from_box(sample.box, runtime.image_size, rule=runtime.crop_rule)
 
     points: list[NDArray[np.float32]] = []
     scores: list[float] = []

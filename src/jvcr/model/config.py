@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from jvcr.frames import CROP_RULE, CropRule
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -21,6 +23,7 @@ class ModelConfig:
         hourglass_depth: how often an hourglass halves the resolution.
         regressor_channels: outputs of P's 3D convolutions (kernel 4; all of stride 2 but the last).
         n_points: N. Only P's last, fully connected layer depends on it.
+        crop: size of the crops that the network reads.
     """
 
     image_size: int
@@ -32,6 +35,7 @@ class ModelConfig:
     hourglass_depth: int
     regressor_channels: tuple[int, ...]
     n_points: int = 68
+    crop: CropRule = CROP_RULE
 
     def __post_init__(self) -> None:
         if not self.depths:
@@ -58,6 +62,8 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
         plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        if "crop" in plain:
+            plain["crop"] = CropRule(**plain["crop"])
         return cls(**plain)
 
 

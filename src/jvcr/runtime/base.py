@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.frames import Crop, unit_to_crop, unit_to_vox
+from jvcr.frames import Crop, CropRule, unit_to_crop, unit_to_vox
 from jvcr.images import Image, extract
 from jvcr.markup import Markup
 from jvcr.volume import sample
@@ -27,10 +27,12 @@ class Runtime(Protocol):
     Attributes:
         image_size: side of the crops it takes, pixels.
         markup: of the points it gives.
+        crop_rule: size of the crops it was trained on.
     """
 
     image_size: int
     markup: Markup
+    crop_rule: CropRule
 
     def __call__(self, crops: Image) -> Prediction:
         """(B, S, S, 3) uint8 RGB, B ≥ 1 → prediction. Row b depends on crop b only. May be called from any thread."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from jvcr.frames import CropRule
 from jvcr.images import Image
 from jvcr.markup import Markup
 from jvcr.runtime.base import Prediction
@@ -42,6 +43,7 @@ class OnnxRuntime:
         header = json.loads(metadata["jvcr"])
         self.image_size: int = header["config"]["image_size"]
         self.markup = Markup.from_dict(header["markup"])
+        self.crop_rule = CropRule(**header["config"].get("crop", {}))
 
     def __call__(self, crops: Image) -> Prediction:
         expected = (self.image_size, self.image_size, 3)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch import nn
 
 from jvcr.images import Image
 from jvcr.markup import Markup
-from jvcr.model.jvcr import JVCR
+from jvcr.model.jvcr import JVCROutput
 from jvcr.runtime.base import Prediction
 
 
@@ -14,16 +17,19 @@ class TorchRuntime:
     """Wraps a network as a ``Runtime``; it is switched to evaluation mode for the call and back afterwards.
 
     Args:
+        model: a ``JVCR``, or another network with its ``config`` and output.
         autocast_dtype: run under autocast in this type (e.g. ``torch.bfloat16``); None for float32.
     """
 
-    def __init__(self, model: JVCR, markup: Markup, autocast_dtype: torch.dtype | None = None) -> None:
-        self.model = model
+    def __init__(self, model: nn.Module, markup: Markup, autocast_dtype: torch.dtype | None = None) -> None:
+        self.model: Any = model
         self.markup = markup
-        self.image_size = model.config.image_size
+        self.image_size: int = self.model.config.image_size
+        self.crop_rule = self.model.config.crop
         self.autocast_dtype = autocast_dtype
 
-    def __call__(self, crops: Image) -> Prediction:
+    def output(self, crops: Image) -> JVCROutput:
+        """Everything the network gives for (B, S, S, 3) uint8 crops."""
         device = next(self.model.parameters()).device
         was_training = self.model.training
         self.model.eval()
@@ -33,4 +39,8 @@ class TorchRuntime:
         ):
             output = self.model(torch.from_numpy(crops).to(device))
         self.model.train(was_training)
+        return output
+
+    def __call__(self, crops: Image) -> Prediction:
+        output = self.output(crops)
         return Prediction(output.volumes[-1].float().cpu().numpy(), output.points_unit.float().cpu().numpy())

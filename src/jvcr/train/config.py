@@ -1,4 +1,4 @@
-"""Training as data: stages, optimiser, augmentation. A run is its ``TrainConfig``."""
+"""Training as data: stages, losses, optimiser, augmentation. A run is its ``TrainConfig``."""
 
 from __future__ import annotations
 
@@ -7,29 +7,39 @@ from typing import Any
 
 from jvcr.data.augment import Augmentation
 from jvcr.data.stream import Sampling
+from jvcr.model.config import ModelConfig
+from jvcr.train.losses import LossConfig
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of a training.
+    """One part of a training. Its length is given in ``samples`` or in ``epochs``.
 
     Attributes:
         samples: how many crops it sees.
         end_to_end: P reads G's volume and the coordinate loss trains both. Otherwise P reads the true volume
             with ``volume_noise`` added, and G and P learn side by side (section III-D).
         coordinate_weight: λ of eq. 5, L = L_vox + λ·L_coord.
-        lr, final_lr: learning rate at the start, and at the end of a half cosine.
+        lr, final_lr: learning rate at the start, and at the end of a half cosine; equal for a constant rate.
         warmup_samples: the rate rises linearly over these first.
+        epochs: length in passes over the table's rows.
     """
 
     name: str
-    samples: int
-    end_to_end: bool
-    coordinate_weight: float
-    lr: float
-    final_lr: float
+    samples: int = 0
+    end_to_end: bool = True
+    coordinate_weight: float = 1.0
+    lr: float = 1e-3
+    final_lr: float = 1e-5
     warmup_samples: int = 0
     volume_noise: float = 0.0
+    epochs: float = 0.0
+
+    def __post_init__(self) -> None:
+        if (self.samples > 0) == (self.epochs > 0):
+            raise ValueError(
+                f"stage {self.name!r} has samples = {self.samples} and epochs = {self.epochs}; expected one of the two"
+            )
 
 
 @dataclass(frozen=True)
@@ -37,37 +47,71 @@ class TrainConfig:
     """Everything that decides a run, but for the data.
 
     Attributes:
-        preset: name of the network's sizes (``jvcr.model.config.PRESETS``).
+        model: the network's sizes.
+        batch_size: crops a step, on all devices together.
+        accumulate: parts that a device's share of the batch is cut into, one after the other; saves memory.
+        optimizer: ``"adamw"``, ``"adam"`` or ``"rmsprop"``.
+        clip_norm: largest norm of the gradient; 0 switches clipping off.
+        ema_decay: of the averaged weights, which are the ones that are validated and shipped; 0 for no average.
         sigma_vox: of the true volumes' Gaussians.
-        foreground: weight of occupied voxels in L_vox.
-        ema_decay: of the averaged weights, which are the ones that are validated and shipped.
-        validate_every: samples between validations ("epochs").
+        precision: ``"32-true"`` or ``"bf16-mixed"``.
+        compile: run the network through ``torch.compile``.
+        validate_every: samples between validations; 0 for once an epoch.
+        pictures: validation faces drawn at each validation.
+        log_every: steps between rows of ``losses.csv``.
         checkpoint_seconds: time between checkpoints.
+        workers: processes that prepare crops, a device.
     """
 
-    preset: str
+    model: ModelConfig
     stages: tuple[Stage, ...]
     batch_size: int = 32
+    accumulate: int = 1
+    optimizer: str = "adamw"
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     ema_decay: float = 0.999
     sigma_vox: float = 1.0
-    foreground: float = 9.0
+    loss: LossConfig = field(default_factory=LossConfig)
     precision: str = "bf16-mixed"
     channels_last: bool = True
+    compile: bool = False
     seed: int = 0
     validate_every: int = 20_000
+    pictures: int = 6
+    log_every: int = 50
     checkpoint_seconds: float = 60.0
     workers: int = 1
     augmentation: Augmentation = field(default_factory=Augmentation)
     sampling: Sampling = field(default_factory=Sampling)
 
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise ValueError("stages is empty; expected at least one")
+        if self.optimizer not in ("adamw", "adam", "rmsprop"):
+            raise ValueError(f"optimizer {self.optimizer!r} is unknown; expected adamw, adam or rmsprop")
+        if self.precision not in ("32-true", "bf16-mixed"):
+            raise ValueError(f"precision {self.precision!r} is unknown; expected 32-true or bf16-mixed")
+        if self.batch_size < 1 or self.accumulate < 1 or self.batch_size % self.accumulate:
+            raise ValueError(
+                f"batch_size is {self.batch_size} and accumulate {self.accumulate}; expected whole numbers from 1 on, "
+                "and a batch that can be cut into that many parts"
+            )
+
     @property
     def total_samples(self) -> int:
         return sum(stage.samples for stage in self.stages)
 
+    def for_rows(self, rows: int) -> TrainConfig:
+        """The same run with all lengths in samples, on a table of so many rows."""
+        stages = tuple(
+            replace(stage, samples=max(1, round(stage.epochs * rows)), epochs=0) if stage.epochs else stage
+            for stage in self.stages
+        )
+        return replace(self, stages=stages, validate_every=self.validate_every or rows)
+
     def scaled_to(self, samples: int) -> TrainConfig:
-        """The same run with its stages stretched or shortened to ``samples`` in all."""
+        """The same run with its stages stretched or shortened to ``samples`` in all; lengths must be in samples."""
         factor = samples / self.total_samples
         stages = tuple(
             replace(s, samples=max(1, round(s.samples * factor)), warmup_samples=round(s.warmup_samples * factor))
@@ -102,27 +146,3 @@ def two_stages(samples: int, first_share: float, lr: float, coordinate_weight: f
             final_lr=lr / 100,
         ),
     )
-
-
-_SAMPLING = Sampling(half_profile=1.2, profile=1.4, sources=(("300wlp-ibug", 1.5),))
-
-RECIPES: dict[str, TrainConfig] = {
-    "small": TrainConfig(
-        preset="small",
-        stages=two_stages(360_000, first_share=0.15, lr=1.5e-3, coordinate_weight=20.0),
-        sampling=_SAMPLING,
-    ),
-    "paper": TrainConfig(
-        preset="paper",
-        stages=two_stages(600_000, first_share=0.15, lr=1e-3, coordinate_weight=20.0),
-        batch_size=64,
-        sampling=_SAMPLING,
-        workers=12,
-    ),
-    "tiny": TrainConfig(
-        preset="tiny",
-        stages=two_stages(20_000, first_share=0.2, lr=3e-3, coordinate_weight=20.0),
-        ema_decay=0.99,
-        validate_every=5_000,
-    ),
-}

@@ -1,14 +1,14 @@
-"""The training loop: batches → true volumes → losses → weights, validated and checkpointed as it goes.
+"""The training loop: batches → losses → weights, validated, recorded and checkpointed as it goes.
 
-Lightning Fabric handles device and precision. Everything that decides the next step (weights, their average, the
-optimiser's state, the step) is in ``last.ckpt``; batches and noise depend only on the seed and the step, so a run
-that was killed goes on as if nothing had happened.
+Lightning Fabric handles devices, precision and processes. Everything that decides the next step (weights, their
+average, the optimiser's state, the step) is in ``last.ckpt``; batches and noise depend only on the seed and the step,
+so a run that was killed goes on as if nothing had happened, also on another number of devices.
 """
 
 from __future__ import annotations
 
 import copy
-import csv
+import hashlib
 import math
 import pickle
 import time
@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -25,19 +26,39 @@ from jvcr.data.backgrounds import Backgrounds
 from jvcr.data.stream import Batch, batches
 from jvcr.data.table import Table
 from jvcr.evaluate.run import Report, predict_samples, report
+from jvcr.frames import Crop, unit_to_crop
+from jvcr.images import Image, extract
 from jvcr.markup import Markup
-from jvcr.model.checkpoint import Header, save_weights, write_atomically
-from jvcr.model.config import PRESETS
-from jvcr.model.jvcr import JVCR
+from jvcr.model.checkpoint import write_atomically
 from jvcr.runtime.pytorch import TorchRuntime
 from jvcr.train.config import Stage, TrainConfig
-from jvcr.train.losses import coordinate_loss, voxel_loss
-from jvcr.train.targets import rasterise
+from jvcr.train.initial import Taken, take_weights
+from jvcr.train.learner import JVCRLearner, Learner, Losses, Part
+from jvcr.train.records import Records
+from jvcr.train.sync import synchronise_batch_norms
+from jvcr.train.vary import Rows, vary_pixels
+from jvcr.volume_picture import stage_row
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where a run works; none of it changes the result, but for rounding.
+
+    Attributes:
+        accelerator: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        devices: processes on each machine, one a device; they share every batch.
+        nodes: machines.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is. Losses are of the last step; ``images_per_s`` since the last report."""
+    """Where a run is. Losses are of the last step; since the last report: ``images_per_s``, and ``waiting``, the share
+    of the time that went into waiting for the data loader."""
 
     step: int
     samples: int
@@ -46,17 +67,18 @@ class Progress:
     coordinate_loss: float
     lr: float
     images_per_s: float
+    waiting: float
 
 
 class Listener(Protocol):
-    """Is told how training goes."""
+    """Is told how training goes, in the first process only."""
 
     def on_progress(self, progress: Progress) -> None: ...
 
     def on_validation(self, samples: int, result: Report) -> None: ...
 
 
-_MAY_CHANGE = frozenset({"workers", "checkpoint_seconds"})
+_MAY_CHANGE = frozenset({"workers", "checkpoint_seconds", "accumulate", "compile", "pictures", "log_every"})
 """Settings that a continued run may have changed: they do not touch the result."""
 
 
@@ -93,11 +115,15 @@ def update_average(average: nn.Module, model: nn.Module, decay: float, step: int
 
 
 class Training:
-    """One run in one folder: ``last.ckpt`` to go on from, ``model.safetensors`` (averaged weights), ``log.csv``.
+    """One run in one folder: ``last.ckpt`` to go on from, ``model.safetensors`` (averaged weights), and its records.
 
+    Args:
+        markup: of the table's points.
+        init: weights file to start from (``jvcr.train.initial``); a run that goes on does not read it.
+        learner: what is trained; JVCR by default.
     Raises:
         ValueError: the folder holds a run with another configuration or markup, or something else under
-            ``last.ckpt``; or a table has another number of points than the markup.
+            ``last.ckpt``; a table has another number of points than the markup; or the batch cannot be shared evenly.
     """
 
     def __init__(
@@ -109,28 +135,54 @@ class Training:
         backgrounds: Backgrounds,
         out: Path,
         listener: Listener,
-        accelerator: str = "auto",
+        hardware: Hardware | None = None,
+        init: Path | None = None,
+        learner: Learner | None = None,
     ) -> None:
         for rows in (table, validation):
             if rows.points.shape[1] != markup.n_points:
                 raise ValueError(
                     f"the table has {rows.points.shape[1]} points, markup {markup.name!r} has {markup.n_points}"
                 )
-        self.config, self.markup, self.out, self.listener = config, markup, out, listener
+        hardware = hardware or Hardware()
+        self.config = config = config.for_rows(len(table))
+        self.markup, self.out, self.listener = markup, out, listener
         self.table, self.validation, self.backgrounds = table, validation, backgrounds
-        self.fabric = Fabric(accelerator=accelerator, devices=1, precision=config.precision)  # type: ignore[arg-type]
+        processes = hardware.devices * hardware.nodes
+        self.fabric = Fabric(
+            accelerator=hardware.accelerator,
+            devices=hardware.devices,
+            num_nodes=hardware.nodes,
+            strategy="ddp" if processes > 1 else "auto",
+            precision=config.precision,  # type: ignore[arg-type]
+        )
+        self.fabric.launch()
+        share = processes * config.accumulate
+        if config.batch_size % share:
+            raise ValueError(f"a batch of {config.batch_size} cannot be cut into {share} parts of one size")
+        self._part = config.batch_size // share
+        mine = config.batch_size // processes
+        self._share = slice(self.fabric.global_rank * mine, (self.fabric.global_rank + 1) * mine)
         torch.manual_seed(config.seed)
-        self.model = JVCR(replace(PRESETS[config.preset], n_points=markup.n_points))
+        self.learner = learner or JVCRLearner(config, replace(config.model, n_points=markup.n_points), markup)
+        self.model = self.learner.network
+        self.taken: Taken | None = None
+        if init is not None and not self._checkpoint.exists():
+            self.taken = take_weights(self.model, markup, init)  # type: ignore[arg-type]
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False).to(self.fabric.device)
+        synchronise_batch_norms(self.model, self.fabric.device)
         if config.channels_last:
-            self.model.voxel.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimizer = torch.optim.AdamW(self.model.parameters(), lr=1.0, weight_decay=config.weight_decay)
-        self.wrapped, self.optimizer = self.fabric.setup(self.model, optimizer)
+            for module in self.model.modules():
+                if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
+                    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network: Any = torch.compile(self.model) if config.compile else self.model
+        self.wrapped, self.optimizer = self.fabric.setup(network, _optimizer(config, self.model))
         self.step = 0
         self._validated: dict[str, Any] | None = None
         out.mkdir(parents=True, exist_ok=True)
         if self._checkpoint.exists():
             self._resume()
+        self._records = Records(out, self.samples) if self.fabric.is_global_zero else None
 
     @property
     def _checkpoint(self) -> Path:
@@ -147,48 +199,60 @@ class Training:
         Returns:
             the last validation of this call; None when it did not get to one.
         Raises:
-            TrainingFailed: loss or weights are not finite. ``last.ckpt`` is then older, and good.
+            TrainingFailed: loss or weights are not finite, or a sample cannot be read. ``last.ckpt`` is then older,
+                and good.
+            OSError: a file cannot be written; the one there before is untouched.
         """
         started = last_save = last_report = time.monotonic()
-        reported_step = self.step
+        reported_step, waited = self.step, 0.0
         config = self.config
         result: Report | None = None
         stream = self._stream()
         self.wrapped.train()
         while self.samples < config.total_samples:
-            batch = next(stream)
+            before = time.monotonic()
+            batch = self._next(stream)
+            waited += time.monotonic() - before
             stage, done = stage_at(config, self.samples)
             lr = learning_rate(stage, done)
-            vox, coord = self._train_step(batch, stage, lr)
+            losses = self._train_step(batch, stage, lr)
             self.step += 1
             now = time.monotonic()
-            if now - last_report > 1.0:
+            if self.step % config.log_every == 0:
+                self._log_losses(losses, lr, now - started)
+            if now - last_report > 1.0 and self.fabric.is_global_zero:
                 rate = (self.step - reported_step) * config.batch_size / (now - last_report)
-                progress = Progress(self.step, self.samples, stage, float(vox), float(coord), lr, rate)
-                self.listener.on_progress(progress)
-                last_report, reported_step = now, self.step
-            out_of_time = now - started > seconds
+                share = waited / (now - last_report)
+                values = (float(losses.voxel), float(losses.coordinate))
+                self.listener.on_progress(Progress(self.step, self.samples, stage, *values, lr, rate, share))
+                last_report, reported_step, waited = now, self.step, 0.0
+            out_of_time = self._agreed(now - started > seconds)
             if self._crosses_validation() or self.samples >= config.total_samples:
-                self._stop_if_broken(vox, coord)
-                result = self.validate()
-                self._validated = {"samples": self.samples, **result.to_dict()}
-                last_report, reported_step = time.monotonic(), self.step
-                self.listener.on_validation(self.samples, result)
-                self._log(result, float(vox), float(coord), lr, now - started)
-                self.save()
-                last_save = time.monotonic()
+                self._stop_if_broken(losses)
+                if self.fabric.is_global_zero:
+                    result = self.validate()
+                    self._validated = {"samples": self.samples, **result.to_dict()}
+                    self.listener.on_validation(self.samples, result)
+                    self._log_validation(result, losses, lr, now - started)
+                    self.save()
+                last_save = last_report = time.monotonic()
+                reported_step, waited = self.step, 0.0
             elif out_of_time or now - last_save > config.checkpoint_seconds:
-                self._stop_if_broken(vox, coord)
-                self.save()
+                self._stop_if_broken(losses)
+                if self.fabric.is_global_zero:
+                    self.save()
                 last_save = time.monotonic()
             if out_of_time:
                 break
+        self.fabric.barrier()
+        if self._records is not None:
+            self._records.close()
         return result
 
     def validate(self) -> Report:
         """Score the averaged weights on the validation rows."""
         dtype = torch.bfloat16 if self.config.precision.startswith("bf16") else None
-        runtime = TorchRuntime(self.average, self.markup, dtype)
+        runtime = self.learner.runtime(self.average, dtype)
         rows = (self.validation[row] for row in range(len(self.validation)))
         return report(predict_samples(runtime, rows), self.markup.normaliser)
 
@@ -201,48 +265,86 @@ class Training:
             "samples_seen": self.samples,
             "validation": self._validated,
         }
-        save_weights(self.out / "model.safetensors", self.average, Header(self.model.config, self.markup, about))
+        self.learner.save(self.out / "model.safetensors", self.average, about)
         state = {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "config": self.config.to_dict(),
+            "rows": _fingerprint(self.table),
             "markup": self.markup.to_dict(),
             "validated": self._validated,
         }
         # Last, so that whoever finds it finds everything else at least as new.
         write_atomically(self._checkpoint, lambda path: torch.save(state, path))
 
-    def _train_step(self, batch: Batch, stage: Stage, lr: float) -> tuple[Tensor, Tensor]:
+    def _next(self, stream: Iterator[Batch]) -> Batch:
+        try:
+            return next(stream)
+        except Exception as error:  # whatever a reader raises, from whichever process
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise TrainingFailed(
+                f"a training sample cannot be read at step {self.step}: {reason[-1]}; repair or leave out that row "
+                f"(`jvcr data check` finds them all), then go on from {self._checkpoint}"
+            ) from error
+
+    def _train_step(self, batch: Batch, stage: Stage, lr: float) -> Losses:
         config = self.config
-        crops, points_unit, weight = (t.to(self.fabric.device, non_blocking=True) for t in batch)
-        network = self.model.config
-        side = network.volume_size
-        true = [rasterise(points_unit, (d, side, side), config.sigma_vox) for d in network.depths]
-        read = None
-        if not stage.end_to_end:
-            noise = torch.Generator(crops.device).manual_seed(config.seed * 1_000_003 + self.step)
-            read = true[-1] + stage.volume_noise * torch.randn(true[-1].shape, generator=noise, device=crops.device)
-        output = self.wrapped(crops, read)
-        vox = voxel_loss(output.volumes, true, config.foreground)
-        coord = coordinate_loss(output.points_unit, points_unit, weight)
+        parts = config.accumulate
+        seed = config.seed * 1_000_003 + self.step
+        device = self.fabric.device
+        weights = batch.weight.to(device)
+        weight_sum = self._mean(weights.sum()) / parts
         self.optimizer.zero_grad()
-        self.fabric.backward(vox + stage.coordinate_weight * coord)
-        self.fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=config.clip_norm, error_if_nonfinite=False)
+        sums = torch.zeros(3, device=device)
+        for number in range(parts):
+            mine = slice(number * self._part, (number + 1) * self._part)
+            rows = Rows(config.batch_size, self._share.start + mine.start, self._part)
+            crops = batch.crops[mine].to(device, non_blocking=True)
+            part = Part(
+                crops=vary_pixels(crops, config.augmentation, rows, seed),
+                points_unit=batch.points_unit[mine].to(device, non_blocking=True),
+                weight=weights[mine],
+                weight_sum=weight_sum,
+                rows=rows,
+                seed=seed,
+            )
+            with self.fabric.no_backward_sync(self.wrapped, enabled=number < parts - 1):
+                losses = self.learner.losses(self.wrapped, part, stage)
+                self.fabric.backward(losses.total / parts)
+            sums += torch.stack([value.detach().float() for value in losses]) / parts
+        if config.clip_norm:
+            self.fabric.clip_gradients(
+                self.wrapped, self.optimizer, max_norm=config.clip_norm, error_if_nonfinite=False
+            )
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.step()
         update_average(self.average, self.model, config.ema_decay, self.step)
-        return vox.detach(), coord.detach()
+        return Losses(*sums)
+
+    def _mean(self, value: Tensor) -> Tensor:
+        """The mean over all processes."""
+        if self.fabric.world_size == 1:
+            return value
+        reduced = self.fabric.all_reduce(value, reduce_op="mean")
+        assert isinstance(reduced, Tensor)
+        return reduced
+
+    def _agreed(self, out_of_time: bool) -> bool:
+        """The first process's word, asked for now and then: the others must stop at the same step."""
+        if self.fabric.world_size == 1:
+            return out_of_time
+        return self.step % 10 == 0 and bool(self.fabric.broadcast(out_of_time))
 
     def _crosses_validation(self) -> bool:
         every = self.config.validate_every
         return self.samples // every > (self.samples - self.config.batch_size) // every
 
-    def _stop_if_broken(self, vox: Tensor, coord: Tensor) -> None:
-        if not bool(torch.isfinite(vox + coord)):
-            self._fail(f"the loss is {float(vox)} + {float(coord)}")
+    def _stop_if_broken(self, losses: Losses) -> None:
+        if not bool(torch.isfinite(self._mean(losses.total))):
+            self._fail(f"the loss is {float(losses.voxel)} + {float(losses.coordinate)}")
 
     def _fail(self, what: str) -> NoReturn:
         raise TrainingFailed(
@@ -253,7 +355,7 @@ class Training:
     def _stream(self) -> Iterator[Batch]:
         return batches(
             self.table,
-            size_px=self.model.config.image_size,
+            size_px=self.learner.about.image_size,
             markup=self.markup,
             augmentation=self.config.augmentation,
             sampling=self.config.sampling,
@@ -262,6 +364,8 @@ class Training:
             seed=self.config.seed,
             first=self.step,
             workers=self.config.workers,
+            share=self._share,
+            rule=self.learner.about.crop,
         )
 
     def _resume(self) -> None:
@@ -276,6 +380,8 @@ class Training:
             for key, value in wanted.items()
             if saved.get(key) != value and key not in _MAY_CHANGE
         ]
+        if state.get("rows") != _fingerprint(self.table):
+            different.append("the training table: other rows or labels")
         if different:
             raise ValueError(
                 f"{self._checkpoint} comes from a run with other settings ({'; '.join(different)}); "
@@ -286,37 +392,64 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
         self._validated = state["validated"]
-        self._forget_later_rows()
 
-    def _forget_later_rows(self) -> None:
-        """Drop validations that were logged after the checkpoint: they will come again."""
-        path = self.out / "log.csv"
-        if not path.exists():
-            return
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
-        kept = [header, *(row for row in rows if int(row[0]) <= self.samples)]
-        with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(kept)
+    def _log_losses(self, losses: Losses, lr: float, seconds: float) -> None:
+        means = [float(self._mean(value)) for value in losses]
+        if self._records is not None:
+            names = ("loss", "voxel_loss", "coordinate_loss")
+            row = dict(zip(names, means, strict=True))
+            self._records.losses({"samples": self.samples, **row, "lr": lr, "seconds": seconds})
 
-    def _log(self, result: Report, vox: float, coord: float, lr: float, seconds: float) -> None:
-        row = {
-            "samples": self.samples,
-            "lr": lr,
-            "voxel_loss": vox,
-            "coordinate_loss": coord,
-            "nme_0_30": result.nme.bins[0],
-            "nme_30_60": result.nme.bins[1],
-            "nme_60_90": result.nme.bins[2],
-            "nme": result.nme.mean,
-            "gte": result.gte,
-            "score": result.score_mean,
-            "seconds": seconds,
-        }
-        path = self.out / "log.csv"
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, row)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+    def _log_validation(self, result: Report, losses: Losses, lr: float, seconds: float) -> None:
+        assert self._records is not None
+        self._records.validation(
+            {
+                "samples": self.samples,
+                "lr": lr,
+                "voxel_loss": float(losses.voxel),
+                "coordinate_loss": float(losses.coordinate),
+                "nme_0_30": result.nme.bins[0],
+                "nme_30_60": result.nme.bins[1],
+                "nme_60_90": result.nme.bins[2],
+                "nme": result.nme.mean,
+                "nme_images": result.nme.image_mean,
+                "gte": result.gte,
+                "score": result.score_mean,
+                "seconds": seconds,
+            }
+        )
+        if self.config.pictures:
+            self._records.picture(self.samples, self._sheet())
+
+    def _sheet(self) -> Image:
+        """Validation faces, evenly taken from the table: photo, landmarks, volumes from coarse to fine."""
+        chosen = np.linspace(0, len(self.validation) - 1, min(self.config.pictures, len(self.validation))).astype(int)
+        size = self.learner.about.image_size
+        samples = [self.validation[int(row)] for row in chosen]
+        crops = np.stack([extract(s.image, Crop.from_box(s.box, size, rule=self.learner.about.crop)) for s in samples])
+        output = TorchRuntime(self.average, self.markup).output(crops)
+        volumes = [volume.float().cpu().numpy() for volume in output.volumes]
+        points_crop = unit_to_crop(output.points_unit.float().cpu().numpy(), size)
+        return np.concatenate(
+            [
+                stage_row(crop, points, [volume[row] for volume in volumes], self.markup)
+                for row, (crop, points) in enumerate(zip(crops, points_crop, strict=True))
+            ]
+        )
+
+
+def _optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
+    """With a learning rate of 1: the loop sets it before each step."""
+    parameters = network.parameters()
+    if config.optimizer == "rmsprop":
+        return torch.optim.RMSprop(parameters, lr=1.0, weight_decay=config.weight_decay)
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind(parameters, lr=1.0, weight_decay=config.weight_decay)
+
+
+def _fingerprint(table: Table) -> str:
+    """Of the rows' names, landmarks and weights: a run must go on with the table it began with."""
+    digest = hashlib.sha256("\n".join(table.names).encode())
+    for array in (table.points, table.weights):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

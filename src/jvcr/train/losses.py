@@ -1,35 +1,79 @@
-"""The two losses of the paper (eq. 3 and 4), with the changes that make sparse volumes and noisy labels trainable."""
+"""The two losses of the paper (eq. 3 and 4), as published, as in the authors' code, and as we train."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from torch import Tensor
 
 
-def voxel_loss(predicted: Sequence[Tensor], true: Sequence[Tensor], foreground: float) -> Tensor:
-    """L_vox (eq. 3): squared error, summed over the M volumes.
+@dataclass(frozen=True)
+class LossConfig:
+    """What is summed up, and in which unit.
+
+    Attributes:
+        foreground: a voxel of true value v weighs 1 + foreground · v; 0 as in eq. 3.
+        peak: of the true Gaussians in L_vox; eq. 1 has 1/(2πσ²). The network's volumes and the true ones stay in units
+            of the peak (0…1), so it enters as a factor peak²: the same up to the scale of G's last layer.
+        voxel_sum: eq. 3 sums over voxels; False takes their mean, so that deep volumes weigh no more.
+        whole_voxels: true Gaussians sit at the voxel that holds the landmark, not at its fraction (the authors' code).
+        squared: eq. 4 squares coordinate errors; False takes absolute ones, because labels have outliers.
+        coordinate_sum: eq. 4 sums over the 3·N coordinates; False takes their mean.
+        coordinate_unit: ``"crop"``, 0…1 across the crop, or ``"voxel"``, of the compact volume.
+    """
+
+    foreground: float = 9.0
+    peak: float = 1.0
+    voxel_sum: bool = False
+    whole_voxels: bool = False
+    squared: bool = False
+    coordinate_sum: bool = False
+    coordinate_unit: str = "crop"
+
+    def __post_init__(self) -> None:
+        if self.coordinate_unit not in ("crop", "voxel"):
+            raise ValueError(f"coordinate_unit is {self.coordinate_unit!r}; expected 'crop' or 'voxel'")
+
+
+def voxel_loss(predicted: Sequence[Tensor], true: Sequence[Tensor], how: LossConfig) -> Tensor:
+    """L_vox (eq. 3): squared error, over the M volumes.
 
     Args:
-        predicted, true: M tensors (B, d_m, H, W).
-        foreground: a voxel of true value v weighs 1 + foreground · v. With 0 this is eq. 3 but for the mean.
+        predicted, true: M tensors (B, d_m, H, W), in units of the peak.
     Returns:
-        scalar. Deviation from eq. 3: the mean over voxels, not the sum, so that the weight of a volume does not
-        depend on its depth.
+        scalar, the mean over the batch.
     """
-    terms = [((1 + foreground * t) * (p.float() - t) ** 2).mean() for p, t in zip(predicted, true, strict=True)]
-    return sum(terms[1:], start=terms[0])
+    terms = []
+    for p, t in zip(predicted, true, strict=True):
+        error = (p.float() - t) ** 2
+        if how.foreground:
+            error = (1 + how.foreground * t) * error
+        terms.append(error.sum() / len(error) if how.voxel_sum else error.mean())
+    return how.peak**2 * sum(terms[1:], start=terms[0])
 
 
-def coordinate_loss(predicted_unit: Tensor, true_unit: Tensor, weight: Tensor) -> Tensor:
-    """L_coord: weighted mean absolute error over coordinates, in crop units.
+def coordinate_loss(
+    predicted_unit: Tensor,
+    true_unit: Tensor,
+    weight: Tensor,
+    how: LossConfig,
+    volume_size: int,
+    weight_sum: Tensor | None = None,
+) -> Tensor:
+    """L_coord (eq. 4): weighted mean over the batch.
 
     Args:
         predicted_unit, true_unit: (B, N, 3).
         weight: (B,) trust in the label; 0 leaves a row out.
-    Returns:
-        scalar. Deviation from eq. 4: absolute, not squared error, because the labels have outliers.
+        volume_size: voxels a side of the compact volume.
+        weight_sum: of a batch that is shared between devices, its mean over them; the weights' own sum by default.
     """
-    error = (predicted_unit - true_unit).abs().mean(dim=(1, 2))
+    error = predicted_unit - true_unit
+    if how.coordinate_unit == "voxel":
+        error = error * volume_size
+    error = error**2 if how.squared else error.abs()
+    rows = error.flatten(1).sum(dim=1) if how.coordinate_sum else error.flatten(1).mean(dim=1)
     # A row without a face has coordinates far outside; multiplying its finite error by 0 leaves it out.
-    return (weight * error).sum() / weight.sum().clamp(min=1e-6)
+    total = weight.sum() if weight_sum is None else weight_sum
+    return (weight * rows).sum() / total.clamp(min=1e-6)

@@ -10,13 +10,16 @@ from torch import Tensor
 from jvcr.volume import TRUNCATE_SIGMAS
 
 
-def rasterise(points_unit: Tensor, shape: tuple[int, int, int], sigma_vox: float = 1.0) -> Tensor:
+def rasterise(
+    points_unit: Tensor, shape: tuple[int, int, int], sigma_vox: float = 1.0, whole_voxels: bool = False
+) -> Tensor:
     """Compact volumes by scattering one small patch a landmark with a maximum.
 
     Args:
         points_unit: (B, N, 3) x, y, z in the unit frame; any device. Fractions of a voxel count.
         shape: (D, H, W); D = 1 is allowed.
         sigma_vox: standard deviation, voxels.
+        whole_voxels: centre each Gaussian on the voxel that holds its landmark, as the authors' code does.
     Returns:
         (B, D, H, W) float32 on the same device; ``jvcr.volume.rasterise`` of each row, to float32's precision.
     What falls outside the volume is left out, in depth as in the plane; nothing wraps around.
@@ -29,6 +32,8 @@ def rasterise(points_unit: Tensor, shape: tuple[int, int, int], sigma_vox: float
     # unit → vox as in frames.unit_to_vox. Far-away points are pulled near, so that their integers cannot overflow.
     extent = points_unit.new_tensor([width, height, depth])
     points_vox = (points_unit * extent - 0.5).clamp(-1e6, 1e6)
+    if whole_voxels:
+        points_vox = points_vox.round()
     index = points_vox.round().long().unsqueeze(-1) + around
     profile = torch.exp(-((index - points_vox.unsqueeze(-1)) ** 2) / (2 * sigma_vox**2))
     inside = (index >= 0) & (index < extent.long().view(3, 1))

@@ -1,0 +1,111 @@
+"""What JVCR is compared with: other heads and representations on the same hourglasses.
+
+All of them take (B, S, S, 3) crops, and the dense truth in training stage 1, and give ``JVCROutput``.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jvcr.model.config import ModelConfig
+from jvcr.model.hourglass import VoxelNetwork
+from jvcr.model.jvcr import JVCROutput, normalise
+
+_AROUND = 2
+"""Reach, in voxels, of the centre of mass around a peak."""
+
+
+def _hourglasses(config: ModelConfig, depths: tuple[int, ...]) -> VoxelNetwork:
+    return VoxelNetwork(config.stem, config.stem_channels, config.channels, config.hourglass_depth, depths)
+
+
+def _strided(in_channels: int, widths: tuple[int, ...], outputs: int) -> nn.Sequential:
+    """2D convolutions that halve until one pixel is left, and a linear layer: P's twin in the plane."""
+    layers: list[nn.Module] = []
+    previous = in_channels
+    for width in widths[:-1]:
+        layers += [nn.Conv2d(previous, width, 4, 2, 1), nn.BatchNorm2d(width), nn.LeakyReLU(0.2, inplace=True)]
+        previous = width
+    layers += [nn.Conv2d(previous, widths[-1], 4), nn.Flatten(), nn.Linear(widths[-1], outputs)]
+    return nn.Sequential(*layers)
+
+
+def peaks_unit(volumes: Tensor) -> Tensor:
+    """(B, N, D, H, W) → (B, N, 3) x, y, z in the unit frame: the centre of mass around each volume's highest voxel."""
+    batch, count, depth, height, width = volumes.shape
+    flat = volumes.float().flatten(2)
+    highest = flat.argmax(dim=2)
+    z, y, x = highest // (height * width), highest // width % height, highest % width
+    reach = torch.arange(-_AROUND, _AROUND + 1, device=volumes.device)
+    lines = []
+    for centre, extent in ((z, depth), (y, height), (x, width)):
+        index = centre[..., None] + reach
+        lines.append((index.clamp(0, extent - 1), (index >= 0) & (index < extent)))
+    (iz, ok_z), (iy, ok_y), (ix, ok_x) = lines
+    place = (iz[..., :, None, None] * height + iy[..., None, :, None]) * width + ix[..., None, None, :]
+    inside = ok_z[..., :, None, None] & ok_y[..., None, :, None] & ok_x[..., None, None, :]
+    mass = (flat.gather(2, place.flatten(2)).view(place.shape).clamp(min=0) * inside).view(*place.shape)
+    total = mass.sum(dim=(2, 3, 4)).clamp(min=1e-6)
+    mean_x = (mass.sum(dim=(2, 3)) * ix).sum(dim=2) / total
+    mean_y = (mass.sum(dim=(2, 4)) * iy).sum(dim=2) / total
+    mean_z = (mass.sum(dim=(3, 4)) * iz).sum(dim=2) / total
+    vox = torch.stack([mean_x, mean_y, mean_z], dim=2)
+    # As frames.vox_to_unit.
+    return (vox + 0.5) / vox.new_tensor([width, height, depth])
+
+
+class TwoStep(nn.Module):
+    """2D heatmaps first, one a landmark; then depth from the picture and the heatmaps (the baseline of table III).
+
+    The second step does not change the first: its gradient ends at the heatmaps.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        n = config.n_points
+        self.heatmaps = _hourglasses(config, (n,) * len(config.depths))
+        self.depth = _strided(n + 3, tuple(4 * width for width in config.regressor_channels[:-1]) + (256,), n)
+
+    def forward(self, crops: Tensor, true_heatmaps: Tensor | None = None) -> JVCROutput:
+        image = normalise(crops)
+        maps = self.heatmaps(image)
+        seen = maps[-1].detach() if true_heatmaps is None else true_heatmaps
+        small = F.interpolate(image, size=seen.shape[-2:], mode="area")
+        z_unit = 0.5 + self.depth(torch.cat([seen.to(small.dtype), small], dim=1)).float()
+        points = peaks_unit(maps[-1].detach()[:, :, None])
+        return JVCROutput(maps, torch.cat([points[..., :2], z_unit[..., None]], dim=2))
+
+
+class Direct(nn.Module):
+    """Coordinates straight from the last hourglass's features: no volume."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        # The hourglasses' own outputs, of one channel each, are not supervised.
+        self.features = _hourglasses(config, (config.channels,) * len(config.depths))
+        widths = tuple(4 * width for width in config.regressor_channels[:-1]) + (256,)
+        self.head = _strided(config.channels, widths, 3 * config.n_points)
+
+    def forward(self, crops: Tensor, unused: Tensor | None = None) -> JVCROutput:
+        features = self.features(normalise(crops))
+        points = 0.5 + self.head(features[-1]).float().view(-1, self.config.n_points, 3)
+        return JVCROutput((), points)
+
+
+class VolumePerLandmark(nn.Module):
+    """The conventional volumetric representation: one volume a landmark, coarse to fine, read at its peak."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.volumes = _hourglasses(config, tuple(depth * config.n_points for depth in config.depths))
+
+    def forward(self, crops: Tensor, unused: Tensor | None = None) -> JVCROutput:
+        volumes = self.volumes(normalise(crops))
+        side = self.config.volume_size
+        last = volumes[-1].detach().view(-1, self.config.n_points, self.config.depths[-1], side, side)
+        return JVCROutput(volumes, peaks_unit(last))

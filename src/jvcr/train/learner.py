@@ -1,0 +1,110 @@
+"""What a training trains: a network with its losses. The loop knows nothing else of either."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from jvcr.markup import Markup
+from jvcr.model.checkpoint import Header, save_weights
+from jvcr.model.config import ModelConfig
+from jvcr.model.jvcr import JVCR
+from jvcr.runtime.base import Runtime
+from jvcr.runtime.pytorch import TorchRuntime
+from jvcr.train.config import Stage, TrainConfig
+from jvcr.train.losses import coordinate_loss, voxel_loss
+from jvcr.train.targets import rasterise
+from jvcr.train.vary import Rows
+
+
+class Losses(NamedTuple):
+    """Scalars. ``total`` is what is minimised, for the current stage."""
+
+    total: Tensor
+    voxel: Tensor
+    coordinate: Tensor
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part of a batch that is at hand: on one of several devices, or one of several accumulated parts.
+
+    Attributes:
+        crops: (B, S, S, 3), 0…255. points_unit: (B, N, 3). weight: (B,).
+        weight_sum: divides weighted sums over this part, so that the mean over the parts is that of the batch.
+        rows: where in the whole batch the part lies.
+        seed: of this batch's noise.
+    """
+
+    crops: Tensor
+    points_unit: Tensor
+    weight: Tensor
+    weight_sum: Tensor
+    rows: Rows
+    seed: int
+
+
+class Learner(Protocol):
+    """A network that can be trained.
+
+    Attributes:
+        network: its trainable module.
+        about: its sizes, for files.
+    """
+
+    network: nn.Module
+    about: ModelConfig
+
+    def losses(self, network: nn.Module, part: Part, stage: Stage) -> Losses:
+        """Losses of a part, computed through ``network`` (which may be wrapped by a strategy or compiled)."""
+        ...
+
+    def runtime(self, network: nn.Module, dtype: torch.dtype | None) -> Runtime:
+        """For validation, with autocast to ``dtype``."""
+        ...
+
+    def save(self, path: Path, network: nn.Module, about: dict[str, Any]) -> None:
+        """Write weights that describe themselves."""
+        ...
+
+
+class JVCRLearner:
+    """G and P, trained by eq. 3 to 5."""
+
+    def __init__(self, config: TrainConfig, model: ModelConfig, markup: Markup) -> None:
+        self.config, self.about, self.markup = config, model, markup
+        self.network: nn.Module = JVCR(model)
+
+    def losses(self, network: nn.Module, part: Part, stage: Stage) -> Losses:
+        how = self.config.loss
+        side = self.about.volume_size
+        true = [
+            rasterise(part.points_unit, (depth, side, side), self.config.sigma_vox, how.whole_voxels)
+            for depth in self.about.depths
+        ]
+        read = None if stage.end_to_end else noisy(true[-1], stage.volume_noise, part)
+        output = network(part.crops, read)
+        voxel = voxel_loss(output.volumes, true, how)
+        coordinate = coordinate_loss(output.points_unit, part.points_unit, part.weight, how, side, part.weight_sum)
+        return Losses(voxel + stage.coordinate_weight * coordinate, voxel, coordinate)
+
+    def runtime(self, network: nn.Module, dtype: torch.dtype | None) -> Runtime:
+        assert isinstance(network, JVCR)
+        return TorchRuntime(network, self.markup, dtype)
+
+    def save(self, path: Path, network: nn.Module, about: dict[str, Any]) -> None:
+        assert isinstance(network, JVCR)
+        save_weights(path, network, Header(self.about, self.markup, about))
+
+
+def noisy(volume: Tensor, noise: float, part: Part) -> Tensor:
+    """A volume (B, …) with normal noise that depends on the batch's seed and the row alone."""
+    if not noise:
+        return volume
+    generator = torch.Generator(volume.device).manual_seed(part.seed)
+    whole = torch.randn((part.rows.total, *volume.shape[1:]), generator=generator, device=volume.device)
+    return volume + noise * part.rows.of(whole)

@@ -1,0 +1,65 @@
+"""What a run writes for people: CSV files, TensorBoard, and pictures of validation faces."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from jvcr.images import Image, write_image
+
+
+class Records:
+    """``losses.csv`` and ``log.csv`` (validations), the same in ``tensorboard/``, and ``pictures/``.
+
+    Args:
+        samples: where the run goes on. What was recorded beyond is dropped: it will come again.
+    """
+
+    def __init__(self, out: Path, samples: int) -> None:
+        self._out = out
+        for name in ("losses.csv", "log.csv"):
+            _forget_later_rows(out / name, samples)
+        self._board = SummaryWriter(out / "tensorboard", purge_step=samples)
+
+    def losses(self, row: dict[str, Any]) -> None:
+        """A row of the training's course; its first entry is ``samples``."""
+        self._add("losses.csv", "training", row)
+
+    def validation(self, row: dict[str, Any]) -> None:
+        """A row of the validation's results; its first entry is ``samples``."""
+        self._add("log.csv", "validation", row)
+
+    def picture(self, samples: int, sheet: Image) -> None:
+        folder = self._out / "pictures"
+        folder.mkdir(exist_ok=True)
+        write_image(folder / f"{samples:09d}.jpg", sheet)
+        self._board.add_image("validation faces", sheet, samples, dataformats="HWC")
+
+    def close(self) -> None:
+        self._board.close()
+
+    def _add(self, name: str, group: str, row: dict[str, Any]) -> None:
+        path = self._out / name
+        new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, row)
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+        for key, value in row.items():
+            if isinstance(value, int | float) and key != "samples":
+                self._board.add_scalar(f"{group}/{key}", value, row["samples"])
+
+
+def _forget_later_rows(path: Path, samples: int) -> None:
+    if not path.exists():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    # The last row of a run that was killed may be cut short.
+    kept = [header, *(row for row in rows if len(row) == len(header) and int(row[0]) <= samples)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(kept)

@@ -1,0 +1,98 @@
+"""A TOML file on top of a preset: any field of ``TrainConfig``, by its name.
+
+preset = "small"
+batch_size = 64
+
+[augmentation]
+rotation_deg = 40.0
+
+[[stages]]                # replaces all stages of the preset
+name = "end to end"
+samples = 100_000
+lr = 1e-3
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import dacite
+
+from jvcr.train.config import Stage, TrainConfig
+from jvcr.train.recipes import RECIPES
+
+
+def read_settings(path: Path, preset: str | None = None) -> TrainConfig:
+    """The preset that the file names (``preset`` takes its place where given), changed as the file says.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not TOML, an unknown key (with a suggestion), or a value of another type.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such settings file")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a TOML file ({error})") from error
+    named = values.pop("preset", "small")
+    try:
+        return changed(recipe(preset or named), values)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def recipe(name: str) -> TrainConfig:
+    """The preset of this name; ValueError with a suggestion for an unknown one."""
+    if name not in RECIPES:
+        raise ValueError(f"preset {name!r} is unknown{_suggestion(str(name), list(RECIPES))}")
+    return RECIPES[name]
+
+
+def changed(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
+    """The configuration with some of its fields replaced, nested tables field by field.
+
+    Raises:
+        ValueError: an unknown key, or a value that the field cannot hold.
+    """
+    merged = _merged(config.to_dict(), values, "")
+    try:
+        return dacite.from_dict(
+            TrainConfig, merged, dacite.Config(strict=True, cast=[tuple], type_hooks={float: _as_float})
+        )
+    except dacite.DaciteError as error:
+        raise ValueError(str(error)) from error
+
+
+def _as_float(value: Any) -> Any:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any], place: str) -> dict[str, Any]:
+    result = dict(old)
+    for key, value in new.items():
+        if key not in old:
+            raise ValueError(f"{place + key!r} is no setting{_suggestion(key, list(old))}")
+        if key == "stages":
+            known = dict.fromkeys(f.name for f in fields(Stage))
+            if not isinstance(value, list) or not all(isinstance(stage, dict) for stage in value):
+                raise ValueError("'stages' must be a list of tables: [[stages]]")
+            for number, stage in enumerate(value):
+                _merged(known, stage, f"stages[{number}].")
+            result[key] = value
+        elif isinstance(old[key], dict):
+            if not isinstance(value, dict):
+                raise ValueError(f"{place + key!r} is {value!r}; expected a table of settings")
+            result[key] = _merged(old[key], value, f"{place}{key}.")
+        else:
+            result[key] = value
+    return result
+
+
+def _suggestion(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; expected one of {', '.join(known)}"

@@ -1,0 +1,47 @@
+"""Batch norm over the batches of all devices, so that a run does not depend on how many share it."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as dist_nn
+from torch import Tensor, nn
+
+
+class _SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """PyTorch's own ``SyncBatchNorm`` runs on GPUs only; this one takes any backend."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(input)
+        axes = [0, *range(2, input.ndim)]
+        x = input.float()
+        sums = torch.cat([x.sum(dim=axes), (x**2).sum(dim=axes), x.new_full((1,), x.numel() / x.shape[1])])
+        sums = dist_nn.all_reduce(sums)
+        count = sums[-1]
+        mean, squared = sums[:-1].view(2, -1) / count
+        variance = (squared - mean**2).clamp(min=0)
+        if self.running_mean is not None and self.running_var is not None and self.momentum is not None:
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked += 1
+        shape = [1, -1] + [1] * (input.ndim - 2)
+        factor = self.weight * (variance + self.eps).rsqrt()
+        return ((x - mean.view(shape)) * factor.view(shape) + self.bias.view(shape)).to(input.dtype)
+
+
+def synchronise_batch_norms(network: nn.Module, device: torch.device) -> nn.Module:
+    """Make every batch norm take its statistics over all processes, where there are several."""
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return network
+    if device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.__class__ = _SyncedBatchNorm
+    return network
