@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from jvcr.runtime.pytorch import TorchRuntime
 from jvcr.train.config import Stage, TrainConfig
 from jvcr.train.learner import Losses, Part, noisy
 from jvcr.train.losses import coordinate_loss, voxel_loss
-from jvcr.train.targets import rasterise
+from jvcr.train.targets import patches, rasterise
 
 
 def rasterise_each(points_unit: Tensor, shape: tuple[int, int, int], sigma_vox: float) -> Tensor:
@@ -28,6 +30,20 @@ def rasterise_each(points_unit: Tensor, shape: tuple[int, int, int], sigma_vox: 
     batch, count = points_unit.shape[:2]
     volumes = rasterise(points_unit.reshape(-1, 1, 3), shape, sigma_vox)
     return volumes.view(batch, count * shape[0], *shape[1:])
+
+
+def sparse_voxel_loss(predicted: Tensor, index: Tensor, value: Tensor, foreground: float) -> Tensor:
+    """``voxel_loss`` (means) of one volume a landmark, without building the true volumes.
+
+    Args:
+        predicted: (B, N, D·H·W).
+        index, value: (B, N, K) as from ``targets.patches``; everything else is empty.
+    """
+    near = predicted.gather(2, index).float()
+    # All voxels as if they were empty, and what that gets wrong near the landmarks.
+    empty = torch.linalg.vector_norm(predicted.flatten(), dtype=torch.float32) ** 2
+    wrong = (1 + foreground * value) * (near - value) ** 2 - near**2
+    return (empty + wrong.sum()) / predicted.numel()
 
 
 class _PointsOnly(TorchRuntime):
@@ -40,10 +56,18 @@ class _PointsOnly(TorchRuntime):
 
 
 class _Compared:
+    """What the three have in common.
+
+    Args:
+        emptier: how much smaller the share of occupied voxels is than in the compact volume. The weight of occupied
+            voxels is raised by as much, or the network would long be content with empty volumes.
+    """
+
     network: nn.Module
 
-    def __init__(self, config: TrainConfig, model: ModelConfig, markup: Markup) -> None:
+    def __init__(self, config: TrainConfig, model: ModelConfig, markup: Markup, emptier: float = 1.0) -> None:
         self.config, self.about, self.markup = config, model, markup
+        self.dense = replace(config.loss, foreground=emptier * config.loss.foreground)
 
     def runtime(self, network: nn.Module, dtype: torch.dtype | None) -> Runtime:
         return _PointsOnly(network, self.markup, dtype)
@@ -60,7 +84,9 @@ class TwoStepLearner(_Compared):
     """Heatmaps by eq. 3 on 2D Gaussians; depth by the coordinate loss on z alone. No gradient joins them."""
 
     def __init__(self, config: TrainConfig, model: ModelConfig, markup: Markup) -> None:
-        super().__init__(config, model, markup)
+        # One of N blobs, on a plane instead of in a cube: (2πσ²)^(3/2) of side³ voxels against 2πσ² of side².
+        blob = math.sqrt(2 * math.pi) * config.sigma_vox / model.volume_size
+        super().__init__(config, model, markup, emptier=model.n_points * blob)
         self.network = TwoStep(model)
 
     def losses(self, network: nn.Module, part: Part, stage: Stage) -> Losses:
@@ -69,7 +95,7 @@ class TwoStepLearner(_Compared):
         flat = torch.cat([part.points_unit[..., :2], torch.full_like(part.points_unit[..., :1], 0.5)], dim=2)
         true = rasterise_each(flat, (1, side, side), self.config.sigma_vox)
         output = network(part.crops, None if stage.end_to_end else noisy(true, stage.volume_noise, part))
-        dense = voxel_loss(output.volumes, [true] * len(output.volumes), self.config.loss)
+        dense = voxel_loss(output.volumes, [true] * len(output.volumes), self.dense)
         depth = self._coordinates(output.points_unit[..., 2:], part.points_unit[..., 2:], part)
         return Losses(dense + stage.coordinate_weight * depth, dense, depth)
 
@@ -90,16 +116,17 @@ class VolumePerLandmarkLearner(_Compared):
     """Eq. 3 on N volumes of each depth."""
 
     def __init__(self, config: TrainConfig, model: ModelConfig, markup: Markup) -> None:
-        super().__init__(config, model, markup)
+        super().__init__(config, model, markup, emptier=model.n_points)
         self.network = VolumePerLandmark(model)
 
     def losses(self, network: nn.Module, part: Part, stage: Stage) -> Losses:
         side = self.about.volume_size
-        true = [
-            rasterise_each(part.points_unit, (depth, side, side), self.config.sigma_vox) for depth in self.about.depths
-        ]
         output = network(part.crops)
-        dense = voxel_loss(output.volumes, true, self.config.loss)
-        with torch.no_grad():
-            coordinate = self._coordinates(output.points_unit, part.points_unit, part)
-        return Losses(dense, dense, coordinate)
+        dense = torch.zeros((), device=part.crops.device)
+        for depth, volume in zip(self.about.depths, output.volumes, strict=True):
+            dense = dense + sparse_voxel_loss(
+                volume.reshape(len(volume), self.about.n_points, -1),
+                *patches(part.points_unit, (depth, side, side), self.config.sigma_vox),
+                self.dense.foreground,
+            )
+        return Losses(dense, dense, torch.zeros_like(dense))

@@ -21,6 +21,11 @@ def _hourglasses(config: ModelConfig, depths: tuple[int, ...]) -> VoxelNetwork:
     return VoxelNetwork(config.stem, config.stem_channels, config.channels, config.hourglass_depth, depths)
 
 
+def _widths(config: ModelConfig) -> tuple[int, ...]:
+    """P's widths, larger where the kernels are flat: about as many parameters as P."""
+    return (*(2 * width for width in config.regressor_channels[:-1]), config.regressor_channels[-1])
+
+
 def _strided(in_channels: int, widths: tuple[int, ...], outputs: int) -> nn.Sequential:
     """2D convolutions that halve until one pixel is left, and a linear layer: P's twin in the plane."""
     layers: list[nn.Module] = []
@@ -34,7 +39,7 @@ def _strided(in_channels: int, widths: tuple[int, ...], outputs: int) -> nn.Sequ
 
 def peaks_unit(volumes: Tensor) -> Tensor:
     """(B, N, D, H, W) → (B, N, 3) x, y, z in the unit frame: the centre of mass around each volume's highest voxel."""
-    batch, count, depth, height, width = volumes.shape
+    depth, height, width = volumes.shape[2:]
     flat = volumes.float().flatten(2)
     highest = flat.argmax(dim=2)
     z, y, x = highest // (height * width), highest // width % height, highest % width
@@ -67,7 +72,7 @@ class TwoStep(nn.Module):
         self.config = config
         n = config.n_points
         self.heatmaps = _hourglasses(config, (n,) * len(config.depths))
-        self.depth = _strided(n + 3, tuple(4 * width for width in config.regressor_channels[:-1]) + (256,), n)
+        self.depth = _strided(n + 3, _widths(config), n)
 
     def forward(self, crops: Tensor, true_heatmaps: Tensor | None = None) -> JVCROutput:
         image = normalise(crops)
@@ -85,10 +90,9 @@ class Direct(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        # The hourglasses' own outputs, of one channel each, are not supervised.
+        # What was a volume is now a set of features without a meaning of their own.
         self.features = _hourglasses(config, (config.channels,) * len(config.depths))
-        widths = tuple(4 * width for width in config.regressor_channels[:-1]) + (256,)
-        self.head = _strided(config.channels, widths, 3 * config.n_points)
+        self.head = _strided(config.channels, _widths(config), 3 * config.n_points)
 
     def forward(self, crops: Tensor, unused: Tensor | None = None) -> JVCROutput:
         features = self.features(normalise(crops))
@@ -106,6 +110,8 @@ class VolumePerLandmark(nn.Module):
 
     def forward(self, crops: Tensor, unused: Tensor | None = None) -> JVCROutput:
         volumes = self.volumes(normalise(crops))
-        side = self.config.volume_size
-        last = volumes[-1].detach().view(-1, self.config.n_points, self.config.depths[-1], side, side)
-        return JVCROutput(volumes, peaks_unit(last))
+        batch, n, side = len(crops), self.config.n_points, self.config.volume_size
+        if self.training:
+            # Peaks have no gradient to give.
+            return JVCROutput(volumes, crops.new_zeros((batch, n, 3), dtype=torch.float32))
+        return JVCROutput(volumes, peaks_unit(volumes[-1].reshape(batch, n, -1, side, side)))

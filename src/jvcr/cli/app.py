@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import jvcr
+from jvcr.cli.claims import claims
 from jvcr.cli.console import fail
 from jvcr.cli.demo import demo
 from jvcr.cli.evaluate import evaluate
@@ -28,6 +29,7 @@ app.command()(predict)
 app.command()(train)
 app.command()(evaluate)
 app.command()(export)
+app.command()(claims)
 
 
 def _print_version(wanted: bool) -> None:

@@ -74,7 +74,7 @@ def train(
         f"{len(backgrounds.without_faces)} photographs without a face",
         highlight=False,
     )
-    with _Bar(settings.total_samples) as bar:
+    with TrainingBar(settings.total_samples) as bar:
         hardware = Hardware(accelerator, devices, nodes)
         training = Training(settings, MARKUP_68, table, validation, backgrounds, out, bar, hardware, initial)
         if training.step:
@@ -91,7 +91,7 @@ def train(
         typer.echo(f"→ {out / 'model.safetensors'}")
 
 
-class _Bar:
+class TrainingBar:
     """A progress bar as the training's listener; validations are printed above it."""
 
     def __init__(self, samples: int) -> None:
@@ -105,7 +105,7 @@ class _Bar:
         )
         self._task = self._progress.add_task("", total=samples, stage="starting", losses="")
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> TrainingBar:
         self._progress.start()
         return self
 

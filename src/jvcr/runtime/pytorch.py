@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from jvcr.frames import CropRule
 from jvcr.images import Image
 from jvcr.markup import Markup
 from jvcr.model.jvcr import JVCROutput
@@ -22,10 +23,11 @@ class TorchRuntime:
     """
 
     def __init__(self, model: nn.Module, markup: Markup, autocast_dtype: torch.dtype | None = None) -> None:
-        self.model: Any = model
+        config: Any = model.config
+        self.model = model
         self.markup = markup
-        self.image_size: int = self.model.config.image_size
-        self.crop_rule = self.model.config.crop
+        self.image_size: int = config.image_size
+        self.crop_rule: CropRule = config.crop
         self.autocast_dtype = autocast_dtype
 
     def output(self, crops: Image) -> JVCROutput:

@@ -24,8 +24,22 @@ def rasterise(
         (B, D, H, W) float32 on the same device; ``jvcr.volume.rasterise`` of each row, to float32's precision.
     What falls outside the volume is left out, in depth as in the plane; nothing wraps around.
     """
-    points_unit = points_unit.float()
     batch = len(points_unit)
+    depth, height, width = shape
+    index, value = patches(points_unit, shape, sigma_vox, whole_voxels)
+    volume = torch.zeros(batch, depth * height * width, device=points_unit.device)
+    volume.scatter_reduce_(1, index.view(batch, -1), value.view(batch, -1), "amax")
+    return volume.view(batch, depth, height, width)
+
+
+def patches(
+    points_unit: Tensor, shape: tuple[int, int, int], sigma_vox: float = 1.0, whole_voxels: bool = False
+) -> tuple[Tensor, Tensor]:
+    """The voxels around each landmark: flat index into a (D, H, W) volume, and value there; both (B, N, K).
+
+    Where a patch reaches outside the volume, index and value are 0.
+    """
+    points_unit = points_unit.float()
     depth, height, width = shape
     reach = math.ceil(TRUNCATE_SIGMAS * sigma_vox)
     around = torch.arange(-reach, reach + 1, device=points_unit.device)
@@ -43,6 +57,4 @@ def rasterise(
     wx, wy, wz = profile.unbind(2)
     flat = (z[..., :, None, None] * height + y[..., None, :, None]) * width + x[..., None, None, :]
     value = wz[..., :, None, None] * wy[..., None, :, None] * wx[..., None, None, :]
-    volume = torch.zeros(batch, depth * height * width, device=points_unit.device)
-    volume.scatter_reduce_(1, flat.view(batch, -1), value.view(batch, -1), "amax")
-    return volume.view(batch, depth, height, width)
+    return flat.flatten(2), value.flatten(2)

@@ -1,0 +1,65 @@
+"""``jvcr claims``: the paper's claims, tested at one equal, small budget."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jvcr.cli.console import log
+from jvcr.cli.train import TrainingBar
+from jvcr.extras import missing
+
+
+def claims(
+    data: Annotated[Path, typer.Option(help="Folder of a training table with 68 points (docs/datasets.md).")],
+    out: Annotated[Path, typer.Option(help="Folder of the runs, one a variant; those that are finished are kept.")],
+    samples: Annotated[int, typer.Option(help="Crops that each variant sees.")] = 50_000,
+    only: Annotated[str | None, typer.Option(help="Some of the variants, e.g. a,c,e.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides weights, order and augmentation.")] = 0,
+    preset: Annotated[str, typer.Option(help="Sizes and recipe: small, large or tiny.")] = "small",
+) -> None:
+    """Train JVCR and six alternatives on the same data for the same number of crops; print one table.
+
+    Variants: a JVCR; b 2D heatmaps, then depth; c direct coordinates; d one volume per landmark; e not coarse to fine;
+    f without the end-to-end stage; g without pre-training.
+    """
+    try:
+        from jvcr.claims.run import VARIANTS, Cost, Outcome, measure_cost, table_of, train_variant
+        from jvcr.data.backgrounds import read_backgrounds
+        from jvcr.data.table import Table
+    except ModuleNotFoundError as error:
+        raise missing("train", error) from error
+    chosen = list(VARIANTS) if only is None else only.split(",")
+    unknown = [name for name in chosen if name not in VARIANTS]
+    if unknown:
+        raise ValueError(f"variants {unknown} are unknown; expected some of {', '.join(VARIANTS)}")
+    left = [name for name in chosen if not (out / name / "outcome.json").is_file()]
+    if left:
+        log.print(f"reading {data} …", highlight=False)
+        table, validation, backgrounds = Table(data, "train"), Table(data, "val"), read_backgrounds(data)
+    for name in left:
+        log.print(f"{name}: {VARIANTS[name].title}", highlight=False)
+        with TrainingBar(samples) as bar:
+            train_variant(name, table, validation, backgrounds, out / name, bar, samples, seed, preset)
+    rows: list[tuple[Outcome, Cost]] = []
+    for name in chosen:
+        kept = json.loads((out / name / "outcome.json").read_text(encoding="utf-8"))
+        outcome = Outcome(**{**kept, "nme_bins": tuple(kept["nme_bins"])})
+        if (outcome.samples, outcome.seed) != (samples, seed):
+            raise ValueError(
+                f"{out / name} is a run of {outcome.samples} samples with seed {outcome.seed}; choose another --out"
+            )
+        if (out / name / "cost.json").is_file():
+            cost = Cost(**json.loads((out / name / "cost.json").read_text(encoding="utf-8")))
+        else:
+            log.print(f"{name}: memory and time …", highlight=False)
+            cost = measure_cost(name, out / name, preset)
+        rows.append((outcome, cost))
+    text = table_of(rows)
+    (out / "claims.md").write_text(text + "\n", encoding="utf-8")
+    (out / "claims.json").write_text(json.dumps([asdict(o) | asdict(c) for o, c in rows], indent=1), encoding="utf-8")
+    typer.echo(text)
