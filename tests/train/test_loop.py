@@ -5,8 +5,10 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 from jvcr.data.augment import Augmentation
@@ -35,6 +37,8 @@ SHORT = TrainConfig(
     batch_size=4,
     precision="32-true",
     validate_every=8,
+    pictures=2,
+    log_every=2,
     checkpoint_seconds=1e9,
     workers=0,
 )
@@ -160,6 +164,56 @@ def test_finished_run_has_nothing_left_to_do(uninterrupted: Training, four_faces
     again = make(SHORT, four_faces, uninterrupted.out)
     again.run()
     assert_same(again, uninterrupted)
+
+
+def test_records_of_a_run(uninterrupted: Training) -> None:
+    out = uninterrupted.out
+    assert sorted(path.name for path in (out / "pictures").iterdir()) == [f"0000000{n}.jpg" for n in ("08", 16, 24, 28)]
+    assert list((out / "tensorboard").iterdir())
+    events = EventAccumulator(str(out / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("validation/nme")] == [8, 16, 24, 28]
+    with (out / "losses.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["samples"] for row in rows] == ["8", "16", "24"]
+    assert all(
+        float(row["loss"]) == pytest.approx(float(row["voxel_loss"]) + 20 * float(row["coordinate_loss"]))
+        for row in rows
+    )
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(four_faces: Table, tmp_path: Path) -> None:
+    # In evaluation mode batch norm does not tie the crops of a batch together, so the sum must be exact.
+    updates = []
+    for parts in (1, 2, 4):
+        config = replace(SHORT, accumulate=parts, optimizer="rmsprop", augmentation=STILL)
+        training = make(config, four_faces, tmp_path / str(parts))
+        training.model.eval()
+        training.wrapped.eval()
+        batch = next(training._stream())
+        training._train_step(batch, SHORT.stages[1], 0.0)
+        updates.append(torch.cat([p.grad.flatten() for p in training.model.parameters() if p.grad is not None]))
+    assert updates[0].abs().max() > 0
+    for other in updates[1:]:
+        torch.testing.assert_close(other, updates[0], rtol=1e-3, atol=1e-6)
+
+
+def test_folder_with_another_table_is_refused(uninterrupted: Training, four_faces: Table) -> None:
+    moved = copy.copy(four_faces)
+    moved.points = four_faces.points + np.float32(0.5)
+    with pytest.raises(ValueError, match="the training table: other rows or labels"):
+        make(SHORT, moved, uninterrupted.out)
+
+
+def test_start_from_weights(uninterrupted: Training, four_faces: Table, tmp_path: Path) -> None:
+    weights = uninterrupted.out / "model.safetensors"
+    training = Training(
+        SHORT, MARKUP_68, four_faces, four_faces, Backgrounds(), tmp_path, Silent(), Hardware("cpu"), init=weights
+    )
+    assert training.taken is not None and training.taken.new == ()
+    for network in (training.model, training.average):
+        for value, theirs in zip(network.parameters(), uninterrupted.average.parameters(), strict=True):
+            assert value.equal(theirs)
 
 
 def test_folder_of_another_run_is_refused(uninterrupted: Training, four_faces: Table) -> None:

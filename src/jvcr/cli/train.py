@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -52,6 +53,8 @@ def train(
         from jvcr.train.settings import read_settings, recipe
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
+    # Of several processes on a machine, the first one speaks.
+    log.quiet = os.environ.get("LOCAL_RANK", "0") != "0"
     initial = None if init is None else weights_path(init, ".safetensors")
     if config is not None:
         settings = read_settings(config, preset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -44,11 +45,24 @@ class Header:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call ``write(temporary_path)`` and move the result into place: whoever dies half-way leaves the old file."""
+    """Call ``write(temporary_path)`` and move the result into place: whoever dies half-way leaves the old file.
+
+    Raises:
+        OSError: it cannot be written (a full disk, say); the old file is untouched.
+    """
     temporary = path.with_name(path.name + ".part")
-    write(temporary)
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
+    try:
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+    except (OSError, SafetensorError, RuntimeError) as error:
+        # PyTorch and safetensors have errors of their own for a file that cannot grow.
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise OSError(
+            f"{path} cannot be written ({error}); the file there before, if any, is untouched. Make room, then run "
+            "the same command again"
+        ) from error
     # Some writers make files that only their owner can read.
     temporary.chmod(0o644)
     temporary.replace(path)

@@ -219,6 +219,7 @@ class Training:
             self.step += 1
             now = time.monotonic()
             if self.step % config.log_every == 0:
+                self._stop_if_broken(losses)
                 self._log_losses(losses, lr, now - started)
             if now - last_report > 1.0 and self.fabric.is_global_zero:
                 rate = (self.step - reported_step) * config.batch_size / (now - last_report)

@@ -22,7 +22,7 @@ class Records:
         self._out = out
         for name in ("losses.csv", "log.csv"):
             _forget_later_rows(out / name, samples)
-        self._board = SummaryWriter(out / "tensorboard", purge_step=samples)
+        self._board = SummaryWriter(out / "tensorboard", purge_step=samples + 1)
 
     def losses(self, row: dict[str, Any]) -> None:
         """A row of the training's course; its first entry is ``samples``."""

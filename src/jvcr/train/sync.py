@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as dist_nn
 from torch import Tensor, nn
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """All-reduce with its gradient, which is the same again."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
 
 
 class _SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
@@ -20,7 +37,7 @@ class _SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
         axes = [0, *range(2, input.ndim)]
         x = input.float()
         sums = torch.cat([x.sum(dim=axes), (x**2).sum(dim=axes), x.new_full((1,), x.numel() / x.shape[1])])
-        sums = dist_nn.all_reduce(sums)
+        sums = _SumOverProcesses.apply(sums)
         count = sums[-1]
         mean, squared = sums[:-1].view(2, -1) / count
         variance = (squared - mean**2).clamp(min=0)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from jvcr.landmarker import weights_path
+from jvcr.markup import MARKUP_68, Markup
+from jvcr.model.checkpoint import Header, load_weights, save_weights
+from jvcr.model.config import PRESETS
+from jvcr.model.jvcr import JVCR
+from jvcr.train.initial import take_weights
+
+TINY = PRESETS["tiny"]
+FOUR = Markup("four", 4, (1, 0, 2, 3), {}, frozenset(), (0, 1), names=("right", "left", "nose", "chin"))
+THREE = Markup("three", 3, (0, 2, 1), {}, frozenset(), (1, 2), names=("nose", "left", "right"))
+
+
+def saved(path: Path, markup: Markup) -> JVCR:
+    torch.manual_seed(1)
+    network = JVCR(replace(TINY, n_points=markup.n_points))
+    save_weights(path, network, Header(network.config, markup))
+    return network
+
+
+def test_the_same_markup_takes_everything(tmp_path: Path) -> None:
+    source = saved(tmp_path / "w.safetensors", FOUR)
+    network = JVCR(source.config)
+    taken = take_weights(network, FOUR, tmp_path / "w.safetensors")
+    assert (taken.tensors, taken.landmarks, taken.new) == (len(source.state_dict()), 4, ())
+    for name, value in source.state_dict().items():
+        assert value.equal(network.state_dict()[name]), name
+
+
+def test_another_markup_takes_landmarks_by_name(tmp_path: Path) -> None:
+    source = saved(tmp_path / "w.safetensors", FOUR)
+    torch.manual_seed(2)
+    network = JVCR(replace(TINY, n_points=3))
+    taken = take_weights(network, THREE, tmp_path / "w.safetensors")
+    assert taken.landmarks == 3
+    assert taken.new == ("coordinate.linear.weight", "coordinate.linear.bias")
+    theirs, ours = (n.coordinate.linear.bias.detach().view(-1, 3) for n in (source, network))
+    # nose, left, right are numbers 2, 1 and 0 there.
+    assert ours.equal(theirs[[2, 1, 0]])
+    assert network.voxel.stem.layers[0].weight.equal(source.voxel.stem.layers[0].weight)
+
+
+def test_names_that_differ_start_anew(tmp_path: Path) -> None:
+    source = saved(tmp_path / "w.safetensors", FOUR)
+    other = replace(FOUR, name="other", names=("a", "b", "c", "d"))
+    torch.manual_seed(2)
+    network = JVCR(replace(TINY, n_points=4))
+    before = network.coordinate.linear.weight.detach().clone()
+    assert take_weights(network, other, tmp_path / "w.safetensors").landmarks == 0
+    assert network.coordinate.linear.weight.equal(before)
+    assert not before.equal(source.coordinate.linear.weight)
+
+
+def test_network_of_other_sizes_is_refused(tmp_path: Path) -> None:
+    saved(tmp_path / "w.safetensors", FOUR)
+    with pytest.raises(ValueError, match=r"w\.safetensors: only \d+ of \d+ tensors fit this network"):
+        take_weights(JVCR(replace(PRESETS["small"], n_points=4)), FOUR, tmp_path / "w.safetensors")
+
+
+def test_shipped_weights_fit_their_preset() -> None:
+    path = weights_path("small", ".safetensors")
+    network = JVCR(PRESETS["small"])
+    assert take_weights(network, MARKUP_68, path).new == ()
+    assert network.coordinate.linear.bias.equal(load_weights(path)[0].coordinate.linear.bias)

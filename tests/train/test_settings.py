@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jvcr.frames import CropRule
+from jvcr.model.config import PRESETS
+from jvcr.train.config import Stage
+from jvcr.train.recipes import RECIPES
+from jvcr.train.settings import changed, read_settings, recipe
+
+FILE = """
+preset = "tiny"
+batch_size = 48
+clip_norm = 2            # a whole number where a fraction is expected
+
+[augmentation]
+rotation_deg = 40.5
+
+[model]
+channels = 32
+
+[model.crop]
+factor = 1.25
+by = "width"
+
+[[stages]]
+name = "all"
+epochs = 3
+lr = 1e-3
+"""
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_preset_survives_its_own_values(name: str) -> None:
+    values = RECIPES[name].to_dict()
+    values["stages"] = list(values["stages"])
+    assert changed(RECIPES[name], values) == RECIPES[name]
+
+
+def test_file_overrides_the_preset(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(FILE, encoding="utf-8")
+    got = read_settings(path)
+    tiny = RECIPES["tiny"]
+    assert got == replace(
+        tiny,
+        batch_size=48,
+        clip_norm=2.0,
+        augmentation=replace(tiny.augmentation, rotation_deg=40.5),
+        model=replace(PRESETS["tiny"], channels=32, crop=CropRule(1.25, "width")),
+        stages=(Stage("all", epochs=3, lr=1e-3),),
+    )
+    # The command line's preset goes before the file's.
+    assert read_settings(path, "small").sampling == RECIPES["small"].sampling
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("batchsize = 3", "'batchsize' is no setting; did you mean 'batch_size'"),
+        ("[augmentation]\nscael = 0.1", "'augmentation.scael' is no setting; did you mean 'scale'"),
+        (
+            "[model.crop]\nside = 0.1",
+            "'model.crop.side' is no setting; did you mean|'model.crop.side'.*expected one of",
+        ),
+        ('[[stages]]\nname = "a"\nsample = 1', r"'stages\[0\].sample' is no setting; did you mean 'samples'"),
+        ('[[stages]]\nname = "a"', "'a' has samples = 0 and epochs = 0.0; expected one of the two"),
+        ('batch_size = "many"', 'wrong value type for field "batch_size"'),
+        ("augmentation = 3", "'augmentation' is 3; expected a table"),
+        ("stages = 3", r"'stages' must be a list of tables"),
+        ('optimizer = "adamx"', "optimizer 'adamx' is unknown; expected adamw"),
+        ("batch_size = 10\naccumulate = 4", "batch_size is 10 and accumulate 4"),
+        ('preset = "smal"', "preset 'smal' is unknown; did you mean 'small'"),
+        ("batch_size = ", "not a TOML file"),
+    ],
+)
+def test_mistakes_are_named_with_the_file(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=message) as caught:
+        read_settings(path)
+    assert str(path) in str(caught.value)
+
+
+def test_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.toml: no such settings file"):
+        read_settings(tmp_path / "none.toml")
+
+
+def test_published_schedule_by_hand() -> None:
+    paper = recipe("paper").for_rows(1000)
+    assert [(s.samples, s.end_to_end, s.lr) for s in paper.stages] == [
+        (10_000, False, 2.5e-4),
+        (5_000, False, 2.5e-5),
+        (5_000, True, 2.5e-5),
+        (5_000, True, 2.5e-6),
+    ]
+    assert (paper.optimizer, paper.sigma_vox, paper.validate_every) == ("rmsprop", 1.0, 1000)
+    # Eq. 1's peak, eq. 3's and 4's sums of squares.
+    assert paper.loss.peak == pytest.approx(0.1592, abs=1e-4)
+    assert paper.loss.voxel_sum and paper.loss.coordinate_sum and paper.loss.squared and paper.loss.foreground == 0
+    assert paper.model == PRESETS["paper"]
