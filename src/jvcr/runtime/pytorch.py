@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from jvcr.images import Image
 from jvcr.markup import Markup
-from jvcr.model.jvcr import JVCR
+from jvcr.model.jvcr import JVCR, JVCROutput
 from jvcr.runtime.base import Prediction
 
 
@@ -24,6 +26,14 @@ class TorchRuntime:
         self.autocast_dtype = autocast_dtype
 
     def __call__(self, crops: Image) -> Prediction:
+        output = self._run(crops)
+        return Prediction(output.volumes[-1].float().cpu().numpy(), output.points_unit.float().cpu().numpy())
+
+    def stages(self, crops: Image) -> tuple[NDArray[np.float32], ...]:
+        """(B, S, S, 3) uint8 RGB → every stack's volume, (B, d_m, H, W), coarse to fine."""
+        return tuple(volume.float().cpu().numpy() for volume in self._run(crops).volumes)
+
+    def _run(self, crops: Image) -> JVCROutput:
         device = next(self.model.parameters()).device
         was_training = self.model.training
         self.model.eval()
@@ -33,4 +43,4 @@ class TorchRuntime:
         ):
             output = self.model(torch.from_numpy(crops).to(device))
         self.model.train(was_training)
-        return Prediction(output.volumes[-1].float().cpu().numpy(), output.points_unit.float().cpu().numpy())
+        return output
