@@ -101,9 +101,9 @@ def figure_2(examples: Sequence[Example]) -> Any:
     lefts.append(lefts[-1] + 1.08)
     width, step = lefts[-1] + 1, 1.12
     caption = (
-        "From a photo to 3D landmarks. Each of the stacked hourglasses predicts a volume, from coarse to fine in depth; "
-        "the last is the compact volume, from which 3D convolutions read the coordinates of all landmarks at once. "
-        "Volumes are this network's predictions for this photo, drawn as clouds: colour is depth, from near the camera "
+        "From a photo to 3D landmarks. Each of the stacked hourglasses predicts a volume, from coarse to fine in "
+        "depth; the last is the compact volume, from which 3D convolutions read the coordinates of all landmarks. "
+        "Volumes are what the network predicts for the photo, drawn as clouds: colour is depth, from near the camera "
         "(yellow) to far (blue)."
     )
     figure, axes = _canvas(width, step * len(examples) - 0.12, above=0.34, below=0.28, caption=caption)
@@ -121,12 +121,12 @@ def figure_2(examples: Sequence[Example]) -> Any:
             if row == 0:
                 label = "3D convo-\nlutions" if last else f"hourglass\n{number + 1}"
                 _text(axes, left + 1 + glyph / 2, top - 0.08, label, va="center", size=6.5)
-    heads = [f"photo\n{first.image_size} × {first.image_size}"]
-    heads += [f"volume {m}\n{_times(volume.shape)}" for m, volume in enumerate(first.volumes, 1)]
-    heads[-1] = f"compact volume\n{_times(first.volumes[-1].shape)}"
-    heads += [f"3D shape\n{first.markup.n_points} × 3", f"the {first.markup.n_points} landmarks\non the photo"]
-    for left, head in zip(lefts, heads, strict=True):
-        _text(axes, left + 0.5, 0.05, head, size=8)
+    heads = [("photo", f"{first.image_size} × {first.image_size}")]
+    heads += [(f"volume {number}", _times(volume.shape)) for number, volume in enumerate(first.volumes, 1)]
+    heads[-1] = ("compact volume", _times(first.volumes[-1].shape))
+    heads += [("3D shape", f"{first.markup.n_points} × 3"), (f"the {first.markup.n_points} landmarks", "on the photo")]
+    for left, (upper, lower) in zip(lefts, heads, strict=True):
+        _head(axes, left + 0.5, upper, lower)
     bottom = -step * len(examples) + 0.05
     _bracket(axes, 1.04, lefts[n_volumes] + 1, bottom, "G: voxel regression")
     _bracket(axes, lefts[n_volumes] + 1.04, lefts[-2] + 1, bottom, "P: coordinate regression")
@@ -170,10 +170,10 @@ def figure_4(examples: Sequence[Example]) -> Any:
             for beside, view in ((0.0, OBLIQUE), (1.04, _SIDEWAYS)):
                 _show(axes, draw_volume(volume, view, _CELL_PX, z_range_unit=z_range), left + beside, top)
     size = _times(shape)
-    _text(axes, lefts[0] + 0.5, 0.05, "photo with\nits labels" if labelled else "photo with\nlandmarks", size=8)
-    _text(axes, lefts[1] + 0.5, 0.05, f"one volume a landmark\n{n_points} × {size}", size=8)
-    _text(axes, lefts[3] - 0.02, 0.05, f"compact volume of the landmarks\n{size}", size=8)
-    _text(axes, lefts[5] - 0.02, 0.05, f"compact volume, predicted\n{size}", size=8)
+    _head(axes, lefts[0] + 0.5, "photo with", "its labels" if labelled else "landmarks")
+    _head(axes, lefts[1] + 0.5, "one volume a landmark", f"{n_points} × {size}")
+    _head(axes, lefts[3] - 0.02, "compact volume of the landmarks", size)
+    _head(axes, lefts[5] - 0.02, "compact volume, predicted", size)
     return figure
 
 
@@ -190,8 +190,8 @@ def figure_5(examples: Sequence[Example], per_line: int = 8) -> Any:
     columns = len(lines[0])
     margin = 0.3
     caption = (
-        "Results: photo, predicted compact volume, and the 3D shape that is read from it. Volume and shape are seen from the "
-        "same place, beside the camera and above it; colour is depth, from near the camera (yellow) to far (blue)."
+        "Results: photo, predicted compact volume, and the 3D shape that is read from it. Volume and shape are seen "
+        "from one place, beside the camera and above it; colour is depth, from near the camera (yellow) to far (blue)."
     )
     figure, axes = _canvas(
         margin + columns * step - 0.04, block * len(lines) - 0.12, above=0.04, below=0.04, caption=caption
@@ -234,8 +234,8 @@ def _canvas(width: float, height: float, above: float, below: float, caption: st
     pictures' upper left corner at (0, 0), y upwards."""
     side = 0.06
     inches = (width + 2 * side) * _CELL_INCH
-    # 8-point letters are about 0.062 inches wide on the mean.
-    lines = textwrap.wrap(caption, max(20, int((inches - 0.2) / 0.061)))
+    # 8-point letters are about 0.058 inches wide on the mean.
+    lines = textwrap.wrap(caption, max(20, int((inches - 0.25) / 0.058)))
     total = (height + above + below) * _CELL_INCH
     text = len(lines) * 0.142 + 0.12
     figure = import_figure()(figsize=(inches, total + text), dpi=_DPI)
@@ -253,6 +253,12 @@ def _show(axes: Any, picture: Image, left: float, top: float, side: float = 1.0)
 
 def _text(axes: Any, x: float, y: float, text: str, va: str = "baseline", size: float = 8, rotation: float = 0) -> None:
     axes.text(x, y, text, ha="center", va=va, size=size, color=_INK, rotation=rotation, linespacing=1.15)
+
+
+def _head(axes: Any, x: float, upper: str, lower: str) -> None:
+    """Two lines above a picture of the first row. One text of two lines would sit higher where letters reach down."""
+    _text(axes, x, 0.17, upper)
+    _text(axes, x, 0.06, lower)
 
 
 def _glyph(axes: Any, left: float, middle: float, width: float, tapering: bool) -> None:

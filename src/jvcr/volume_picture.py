@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -225,7 +226,7 @@ def _coloured_by_depth(
 ) -> None:
     """Lay the cloud over the picture (S, S, 3), slice by slice; ``palette`` (D, 3) colours by z."""
     for index in sight.far_to_near:
-        part = density.take(index, axis=sight.axis)
+        part = np.take(density, index, axis=sight.axis)
         shade = palette[index] if sight.axis == 0 else palette[:, None, :]
         # Premultiplied, so that the colour of empty voxels does not bleed in.
         placed = sight.laid(np.dstack([part[:, :, None] * shade, part]), part, index)
@@ -242,7 +243,7 @@ def _coloured_by_density(picture: NDArray[np.float32], density: NDArray[np.float
     """Lay the cloud over the picture (S, S, 3) as an X-ray: colour and opacity by what lies along the line of sight."""
     total = np.zeros(picture.shape[:2], np.float32)
     for index in sight.far_to_near:
-        part = density.take(index, axis=sight.axis)
+        part = np.take(density, index, axis=sight.axis)
         placed = sight.laid(part, part, index)
         if placed is not None:
             rows, columns, warped = placed
@@ -270,7 +271,7 @@ class _Sight:
         self, stack: NDArray[np.float32], part: NDArray[np.float32], index: int
     ) -> tuple[slice, slice, NDArray[np.float32]] | None:
         """Slice ``index`` (rows, columns[, channels]) where it lies in the picture; only around what ``part`` fills."""
-        filled = part.any(axis=1).nonzero()[0], part.any(axis=0).nonzero()[0]
+        filled = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
         if not len(filled[0]):
             return None
         to_picture = self._to_picture(index)
@@ -366,7 +367,7 @@ def _draw_borders(canvas: Image, view: View, slices: int, dark: bool) -> None:
     square = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]], np.float64)
     for z in np.arange(1, slices) / slices if slices <= _FEW_SLICES else ():
         outline = place(np.column_stack([square, np.full(5, z)]), view, len(canvas))
-        for ends in zip(outline[:-1], outline[1:], strict=True):
+        for ends in pairwise(outline):
             _line(canvas, np.stack(ends), 45 if dark else 225)
 
 
