@@ -94,7 +94,7 @@ def figure_2(examples: Sequence[Example]) -> Any:
     """
     first = _first_of(examples)
     n_volumes = len(first.volumes)
-    glyph = 0.62
+    glyph = 0.54
     lefts = [0.0]
     for _ in range(n_volumes + 1):
         lefts.append(lefts[-1] + 1 + glyph)
