@@ -231,14 +231,16 @@ def _coloured_by_depth(
     """Lay the cloud over the picture (S, S, 3), slice by slice; ``palette`` (D, 3) colours by z."""
     for index in sight.far_to_near:
         part = np.take(density, index, axis=sight.axis)
-        shade = palette[index] if sight.axis == 0 else palette[:, None, :]
-        # Premultiplied, so that the colour of empty voxels does not bleed in.
-        placed = sight.laid(np.dstack([part[:, :, None] * shade, part]), part, index)
-        if placed is None:
+        stack = part
+        if sight.axis != 0:
+            # Colours change within the slice. Premultiplied, so that those of empty voxels do not bleed in.
+            stack = np.dstack([part[:, :, None] * palette[:, None, :], part])
+        laid = sight.laid(stack, part, index)
+        if laid is None:
             continue
-        rows, columns, warped = placed
-        amount = warped[:, :, 3:]
-        colour = np.minimum(warped[:, :, :3] / np.maximum(amount, 1e-6), 255)
+        rows, columns, warped = laid
+        amount = warped.reshape(*warped.shape[:2], -1)[:, :, -1:]
+        colour = palette[index] if sight.axis == 0 else np.minimum(warped[:, :, :3] / np.maximum(amount, 1e-6), 255)
         under = picture[rows, columns]
         under += (1 - np.exp(-sight.absorption * amount)) * (colour - under)
 
@@ -248,9 +250,9 @@ def _coloured_by_density(picture: NDArray[np.float32], density: NDArray[np.float
     total = np.zeros(picture.shape[:2], np.float32)
     for index in sight.far_to_near:
         part = np.take(density, index, axis=sight.axis)
-        placed = sight.laid(part, part, index)
-        if placed is not None:
-            rows, columns, warped = placed
+        laid = sight.laid(part, part, index)
+        if laid is not None:
+            rows, columns, warped = laid
             total[rows, columns] += sight.absorption * warped
     opacity = 1 - np.exp(-total)
     shades = cv2.applyColorMap((opacity * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)[:, :, ::-1]
