@@ -172,7 +172,7 @@ def figure_4(examples: Sequence[Example]) -> Any:
     size = _times(shape)
     _head(axes, lefts[0] + 0.5, "photo with", "its labels" if labelled else "landmarks")
     _head(axes, lefts[1] + 0.5, "one volume a landmark", f"{n_points} × {size}")
-    _head(axes, lefts[3] - 0.02, "compact volume of the landmarks", size)
+    _head(axes, lefts[3] - 0.02, "compact volume, true" if labelled else "compact volume of the landmarks", size)
     _head(axes, lefts[5] - 0.02, "compact volume, predicted", size)
     return figure
 
