@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from jvcr.frames import resized
 from jvcr.images import Image
+from jvcr.markup import Markup
 from jvcr.results import Face
 
 _NEAR = np.array([255.0, 214.0, 10.0])
@@ -56,17 +57,37 @@ def _draw_face(canvas: Image, face: Face, factor: int, box: bool) -> None:
     if box:
         corners = resized(np.array([[face.box.x0, face.box.y0], [face.box.x1, face.box.y1]]), factor)
         cv2.rectangle(canvas, _fixed(corners[0]), _fixed(corners[1]), (235, 235, 235), 1, cv2.LINE_AA, _SUBPIXEL_BITS)
-    order = np.argsort(-face.landmarks[:, 2])
-    # Far lines first, so that near ones cover them.
-    for a, b in sorted(face.markup.edges, key=lambda edge: -face.landmarks[list(edge), 2].mean()):
+    placed = np.column_stack([points, face.landmarks[:, 2]])
+    draw_markup(canvas, placed, face.markup, colours, thick, max(1.5, size / 110), away)
+
+
+def draw_markup(
+    canvas: Image,
+    points: NDArray[np.floating],
+    markup: Markup,
+    colours: NDArray[np.uint8],
+    thick_px: int,
+    radius_px: float,
+    away: NDArray[np.bool_] | None = None,
+) -> None:
+    """Draw lines and landmarks onto ``canvas``, far ones first, so that near ones cover them.
+
+    Args:
+        points: (N, 3) x, y in pixels of the canvas; z, away from the viewer, in any unit.
+        colours: (N, 3) RGB of the landmarks; a line takes the mean of its ends.
+        thick_px, radius_px: of lines and dots.
+        away: (N,) landmarks to draw hollow, on thin lines.
+    """
+    away = np.zeros(len(points), np.bool_) if away is None else away
+    for a, b in sorted(markup.edges, key=lambda edge: -points[list(edge), 2].mean()):
         colour = tuple(int(c) for c in (colours[a].astype(int) + colours[b]) // 2)
-        width = 1 if away[a] and away[b] else thick
-        cv2.line(canvas, _fixed(points[a]), _fixed(points[b]), colour, width, cv2.LINE_AA, _SUBPIXEL_BITS)
-    radius = round(max(1.5, size / 110) * 2**_SUBPIXEL_BITS)
-    for index in order:
+        width = 1 if away[a] and away[b] else thick_px
+        cv2.line(canvas, _fixed(points[a, :2]), _fixed(points[b, :2]), colour, width, cv2.LINE_AA, _SUBPIXEL_BITS)
+    radius = round(radius_px * 2**_SUBPIXEL_BITS)
+    for index in np.argsort(-points[:, 2]):
         colour = tuple(int(c) for c in colours[index])
         filled = 1 if away[index] else cv2.FILLED
-        cv2.circle(canvas, _fixed(points[index]), radius, colour, filled, cv2.LINE_AA, _SUBPIXEL_BITS)
+        cv2.circle(canvas, _fixed(points[index, :2]), radius, colour, filled, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
 def _fixed(point: NDArray[np.floating]) -> tuple[int, int]:

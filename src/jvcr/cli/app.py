@@ -15,6 +15,7 @@ from jvcr.cli.console import fail
 from jvcr.cli.demo import demo
 from jvcr.cli.evaluate import evaluate
 from jvcr.cli.export import export
+from jvcr.cli.figure import figure
 from jvcr.cli.predict import predict
 from jvcr.cli.train import train
 
@@ -30,6 +31,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(export)
 app.command()(claims)
+app.command()(figure)
 
 
 def _print_version(wanted: bool) -> None:

@@ -10,15 +10,22 @@ import typer
 
 from jvcr.cli.predict import Outputs, summary, to_record
 from jvcr.extras import missing
+from jvcr.images import Image
 from jvcr.landmarker import Landmarker
+
+
+def astronaut() -> Image:
+    """The photograph, (512, 512, 3) uint8 RGB. Raises MissingExtra without scikit-image."""
+    try:
+        import skimage.data
+    except ModuleNotFoundError as error:
+        raise missing("demo", error) from error
+    photo: Image = skimage.data.astronaut()
+    return photo
 
 
 def demo(out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("jvcr-demo")) -> None:
     """Landmarks of the astronaut photograph inside scikit-image (public domain): picture, 3D page and JSON."""
-    try:
-        from skimage.data import astronaut
-    except ModuleNotFoundError as error:
-        raise missing("demo", error) from error
     image = astronaut()
     faces = Landmarker().predict(image)
     written = Outputs(out, []).write(Path("astronaut"), image, faces, draw=True, html=True)

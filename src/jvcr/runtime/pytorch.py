@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from jvcr.frames import CropRule
@@ -46,3 +48,7 @@ class TorchRuntime:
     def __call__(self, crops: Image) -> Prediction:
         output = self.output(crops)
         return Prediction(output.volumes[-1].float().cpu().numpy(), output.points_unit.float().cpu().numpy())
+
+    def stages(self, crops: Image) -> tuple[NDArray[np.float32], ...]:
+        """(B, S, S, 3) uint8 RGB → every stack's volume, (B, d_m, H, W), coarse to fine."""
+        return tuple(volume.float().cpu().numpy() for volume in self.output(crops).volumes)

@@ -1,0 +1,193 @@
+"""``jvcr figure``: the paper's figures, from your photos."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from itertools import zip_longest
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+import typer
+
+from jvcr.cli.console import fail, log
+from jvcr.cli.demo import astronaut
+from jvcr.cli.predict import GivenBoxes, find_photos
+from jvcr.extras import missing
+from jvcr.frames import Box, Crop, Points, crop_to_unit
+from jvcr.images import Image, extract, read_image
+from jvcr.landmarker import Landmarker, check_boxes, weights_path
+from jvcr.paper_figures import FIGURES, Example, check_ending, import_figure, save
+from jvcr.runtime.base import Runtime
+from jvcr.runtime.onnx import OnnxRuntime
+
+_CROP_PX = 480
+
+
+class Number(StrEnum):
+    """Which figure of the paper."""
+
+    PIPELINE = "2"
+    VOLUME = "4"
+    RESULTS = "5"
+
+
+def figure(
+    number: Annotated[
+        Number,
+        typer.Argument(help="2: the pipeline with its volumes. 4: the compact volume. 5: photo, volume and 3D shape."),
+    ],
+    photos: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PHOTO…]",
+            help="Photos, folders of photos, or globs; the best face of each. Default: the astronaut (extra: demo).",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write, .png, .pdf or .svg; figure_NUMBER.png by default.")
+    ] = None,
+    weights: Annotated[
+        str,
+        typer.Option(
+            help="Name of shipped weights, an ONNX file, or a .safetensors file. Figure 2 needs the latter and PyTorch "
+            "(extra: train); it is taken from beside an ONNX file."
+        ),
+    ] = "small",
+    boxes: Annotated[
+        Path | None,
+        typer.Option(help="Landmark boxes, as for `jvcr predict`: one face a box, no face where there is none."),
+    ] = None,
+    landmarks: Annotated[
+        Path | None,
+        typer.Option(
+            help="True landmarks instead of boxes, in the form of `jvcr predict --json`. Figure 4 draws their volume "
+            "beside the predicted one."
+        ),
+    ] = None,
+) -> None:
+    """Remake figure 2, 4 or 5 of the paper from photos, with the network's own volumes."""
+    out = out or Path(f"figure_{number}.png")
+    check_ending(out)
+    import_figure()
+    if boxes and landmarks:
+        raise ValueError("--boxes and --landmarks are both given; landmarks bring their own boxes")
+    labels = _read_landmarks(landmarks) if landmarks else {}
+    given = GivenBoxes.read(boxes) if boxes else None
+    if landmarks:
+        given = GivenBoxes({name: [Box.around(p).to_list() for p in rows] for name, rows in labels.items()})
+    paths, failures = find_photos(photos or [])
+    if out.resolve() in {path.resolve() for path in paths}:
+        raise ValueError(f"{out} is itself one of the photos; choose another --out")
+    runtime = _runtime(weights, all_volumes=number is Number.PIPELINE)
+    finder = None if given else Landmarker("small" if weights.endswith(".safetensors") else weights)
+    examples: list[Example] = []
+    work = [(path, read_image) for path in paths] if photos else [(Path("astronaut"), lambda _: astronaut())]
+    for path, read in work:
+        try:
+            image = read(path)
+            faces = _boxes(path, image, finder, given)
+            true = labels.get(path.as_posix(), labels.get(path.name, []))
+            examples += _examples(str(path), image, runtime, faces, true)
+        except (ValueError, OSError, RuntimeError, cv2.error) as error:
+            failures += 1
+            fail(str(error) if str(path) in str(error) else f"{path}: {error}")
+    for name in given.unused() if given else ():
+        failures += 1
+        fail(f"{boxes or landmarks}: {name} is none of the photos")
+    if examples:
+        save(FIGURES[number](examples), out)
+        typer.echo(f"{out}: figure {number}, {len(examples)} face{'' if len(examples) == 1 else 's'}")
+    if failures:
+        log.print(f"{failures} failed", highlight=False)
+        raise typer.Exit(1)
+
+
+def _runtime(weights: str, all_volumes: bool) -> Runtime:
+    """The network; of a kind that can tell all its volumes where that is asked for.
+
+    Raises:
+        MissingExtra: that needs PyTorch.
+        ValueError: an ONNX file, which holds the last volume only, without its weights beside it.
+    """
+    path = weights_path(weights)
+    if all_volumes and path.suffix != ".safetensors":
+        onnx, path = path, path.with_suffix(".safetensors")
+        if not path.is_file():
+            raise ValueError(
+                f"{onnx} gives the last volume only, and figure 2 shows those before it too; as --weights, give the "
+                f".safetensors file that it was exported from, or put that beside it, as {path.name}"
+            )
+    if path.suffix != ".safetensors":
+        return OnnxRuntime(path)
+    try:
+        from jvcr.model.checkpoint import load_weights
+        from jvcr.runtime.pytorch import TorchRuntime
+    except ModuleNotFoundError as error:
+        raise missing("train", error) from error
+    model, header = load_weights(path)
+    return TorchRuntime(model, header.markup)
+
+
+def _read_landmarks(path: Path) -> dict[str, list[Points]]:
+    """(N, 3) landmarks of each photo's faces, image pixels, from JSON lines as `jvcr predict --json` writes them.
+
+    Raises:
+        ValueError: the file is missing or of another form; the line is named.
+    """
+    labels: dict[str, list[Points]] = {}
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cannot be read ({error})") from None
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+            faces = [np.array(face["landmarks"], np.float64) for face in record["faces"]]
+            if any(points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all() for points in faces):
+                raise ValueError("landmarks are not (N, 3) finite numbers")
+            labels[Path(record["image"]).as_posix()] = faces
+        except (ValueError, TypeError, KeyError) as error:
+            expected = (
+                'expected {"image": …, "faces": [{"landmarks": [[x, y, z], …]}]}, as `jvcr predict --json` writes'
+            )
+            raise ValueError(f"{path}: line {number}: {error}; {expected}") from None
+    return labels
+
+
+def _boxes(path: Path, image: Image, finder: Landmarker | None, given: GivenBoxes | None) -> list[Box]:
+    """The given boxes of a photo, or that of its best face."""
+    if finder is not None:
+        found = [face.box for face in finder.predict(image)[:1]]
+        reason = "no face found; give its landmark box with --boxes"
+    else:
+        found = check_boxes(given.of(path) if given else (), image)
+        reason = "no face is given for it"
+    if not found:
+        raise ValueError(f"{path}: {reason}")
+    return found
+
+
+def _examples(
+    name: str, image: Image, runtime: Runtime, boxes: Sequence[Box], true_img: Sequence[Points]
+) -> list[Example]:
+    """One a box; the k-th label, where there are any, belongs to the k-th box."""
+    examples = []
+    for box, true in zip_longest(boxes, true_img):
+        crop = Crop.from_box(box, runtime.image_size)
+        crops = extract(image, crop)[None]
+        volume, points_unit = runtime(crops)
+        stages = getattr(runtime, "stages", None)
+        volumes = tuple(v[0] for v in stages(crops)) if stages else (volume[0],)
+        true_unit = None
+        if true is not None:
+            if true.shape != points_unit[0].shape:
+                raise ValueError(f"{name}: its true landmarks have shape {true.shape}; expected {points_unit[0].shape}")
+            true_unit = crop_to_unit(crop.to_crop(true), crop.size_px)
+        shown = extract(image, Crop.from_box(box, _CROP_PX))
+        markup, size = runtime.markup, runtime.image_size
+        examples.append(Example(name, shown, points_unit[0], volumes, markup, size, true_unit))
+    return examples
