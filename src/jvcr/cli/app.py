@@ -14,6 +14,7 @@ from jvcr.cli.console import fail
 from jvcr.cli.demo import demo
 from jvcr.cli.evaluate import evaluate
 from jvcr.cli.export import export
+from jvcr.cli.markup import markup
 from jvcr.cli.predict import predict
 from jvcr.cli.train import train
 
@@ -28,6 +29,7 @@ app.command()(predict)
 app.command()(train)
 app.command()(evaluate)
 app.command()(export)
+app.command()(markup)
 
 
 def _print_version(wanted: bool) -> None:

@@ -26,6 +26,9 @@ def train(
     seed: Annotated[int, typer.Option(help="Decides weights, order and augmentation.")] = 0,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     minutes: Annotated[float, typer.Option(help="Stop (and save) after this long; run again to go on.")] = math.inf,
+    markup: Annotated[
+        str | None, typer.Option(help="68, 66, 21, 200 or a markup file (docs/markup.md); the table's own by default.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that prepare crops.")] = None,
 ) -> None:
     """Train in two stages: G and P side by side on true volumes, then end to end.
@@ -35,8 +38,10 @@ def train(
     """
     try:
         from jvcr.data.backgrounds import read_backgrounds
+        from jvcr.data.derive import derived
         from jvcr.data.table import Table
         from jvcr.markup import MARKUP_68
+        from jvcr.markup_file import markup_from
         from jvcr.train.config import RECIPES
         from jvcr.train.loop import Training
     except ModuleNotFoundError as error:
@@ -48,8 +53,11 @@ def train(
         config = config.scaled_to(samples)
     if workers is not None:
         config = replace(config, workers=workers)
+    wanted = markup_from(markup) if markup is not None else None
     log.print(f"reading {data} …", highlight=False)
     table, validation = Table(data, "train"), Table(data, "val")
+    wanted = wanted or table.markup or MARKUP_68
+    table, validation = derived(table, wanted), derived(validation, wanted)
     backgrounds = read_backgrounds(data)
     log.print(
         f"{len(table)} training and {len(validation)} validation faces, "
@@ -57,7 +65,7 @@ def train(
         highlight=False,
     )
     with _Bar(config.total_samples) as bar:
-        training = Training(config, MARKUP_68, table, validation, backgrounds, out, bar, accelerator)
+        training = Training(config, wanted, table, validation, backgrounds, out, bar, accelerator)
         if training.step:
             log.print(f"going on from {out / 'last.ckpt'} at {training.samples} samples", highlight=False)
         result = training.run(seconds=minutes * 60)

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from jvcr.volume import TRUNCATE_SIGMAS
 
+_AT_ONCE = 32
+"""Landmarks a pass: the patches in flight, and so the peak of memory, do not grow with their number."""
+
 
 def rasterise(points_unit: Tensor, shape: tuple[int, int, int], sigma_vox: float = 1.0) -> Tensor:
     """Compact volumes by scattering one small patch a landmark with a maximum.
@@ -22,7 +25,15 @@ def rasterise(points_unit: Tensor, shape: tuple[int, int, int], sigma_vox: float
     What falls outside the volume is left out, in depth as in the plane; nothing wraps around.
     """
     points_unit = points_unit.float()
-    batch = len(points_unit)
+    depth, height, width = shape
+    volume = torch.zeros(len(points_unit), depth * height * width, device=points_unit.device)
+    for part in points_unit.split(_AT_ONCE, dim=1):
+        _scatter(volume, part, shape, sigma_vox)
+    return volume.view(-1, depth, height, width)
+
+
+def _scatter(volume: Tensor, points_unit: Tensor, shape: tuple[int, int, int], sigma_vox: float) -> None:
+    """Raise (B, D·H·W) in place to the patches around (B, n, 3)."""
     depth, height, width = shape
     reach = math.ceil(TRUNCATE_SIGMAS * sigma_vox)
     around = torch.arange(-reach, reach + 1, device=points_unit.device)
@@ -38,6 +49,4 @@ def rasterise(points_unit: Tensor, shape: tuple[int, int, int], sigma_vox: float
     wx, wy, wz = profile.unbind(2)
     flat = (z[..., :, None, None] * height + y[..., None, :, None]) * width + x[..., None, None, :]
     value = wz[..., :, None, None] * wy[..., None, :, None] * wx[..., None, None, :]
-    volume = torch.zeros(batch, depth * height * width, device=points_unit.device)
-    volume.scatter_reduce_(1, flat.view(batch, -1), value.view(batch, -1), "amax")
-    return volume.view(batch, depth, height, width)
+    volume.scatter_reduce_(1, flat.view(len(volume), -1), value.view(len(volume), -1), "amax")
