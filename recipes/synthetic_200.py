@@ -2,8 +2,8 @@
 
 200 points, all weighted sums of the 68, so that a table of 68 points can train a dense markup. 0 to 67 are the 68
 themselves; 68 to 130 the middles of their 63 lines; 131 to 181 three points on each of 17 lines across the cheeks and
-the chin; 182 to 199 points between brows and eyes, and beside the bridge of the nose. Each has a mirror partner, or lies on
-the middle line.
+the chin; 182 to 199 points between brows and eyes, and beside the bridge of the nose. Each has a mirror partner, or
+lies on the middle line.
 """
 
 import sys
