@@ -237,7 +237,7 @@ class _Reader:
             self.fail(key, f"expected two landmarks, got {len(items)}: {items!r}")
         first, second = (self.landmark(item, key) for item in items)
         if first == second:
-            self.fail(key, f"expected two different landmarks, got {items[0]!r} twice")
+            self.fail(key, f"expected two different landmarks, got {self.label(first)} twice")
         return first, second
 
     def label(self, index: int) -> str:
