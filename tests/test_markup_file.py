@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -233,3 +234,16 @@ def test_66_points_come_from_the_68_and_not_the_other_way() -> None:
     np.testing.assert_array_equal(MARKUP_68.derivation_from(MARKUP_68).apply(points), points)
     with pytest.raises(ValueError, match=r"'ibug-68' \(68 points\) cannot be made from '3dfaw-66' \(66 points\)"):
         MARKUP_68.derivation_from(MARKUP_66)
+
+
+def test_the_example_of_the_documentation_is_a_markup(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "markup.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    markup = read(example, tmp_path)
+    assert (markup.name, markup.n_points) == ("seven", 7)
+    # The brows, and the triangle of eyes and nose.
+    assert markup.edges == ((2, 3), (0, 1), (1, 4), (4, 0))
+    wrong = example.replace('["right_brow", "left_brow"]]', '["rigth_brow", "left_brow"]]')
+    with pytest.raises(ValueError) as error:
+        read(wrong, tmp_path)
+    assert str(error.value).removeprefix(f"{tmp_path / 'mine.toml'}: ") in page
