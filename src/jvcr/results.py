@@ -90,9 +90,9 @@ class Face:
         Raises:
             ValueError: the face is of another markup.
         """
-        if values.get("markup", MARKUP_68.name) != markup.name:
+        if values.get("markup", markup.name) != markup.name:
             raise ValueError(
-                f"the face is of markup {values.get('markup', MARKUP_68.name)!r}, not {markup.name!r}; "
+                f"the face is of markup {values['markup']!r}, not {markup.name!r}; "
                 "give its own: Face.from_dict(values, markup)"
             )
         return cls(
