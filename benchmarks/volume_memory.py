@@ -102,7 +102,7 @@ def measure(what: str, preset: str, batch: int, n_points: int, device: str) -> d
     else:
         resident = 0
     peak = peak_bytes(work, device)
-    return {"tensor": made[0].nbytes, "peak": peak, "resident": resident, "process": resident_peak()}
+    return {"tensor": made[0].nbytes, "peak": peak, "resident": resident}
 
 
 def in_fresh_process(what: str, preset: str, batch: int, n_points: int, device: str) -> dict[str, int]:
