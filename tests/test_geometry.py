@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from jvcr.geometry import HeadPose, align, head_pose, mean_shape_68, rotation_from_angles
-from jvcr.markup import MARKUP_68
+from jvcr.geometry import HeadPose, align, head_pose, mean_head, mean_shape_68, rotation_from_angles
+from jvcr.markup import MARKUP_68, Derivation, Markup, subset
+from jvcr.markup_file import markup_from
 
 NOSE = 30
 angles = st.floats(-170, 170)
@@ -136,3 +138,27 @@ def test_order_of_the_angles_is_scipys() -> None:
 def test_head_pose_needs_68_points() -> None:
     with pytest.raises(ValueError, match=r"got \(66, 3\)"):
         head_pose(np.zeros((66, 3)))
+
+
+@pytest.mark.parametrize("name", ["66", "21", "200"])
+def test_head_pose_of_a_markup_made_from_the_68(name: str) -> None:
+    markup = markup_from(name)
+    turned = mean_shape_68() @ rotation_from_angles(35, -12, 20).T
+    landmarks = 40 * markup.derivations["ibug-68"].apply(turned) + [70, 50, 3]
+    pose = head_pose(landmarks, markup)
+    np.testing.assert_allclose((pose.yaw_deg, pose.pitch_deg, pose.roll_deg), (35, -12, 20), atol=1e-9)
+    with pytest.raises(ValueError, match=rf"markup '{markup.name}' needs \({name}, 3\) landmarks; got \(68, 3\)"):
+        head_pose(turned, markup)
+
+
+def test_landmarks_on_a_line_have_no_pose() -> None:
+    # The outer eye corners and the point half-way are on a line; with the chin they are not.
+    terms = (((36, 1.0),), ((45, 1.0),), ((36, 0.5), (45, 0.5)))
+    derivations = {"ibug-68": Derivation(terms)}
+    on_a_line = Markup("line", 3, (1, 0, 2), {}, frozenset(), (0, 1), derivations=derivations)
+    assert mean_head(on_a_line) is None
+    with pytest.raises(ValueError, match="'line' has no head pose"):
+        head_pose(np.zeros((3, 3)), on_a_line)
+    assert mean_head(subset(MARKUP_68, (36, 45, 8), "three")) is not None
+    # 68 points of another meaning are not the 68 points.
+    assert mean_head(replace(MARKUP_68, name="other")) is None

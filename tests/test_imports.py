@@ -13,7 +13,7 @@ PACKAGE = Path(jvcr.__file__).parent
 
 # From the bottom up: a module may import those of its own layer and of the ones before it.
 LAYERS = (
-    ("markup", "frames", "extras"),
+    ("markup", "markup_file", "frames", "extras"),
     ("geometry", "volume", "metrics", "images"),
     ("results", "detect", "draw", "volume_picture", "paper_figures", "figure", "runtime.base", "runtime.onnx"),
     ("landmarker",),

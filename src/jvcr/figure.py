@@ -79,7 +79,7 @@ def _landmark_traces(go: Any, face: Face) -> list[Any]:
     colours = [f"rgb({r},{g},{b})" for r, g, b in depth_colours(points).tolist()]
     # One line trace: None lifts the pen between edges.
     ends = [value for a, b in face.markup.edges for value in (points[a], points[b], (None, None, None))]
-    x, y, z = zip(*ends, strict=True)
+    x, y, z = zip(*ends, strict=True) if ends else ((), (), ())
     lines = go.Scatter3d(x=x, y=y, z=z, mode="lines", line={"color": "#555", "width": 4}, name="outline")
     dots = go.Scatter3d(
         x=points[:, 0],
@@ -87,7 +87,7 @@ def _landmark_traces(go: Any, face: Face) -> list[Any]:
         z=points[:, 2],
         mode="markers",
         marker={"size": 4, "color": colours},
-        text=[f"landmark {i}" for i in range(len(points))],
+        text=[f"landmark {label}" for label in face.markup.labels],
         name="landmarks",
     )
     return [lines, dots]

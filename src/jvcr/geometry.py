@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.frames import Points
+from jvcr.markup import MARKUP_68, Markup
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,12 +107,36 @@ def mean_shape_68() -> NDArray[np.float64]:
         return np.loadtxt(file, delimiter=",")
 
 
-def head_pose(landmarks: Points) -> HeadPose:
-    """Head pose of (68, 3) landmarks in image pixels, by aligning the mean head with them.
+_FLAT = 0.05
+"""Landmarks that span less than this share of their longest direction in a second one lie on a line."""
+
+
+def mean_head(markup: Markup) -> NDArray[np.float64] | None:
+    """(N, 3) the mean head's landmarks of a markup: the 68, or any that says how it is made from them.
+
+    None where it does not say, or where its landmarks lie on a line, about which a head may turn unseen.
+    """
+    if (markup.name, markup.n_points) == (MARKUP_68.name, MARKUP_68.n_points):
+        return mean_shape_68()
+    if MARKUP_68.name not in markup.derivations:
+        return None
+    head = markup.derivations[MARKUP_68.name].apply(mean_shape_68())
+    spread = np.linalg.svd(head - head.mean(axis=0), compute_uv=False)
+    return head if len(head) >= 3 and spread[1] > _FLAT * spread[0] else None
+
+
+def head_pose(landmarks: Points, markup: Markup = MARKUP_68) -> HeadPose:
+    """Head pose of (N, 3) landmarks in image pixels, by aligning the mean head's with them.
 
     Raises:
-        ValueError: not 68 points.
+        ValueError: the markup has no mean head (``mean_head``), or there is another number of landmarks.
     """
-    if landmarks.shape != (68, 3):
-        raise ValueError(f"head pose needs the 68-point markup, (68, 3); got {landmarks.shape}")
-    return HeadPose.from_rotation(align(mean_shape_68(), landmarks).rotation)
+    head = mean_head(markup)
+    if head is None:
+        raise ValueError(
+            f"markup {markup.name!r} has no head pose: it does not say how its points are made from the 68-point "
+            f"markup {MARKUP_68.name!r}, or they lie on a line"
+        )
+    if landmarks.shape != head.shape:
+        raise ValueError(f"head pose of markup {markup.name!r} needs {head.shape} landmarks; got {landmarks.shape}")
+    return HeadPose.from_rotation(align(head, landmarks).rotation)

@@ -81,7 +81,7 @@ class Landmarker:
 
         Args:
             image_rgb: (H, W, 3) uint8, red first. Not modified.
-            boxes: landmark boxes, (K, 4) x0, y0, x1, y1 in image pixels, tight around the 68 points. They may reach
+            boxes: landmark boxes, (K, 4) x0, y0, x1, y1 in image pixels, tight around the landmarks. They may reach
                 beyond the image. None: find the faces.
         Returns:
             With boxes: one ``Face`` a box, in their order. Without: the faces found, best score first; [] for none.

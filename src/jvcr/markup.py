@@ -8,9 +8,63 @@ Source of the 68 points: Multi-PIE / iBUG (300-W). "Right" is the person's right
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Terms = tuple[tuple[int, float], ...]
+"""A weighted sum of landmarks: (index, weight), …"""
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """How N landmarks are made from those of another markup: each is a weighted sum of some of them.
+
+    Attributes:
+        terms: length N; the weights of one landmark sum to 1, so that it moves with the others.
+
+    Raises:
+        ValueError: a landmark has no terms, an index is negative, or weights do not sum to 1; it is named by number.
+    Example: ``Derivation((((0, 1.0),), ((0, 0.5), (2, 0.5))))`` is landmark 0, and the middle of 0 and 2.
+    """
+
+    terms: tuple[Terms, ...]
+
+    def __post_init__(self) -> None:
+        for number, terms in enumerate(self.terms):
+            if not terms or any(index < 0 for index, _ in terms):
+                raise ValueError(f"landmark {number} comes from {terms}; expected at least one landmark, from 0 on")
+            total = math.fsum(weight for _, weight in terms)
+            if not abs(total - 1) < 1e-6:
+                raise ValueError(f"the weights of landmark {number} sum to {total:g}; expected 1")
+
+    @classmethod
+    def picking(cls, indices: Iterable[int]) -> Derivation:
+        """``points[list(indices)]``."""
+        return cls(tuple(((index, 1.0),) for index in indices))
+
+    def apply(self, points: NDArray[Any]) -> NDArray[Any]:
+        """(…, M, K) points of the other markup → (…, N, K), of the same type. NaN stays with what it belongs to.
+
+        Raises:
+            ValueError: a landmark comes from one beyond M.
+        """
+        last = max(index for terms in self.terms for index, _ in terms)
+        if last >= points.shape[-2]:
+            raise ValueError(f"a landmark comes from number {last}, but there are {points.shape[-2]}: 0…")
+        longest = max(map(len, self.terms))
+        # Shorter sums are filled up with their own first landmark, at weight 0.
+        filled = [[*terms, *[(terms[0][0], 0.0)] * (longest - len(terms))] for terms in self.terms]
+        out = np.zeros((*points.shape[:-2], len(self.terms), points.shape[-1]), points.dtype)
+        for column in zip(*filled, strict=True):
+            indices, weights = zip(*column, strict=True)
+            out += points[..., list(indices), :] * np.array(weights, points.dtype)[:, None]
+        return out
 
 
 @dataclass(frozen=True)
@@ -26,6 +80,7 @@ class Markup:
         normaliser: indices of the two landmarks whose 3D distance GTE is divided by; for faces, the outer eye corners.
         names: length N, one name a landmark; empty for a markup that only numbers them.
         lines: pairs joined by a line in a drawing; None takes them from the groups.
+        derivations: name of another markup → how these landmarks are made from its.
     """
 
     name: str
@@ -36,6 +91,7 @@ class Markup:
     normaliser: tuple[int, int]
     names: tuple[str, ...] = ()
     lines: tuple[tuple[int, int], ...] | None = None
+    derivations: dict[str, Derivation] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.mirror) != self.n_points:
@@ -53,6 +109,33 @@ class Markup:
             raise ValueError(f"markup {self.name!r}: the normaliser is {self.normaliser}; expected two landmarks")
         if self.names and (len(self.names) != self.n_points or len(set(self.names)) != self.n_points):
             raise ValueError(f"markup {self.name!r}: expected {self.n_points} different names, or none")
+        for source, derivation in self.derivations.items():
+            if len(derivation.terms) != self.n_points:
+                raise ValueError(
+                    f"markup {self.name!r}: {len(derivation.terms)} landmarks made from {source!r}, "
+                    f"expected {self.n_points}"
+                )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Length N: the names, or the numbers of landmarks that have none."""
+        return self.names or tuple(map(str, range(self.n_points)))
+
+    def derivation_from(self, source: Markup) -> Derivation:
+        """How these landmarks are made from those of ``source``; of the same markup, each is its own.
+
+        Raises:
+            ValueError: they cannot be; the message says from what they can.
+        """
+        if (source.name, source.n_points, source.mirror) == (self.name, self.n_points, self.mirror):
+            return Derivation.picking(range(self.n_points))
+        if source.name not in self.derivations:
+            known = ", ".join(map(repr, self.derivations)) or "no other markup"
+            raise ValueError(
+                f"markup {self.name!r} ({self.n_points} points) cannot be made from {source.name!r} "
+                f"({source.n_points} points); it says how to make it from {known} (docs/markup.md: [from])"
+            )
+        return self.derivations[source.name]
 
     @property
     def edges(self) -> tuple[tuple[int, int], ...]:
@@ -67,7 +150,7 @@ class Markup:
         return tuple(pairs)
 
     def to_dict(self) -> dict[str, Any]:
-        return {
+        values = {
             "name": self.name,
             "n_points": self.n_points,
             "mirror": list(self.mirror),
@@ -77,6 +160,12 @@ class Markup:
             "names": list(self.names),
             "lines": None if self.lines is None else [list(pair) for pair in self.lines],
         }
+        if self.derivations:
+            values["derivations"] = {
+                source: [[list(term) for term in terms] for terms in derivation.terms]
+                for source, derivation in self.derivations.items()
+            }
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Markup:
@@ -92,6 +181,10 @@ class Markup:
             normaliser=(first, second),
             names=tuple(values.get("names", ())),
             lines=None if lines is None else tuple((a, b) for a, b in lines),
+            derivations={
+                source: Derivation(tuple(tuple((i, w) for i, w in terms) for terms in landmarks))
+                for source, landmarks in values.get("derivations", {}).items()
+            },
         )
 
 
@@ -131,7 +224,7 @@ INDICES_66_IN_68: tuple[int, ...] = tuple(i for i in range(68) if i not in (60, 
 
 
 def subset(markup: Markup, indices: tuple[int, ...], name: str) -> Markup:
-    """The markup of ``points[list(indices)]``: names, mirror pairs and groups renumbered.
+    """The markup of ``points[list(indices)]``: names, mirror pairs and groups renumbered; it says where it comes from.
 
     Raises:
         ValueError: the subset splits a mirror pair, or leaves out a landmark of the normaliser.
@@ -143,17 +236,20 @@ def subset(markup: Markup, indices: tuple[int, ...], name: str) -> Markup:
     if any(i not in new_of for i in markup.normaliser):
         raise ValueError(f"markup {name!r}: the normaliser's landmarks {markup.normaliser} must be kept")
     groups = {g: tuple(new_of[i] for i in members if i in new_of) for g, members in markup.groups.items()}
+    groups = {g: members for g, members in groups.items() if members}
     return Markup(
         name=name,
         n_points=len(indices),
         mirror=tuple(new_of[markup.mirror[old]] for old in indices),
-        groups={g: members for g, members in groups.items() if members},
-        closed=markup.closed,
+        groups=groups,
+        closed=markup.closed & groups.keys(),
         normaliser=(new_of[markup.normaliser[0]], new_of[markup.normaliser[1]]),
         names=tuple(markup.names[old] for old in indices) if markup.names else (),
         lines=None
         if markup.lines is None
         else tuple((new_of[a], new_of[b]) for a, b in markup.lines if a in new_of and b in new_of),
+        derivations={markup.name: Derivation.picking(indices)}
+        | {source: Derivation(tuple(d.terms[old] for old in indices)) for source, d in markup.derivations.items()},
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.frames import Box, Crop
-from jvcr.geometry import HeadPose, head_pose
+from jvcr.geometry import HeadPose, head_pose, mean_head
 from jvcr.markup import MARKUP_68, Markup
 
 
@@ -50,29 +50,51 @@ class Face:
         if not np.isfinite(self.landmarks).all():
             raise ValueError("a landmark is not finite")
 
+    @property
+    def has_pose(self) -> bool:
+        """Whether the markup says how it comes from the 68 points, so that ``pose`` is known."""
+        return mean_head(self.markup) is not None
+
     @cached_property
     def pose(self) -> HeadPose:
         """Head pose: ``rotation`` (3, 3) first, then yaw, pitch and roll in degrees (``jvcr.geometry.HeadPose``).
 
         Raises:
-            ValueError: another markup than the 68 points.
+            ValueError: ``has_pose`` is False.
         """
-        return head_pose(self.landmarks)
+        return head_pose(self.landmarks, self.markup)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain lists and numbers, as in the command line's JSON. The volume is left out."""
+    def to_dict(self, names: bool = False) -> dict[str, Any]:
+        """Plain lists and numbers, as in the command line's JSON. The volume is left out.
+
+        ``markup`` is the markup's name, left out for the 68 points; with ``names``, ``names`` holds N names, in the
+        order of the landmarks.
+        """
         values = {
             "box": [round(v, 3) for v in self.box.to_list()],
             "score": round(self.score, 4),
             "landmarks": np.round(self.landmarks.astype(np.float64), 3).tolist(),
         }
-        if self.markup.n_points == 68:
+        if self.has_pose:
             values["pose"] = self.pose.to_dict()
+        if self.markup.name != MARKUP_68.name:
+            values["markup"] = self.markup.name
+        if names:
+            values["names"] = list(self.markup.labels)
         return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], markup: Markup = MARKUP_68) -> Face:
-        """Inverse of ``to_dict``, to a thousandth of a pixel; the volume is lost."""
+        """Inverse of ``to_dict``, to a thousandth of a pixel; the volume is lost.
+
+        Raises:
+            ValueError: the face is of another markup.
+        """
+        if values.get("markup", markup.name) != markup.name:
+            raise ValueError(
+                f"the face is of markup {values['markup']!r}, not {markup.name!r}; "
+                "give its own: Face.from_dict(values, markup)"
+            )
         return cls(
             landmarks=np.asarray(values["landmarks"], np.float32),
             box=Box(*values["box"]),

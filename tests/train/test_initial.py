@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from jvcr.landmarker import weights_path
-from jvcr.markup import MARKUP_68, Markup
+from jvcr.markup import MARKUP_68, Derivation, Markup
 from jvcr.model.checkpoint import Header, load_weights, save_weights
 from jvcr.model.config import PRESETS
 from jvcr.model.jvcr import JVCR
@@ -45,6 +45,19 @@ def test_another_markup_takes_landmarks_by_name(tmp_path: Path) -> None:
     # nose, left, right are numbers 2, 1 and 0 there.
     assert ours.equal(theirs[[2, 1, 0]])
     assert network.voxel.stem.layers[0].weight.equal(source.voxel.stem.layers[0].weight)
+
+
+def test_a_markup_made_from_theirs_starts_with_their_answers(tmp_path: Path) -> None:
+    source = saved(tmp_path / "w.safetensors", FOUR)
+    terms = (((3, 1.0),), ((0, 0.25), (1, 0.75)))
+    two = Markup("two", 2, (0, 1), {}, frozenset(), (0, 1), derivations={"four": Derivation(terms)})
+    network = JVCR(replace(TINY, n_points=2))
+    assert take_weights(network, two, tmp_path / "w.safetensors").landmarks == 2
+    crops = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        old, new = (n.eval()(crops).points_unit for n in (source, network))
+    torch.testing.assert_close(new[:, 0], old[:, 3])
+    torch.testing.assert_close(new[:, 1], 0.25 * old[:, 0] + 0.75 * old[:, 1])
 
 
 def test_names_that_differ_start_anew(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from jvcr import volume
 from jvcr.frames import unit_to_vox, vox_to_unit
@@ -65,3 +66,36 @@ def test_far_away_points_leave_the_volume_empty(value: float) -> None:
         points = torch.full((2, 5, 3), 0.5)
         points[..., axis] = value
         assert rasterise(points, (4, 7, 11)).max() == 0
+
+
+N_POINTS = [21, 68, 200]
+
+
+def test_the_volume_is_of_one_size_whatever_the_number_of_landmarks() -> None:
+    volumes = [rasterise(torch.rand(3, n, 3), (5, 7, 11)) for n in N_POINTS]
+    assert [v.shape for v in volumes] == [(3, 5, 7, 11)] * 3
+    # 3 rows of 5·7·11 floats of 4 bytes.
+    assert [v.untyped_storage().nbytes() for v in volumes] == [3 * 385 * 4] * 3
+
+
+def test_many_landmarks_are_drawn_in_parts() -> None:
+    points = torch.from_numpy(np.random.default_rng(5).uniform(-0.1, 1.1, (2, 200, 3)).astype(np.float32))
+    got = rasterise(points, (6, 9, 13)).numpy()
+    for row, expected_of in zip(got, points.numpy(), strict=True):
+        expected = volume.rasterise(unit_to_vox(expected_of, (6, 9, 13)), (6, 9, 13))
+        np.testing.assert_allclose(row, expected, atol=2e-6)
+
+
+def test_memory_of_drawing_does_not_grow_with_the_landmarks() -> None:
+    def peak(n_points: int) -> int:
+        points = torch.rand(4, n_points, 3)
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+            rasterise(points, (8, 8, 8))
+        # Events are in order of time; each says how much was allocated, or, if negative, given back.
+        changes = [e.nbytes() for e in record.profiler.kineto_results.events() if e.name() == "[memory]"]
+        assert changes
+        return int(np.cumsum(changes).max())
+
+    few, many = peak(68), peak(680)
+    assert few > 4 * 34 * 343 * 8  # the patches of one part: an index of 8 bytes a voxel, at least
+    assert many == few

@@ -16,6 +16,7 @@ from jvcr.cli.demo import demo
 from jvcr.cli.evaluate import evaluate
 from jvcr.cli.export import export
 from jvcr.cli.figure import figure
+from jvcr.cli.markup import markup
 from jvcr.cli.predict import predict
 from jvcr.cli.train import train
 
@@ -32,6 +33,7 @@ app.command()(evaluate)
 app.command()(export)
 app.command()(claims)
 app.command()(figure)
+app.command()(markup)
 
 
 def _print_version(wanted: bool) -> None:

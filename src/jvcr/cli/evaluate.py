@@ -10,6 +10,7 @@ import typer
 
 from jvcr.extras import missing
 from jvcr.landmarker import weights_path
+from jvcr.markup import MARKUP_68
 from jvcr.runtime.onnx import OnnxRuntime
 
 
@@ -22,6 +23,7 @@ def evaluate(
     """NME per yaw bin and GTE, from the crops of the true landmark boxes."""
     try:
         from jvcr.data.aflw2000 import read_aflw2000, reannotated_targets
+        from jvcr.data.derive import derived, derived_points, derived_samples
         from jvcr.data.table import Table
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
@@ -31,13 +33,14 @@ def evaluate(
     eyes = runtime.markup.normaliser
     reports: dict[str, Report] = {}
     if benchmark == "aflw2000-3d":
-        predictions = predict_samples(runtime, read_aflw2000(root))
+        predictions = predict_samples(runtime, derived_samples(read_aflw2000(root), runtime.markup))
         reports["original labels"] = report(predictions, eyes)
         targets = reannotated_targets(root, predictions.names)
         if targets is not None:
+            targets = derived_points(targets, MARKUP_68, runtime.markup)
             reports["Reannotated labels (2D)"] = report(predictions, eyes, targets)
     elif benchmark == "table":
-        table = Table(root, "val")
+        table = derived(Table(root, "val"), runtime.markup)
         reports["validation rows"] = report(predict_samples(runtime, (table[i] for i in range(len(table)))), eyes)
     else:
         raise ValueError(f"benchmark {benchmark!r} is unknown; expected aflw2000-3d or table")

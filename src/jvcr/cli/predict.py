@@ -44,7 +44,7 @@ def predict(
     min_score: Annotated[float, typer.Option(help="Drop found faces with a lower score.")] = MIN_SCORE,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
 ) -> None:
-    """Find faces and their 68 landmarks in 3D.
+    """Find faces and their landmarks in 3D: the 68 points, or those of the weights' own markup.
 
     With none of --json, --draw and --html: pictures and landmarks.jsonl in the --out folder.
     """
@@ -224,7 +224,7 @@ def summary(name: str, faces: list[Face], written: list[Path]) -> str:
     for number, face in enumerate(faces, 1):
         b = face.box
         line = f"  {number}  box ({b.x0:.0f}, {b.y0:.0f}) to ({b.x1:.0f}, {b.y1:.0f})  score {face.score:.2f}"
-        if face.markup.n_points == 68:
+        if face.has_pose:
             pose = face.pose
             line += f"  yaw {pose.yaw_deg:+.0f}°  pitch {pose.pitch_deg:+.0f}°  roll {pose.roll_deg:+.0f}°"
         lines.append(line)

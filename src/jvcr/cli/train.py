@@ -36,6 +36,10 @@ def train(
     devices: Annotated[int, typer.Option(min=1, help="Devices on each machine (DDP); they share every batch.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines; start the command on each (docs/training.md).")] = 1,
     minutes: Annotated[float, typer.Option(help="Stop (and save) after this long; run again to go on.")] = math.inf,
+    markup: Annotated[
+        str | None,
+        typer.Option(help="68, 66, 71, 21, 200 or a file (docs/markup.md); the table's own by default."),
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that prepare crops, a device.")] = None,
 ) -> None:
     """Train in stages: G and P side by side on true volumes, then end to end.
@@ -46,8 +50,10 @@ def train(
     """
     try:
         from jvcr.data.backgrounds import read_backgrounds
+        from jvcr.data.derive import derived
         from jvcr.data.table import Table
         from jvcr.markup import MARKUP_68
+        from jvcr.markup_file import markup_from
         from jvcr.model.checkpoint import load_weights
         from jvcr.train.loop import Hardware, Training
         from jvcr.train.settings import read_settings, recipe
@@ -66,8 +72,11 @@ def train(
         settings = replace(settings, seed=seed)
     if workers is not None:
         settings = replace(settings, workers=workers)
+    wanted = markup_from(markup) if markup is not None else None
     log.print(f"reading {data} …", highlight=False)
     table, validation = Table(data, "train"), Table(data, "val")
+    wanted = wanted or table.markup or MARKUP_68
+    table, validation = derived(table, wanted), derived(validation, wanted)
     settings = settings.for_rows(len(table))
     if samples is not None:
         settings = settings.scaled_to(samples)
@@ -79,7 +88,7 @@ def train(
     )
     with TrainingBar(settings.total_samples) as bar:
         hardware = Hardware(accelerator, devices, nodes)
-        training = Training(settings, MARKUP_68, table, validation, backgrounds, out, bar, hardware, initial)
+        training = Training(settings, wanted, table, validation, backgrounds, out, bar, hardware, initial)
         if training.step:
             log.print(f"going on from {out / 'last.ckpt'} at {training.samples} samples", highlight=False)
         elif training.taken is not None:

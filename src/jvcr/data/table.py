@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from jvcr.data.sample import Sample
 from jvcr.geometry import head_pose
 from jvcr.images import Image, decode_image
+from jvcr.markup import MARKUP_66, MARKUP_68, Markup
 
 _NEEDED = ("id", "split", "points", "weight", "source")
 
@@ -81,8 +82,10 @@ class Table:
         if len(bad):
             raise ValueError(f"{labels_path}: row {self.names[bad[0]]} has weight {self.weights[bad[0]]}; expected 0…1")
         self.yaw_deg = np.full(len(rows), np.nan)
-        if self.points.shape[1] == 68:
-            self.yaw_deg = np.array([head_pose(points).yaw_deg for points in self.points])
+        # None: the number of points does not say.
+        self.markup: Markup | None = {68: MARKUP_68, 66: MARKUP_66}.get(self.points.shape[1])
+        if self.markup is not None:
+            self.yaw_deg = np.array([head_pose(points, self.markup).yaw_deg for points in self.points])
         self.images = read_tars(folder, self.names)
 
     def __len__(self) -> int:
@@ -95,4 +98,5 @@ class Table:
             points_img=self.points[row],
             weight=float(self.weights[row]),
             yaw_deg=float(self.yaw_deg[row]),
+            markup=self.markup or MARKUP_68,
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from jvcr.markup import Markup
+from jvcr.markup import Markup, Terms
 from jvcr.model.checkpoint import load_weights
 from jvcr.model.jvcr import JVCR
 
@@ -16,7 +16,7 @@ _LAST = ("coordinate.linear.weight", "coordinate.linear.bias")
 
 @dataclass(frozen=True)
 class Taken:
-    """What came from the weights file: tensors as they are, landmarks by name, and what stays as it was drawn."""
+    """What came from the weights file: tensors as they are, landmarks of P's last layer, and which tensors did not."""
 
     tensors: int
     landmarks: int
@@ -27,8 +27,9 @@ class Taken:
 def take_weights(network: JVCR, markup: Markup, path: Path) -> Taken:
     """Copy into ``network`` all tensors of the weights file that fit it.
 
-    Only P's last layer depends on the landmarks. With another markup, the rows of those that have the same name in both
-    are taken; the others start anew.
+    Only P's last layer depends on the landmarks, and it is linear. With a markup that is made from the weights' own,
+    its rows are the same weighted sums, so that the network starts with what the old one says of the new landmarks.
+    With any other, the rows of landmarks that have the same name in both are taken, and the others start anew.
 
     Raises:
         FileNotFoundError, ValueError: as ``load_weights``; or nothing but single tensors fits.
@@ -48,13 +49,20 @@ def take_weights(network: JVCR, markup: Markup, path: Path) -> Taken:
         )
     for name in taken:
         ours[name].copy_(theirs[name])
-    landmarks = markup.n_points if same_points else 0
-    if not same_points:
-        place = {name: index for index, name in enumerate(header.markup.names)}
-        for index, name in enumerate(markup.names):
-            if name in place:
-                landmarks += 1
-                for tensor in _LAST:
-                    rows_ours, rows_theirs = (s[tensor].view(-1, 3, *s[tensor].shape[1:]) for s in (ours, theirs))
-                    rows_ours[index].copy_(rows_theirs[place[name]])
-    return Taken(len(taken), landmarks, tuple(name for name in ours if name not in taken))
+    if same_points:
+        return Taken(len(taken), markup.n_points, ())
+    sources = _sources(markup, header.markup)
+    for tensor in _LAST:
+        ours_by_point, theirs_by_point = (s[tensor].view(-1, 3, *s[tensor].shape[1:]) for s in (ours, theirs))
+        for index, terms in sources.items():
+            ours_by_point[index] = sum(weight * theirs_by_point[source] for source, weight in terms)
+    return Taken(len(taken), len(sources), tuple(name for name in ours if name not in taken))
+
+
+def _sources(markup: Markup, theirs: Markup) -> dict[int, Terms]:
+    """Landmark → the ones in the other markup that it is a weighted sum of."""
+    derivation = markup.derivations.get(theirs.name)
+    if derivation is not None:
+        return dict(enumerate(derivation.terms))
+    place = {name: index for index, name in enumerate(theirs.names)}
+    return {index: ((place[name], 1.0),) for index, name in enumerate(markup.names) if name in place}

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from jvcr.volume import TRUNCATE_SIGMAS
 
+_AT_ONCE = 34
+"""Landmarks a pass: the patches in flight, and so the peak of memory, do not grow with their number."""
+
 
 def rasterise(
     points_unit: Tensor, shape: tuple[int, int, int], sigma_vox: float = 1.0, whole_voxels: bool = False
@@ -24,12 +27,12 @@ def rasterise(
         (B, D, H, W) float32 on the same device; ``jvcr.volume.rasterise`` of each row, to float32's precision.
     What falls outside the volume is left out, in depth as in the plane; nothing wraps around.
     """
-    batch = len(points_unit)
     depth, height, width = shape
-    index, value = patches(points_unit, shape, sigma_vox, whole_voxels)
-    volume = torch.zeros(batch, depth * height * width, device=points_unit.device)
-    volume.scatter_reduce_(1, index.view(batch, -1), value.view(batch, -1), "amax")
-    return volume.view(batch, depth, height, width)
+    volume = torch.zeros(len(points_unit), depth * height * width, device=points_unit.device)
+    for part in points_unit.split(_AT_ONCE, dim=1):
+        index, value = patches(part, shape, sigma_vox, whole_voxels)
+        volume.scatter_reduce_(1, index.flatten(1), value.flatten(1), "amax")
+    return volume.view(-1, depth, height, width)
 
 
 def patches(

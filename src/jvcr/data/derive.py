@@ -1,0 +1,62 @@
+"""Labels of one markup → labels of another that is made from it, so that one table trains any of them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jvcr.data.sample import Sample
+from jvcr.data.table import Table
+from jvcr.markup import Markup
+
+
+def derived_points(points: NDArray[np.float32], source: Markup, target: Markup) -> NDArray[np.float32]:
+    """(…, M, K) points of ``source`` → (…, N, K) of ``target``, K = 2 or 3; in 3D with the mean of z at 0.
+
+    What comes from a landmark that is NaN is NaN.
+
+    Raises:
+        ValueError: ``target`` does not say how it is made from ``source``, or M is not ``source``'s.
+    """
+    if points.shape[-2] != source.n_points:
+        raise ValueError(f"expected the {source.n_points} points of markup {source.name!r}, got shape {points.shape}")
+    out = target.derivation_from(source).apply(points)
+    if out.shape[-1] == 3:
+        known = np.isfinite(out[..., 2])
+        total = np.where(known, out[..., 2], 0).sum(axis=-1, keepdims=True)
+        out[..., 2] -= total / np.maximum(known.sum(axis=-1, keepdims=True), 1)
+    return out
+
+
+def derived(table: Table, markup: Markup) -> Table:
+    """A table with the same images and rows whose points are those of ``markup``; yaw stays that of the table.
+
+    The images are shared, not copied. A table that does not say its markup is taken to be of this one if it has as
+    many points.
+
+    Raises:
+        ValueError: ``markup`` does not say how it is made from the table's.
+    """
+    source = table.markup
+    if source is None:
+        if table.points.shape[1] != markup.n_points:
+            raise ValueError(
+                f"the table has {table.points.shape[1]} points and does not name its markup; "
+                f"markup {markup.name!r} has {markup.n_points}"
+            )
+        source = markup
+    out = copy.copy(table)
+    out.points = derived_points(table.points, source, markup)
+    out.markup = markup
+    return out
+
+
+def derived_samples(samples: Iterable[Sample], markup: Markup) -> Iterator[Sample]:
+    """The samples with the points of ``markup``, one after the other. Raises ValueError as ``derived_points``."""
+    for sample in samples:
+        points = derived_points(sample.points_img, sample.markup, markup)
+        yield replace(sample, points_img=points, markup=markup)

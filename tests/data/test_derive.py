@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jvcr.data.derive import derived, derived_points, derived_samples
+from jvcr.data.sample import Sample
+from jvcr.data.table import Table
+from jvcr.markup import MARKUP_66, MARKUP_68, Markup
+from jvcr.markup_file import markup_from
+
+MakeHead = Callable[..., np.ndarray]
+MakeTable = Callable[..., Path]
+
+
+def test_a_table_of_68_points_becomes_one_of_21(make_table: MakeTable, tmp_path: Path) -> None:
+    table = Table(make_table(tmp_path, (10, -40, 70)), "train")
+    before = table.points.copy()
+    few = derived(table, markup_from("21"))
+    assert few.points.shape == (3, 21, 3)
+    assert (few.names, few.images) == (table.names, table.images)
+    np.testing.assert_array_equal(few.yaw_deg, table.yaw_deg)
+    # The right eye's centre is the mean of its four lids; x and y stay where they are.
+    np.testing.assert_allclose(few.points[2, 7, :2], table.points[2, [37, 38, 40, 41], :2].mean(axis=0), atol=1e-4)
+    # z is measured from the mean of the 21 points, not of the 68.
+    np.testing.assert_allclose(few.points[..., 2].mean(axis=1), 0, atol=1e-5)
+    chin_to_nose = table.points[:, 8, 2] - table.points[:, 30, 2]
+    np.testing.assert_allclose(few.points[:, 20, 2] - few.points[:, 14, 2], chin_to_nose, atol=1e-4)
+    sample = few[1]
+    assert (sample.name, sample.markup.name, sample.points_img.shape) == ("face1", "aflw-like-21", (21, 3))
+    np.testing.assert_array_equal(table.points, before)
+    assert table.markup == MARKUP_68
+
+
+@pytest.mark.parametrize("name", ["66", "21", "200"])
+def test_mirroring_and_deriving_may_change_places(name: str) -> None:
+    markup = markup_from(name)
+    points = np.random.default_rng(3).normal(size=(68, 2)).astype(np.float32)
+    first = derived_points(points, MARKUP_68, markup)[list(markup.mirror)]
+    np.testing.assert_allclose(derived_points(points[list(MARKUP_68.mirror)], MARKUP_68, markup), first, atol=1e-6)
+
+
+def test_a_table_of_a_markup_of_its_own(make_table: MakeTable, make_head: MakeHead, tmp_path: Path) -> None:
+    table = Table(make_table(tmp_path, (0, 10), points=np.stack([make_head(0)[:5], make_head(10)[:5]])), "train")
+    five = Markup("five", 5, (1, 0, 2, 3, 4), {}, frozenset(), (0, 1))
+    assert derived(table, five)[1].markup == five
+    with pytest.raises(
+        ValueError, match=r"the table has 5 points and does not name its markup; markup '3dfaw-66' has 66"
+    ):
+        derived(table, MARKUP_66)
+
+
+def test_what_cannot_be_derived_is_named(make_table: MakeTable, tmp_path: Path) -> None:
+    table = Table(make_table(tmp_path, (0, 10)), "train")
+    five = Markup("five", 5, (1, 0, 2, 3, 4), {}, frozenset(), (0, 1))
+    with pytest.raises(ValueError, match=r"'five' \(5 points\) cannot be made from 'ibug-68' .* no other markup"):
+        derived(table, five)
+    with pytest.raises(ValueError, match=r"expected the 66 points of markup '3dfaw-66', got shape \(68, 3\)"):
+        derived_points(table.points[0], MARKUP_66, MARKUP_66)
+
+
+def test_samples_keep_what_is_not_marked(make_head: MakeHead) -> None:
+    flat, hidden = make_head(0), make_head(20)
+    flat[:, 2] = np.nan
+    hidden[8] = np.nan
+    image = np.zeros((90, 100, 3), np.uint8)
+    samples = [Sample("flat", image, flat), Sample("hidden", image, hidden, weight=0.5)]
+    first, second = derived_samples(samples, markup_from("21"))
+    assert np.isnan(first.points_img[:, 2]).all() and np.isfinite(first.points_img[:, :2]).all()
+    assert np.flatnonzero(np.isnan(second.points_img).any(axis=1)).tolist() == [20]
+    assert np.nanmean(second.points_img[:, 2]) == pytest.approx(0, abs=1e-5)
+    assert (second.name, second.weight, second.image is image) == ("hidden", 0.5, True)
