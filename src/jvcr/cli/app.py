@@ -11,6 +11,7 @@ import typer
 
 import jvcr
 from jvcr.cli.console import fail
+from jvcr.cli.data import app as data
 from jvcr.cli.demo import demo
 from jvcr.cli.evaluate import evaluate
 from jvcr.cli.export import export
@@ -28,6 +29,7 @@ app.command()(predict)
 app.command()(train)
 app.command()(evaluate)
 app.command()(export)
+app.add_typer(data, name="data")
 
 
 def _print_version(wanted: bool) -> None:

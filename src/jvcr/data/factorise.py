@@ -53,7 +53,7 @@ def depth_from_views(
     Raises:
         NotSolvable: too few views, too little rotation, or no rigid face explains them.
     """
-    count, n_points, _ = views_img.shape
+    count = len(views_img)
     if count < MIN_VIEWS:
         raise NotSolvable(f"{count} view{'s' if count > 1 else ''} of this face; at least {MIN_VIEWS} are needed")
     if not np.isfinite(views_img).all():
@@ -71,7 +71,7 @@ def depth_from_views(
     x_axes, y_axes = np.split(u[:, :3] * singular[:3] @ metric, 2)
     shape = np.linalg.solve(metric, vt[:3])
     # The third axis of each camera, as long as its other two.
-    lengths = np.sqrt((np.linalg.norm(x_axes, axis=1) * np.linalg.norm(y_axes, axis=1)))
+    lengths = np.sqrt(np.linalg.norm(x_axes, axis=1) * np.linalg.norm(y_axes, axis=1))
     directions = np.cross(x_axes, y_axes) / (lengths**2)[:, None]
     cosines = (directions @ directions.T).clip(-1, 1)
     turn_deg = float(np.degrees(np.arccos(cosines.min())))

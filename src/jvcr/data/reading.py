@@ -16,6 +16,9 @@ from jvcr.markup import MARKUP_66, MARKUP_68, Markup
 DepthSign = Literal["towards", "away"]
 """Where the z of a label file grows to: towards the camera or away from it (ours)."""
 
+KNOWN_MARKUPS = {68: MARKUP_68, 66: MARKUP_66}
+"""By the number of points."""
+
 _Entry = TypeVar("_Entry")
 
 
@@ -46,14 +49,16 @@ def points_from(raw: ArrayLike, base: float, z: DepthSign) -> NDArray[np.float32
     """Labels as a file holds them → (N, 3) ``Sample.points_img``.
 
     Args:
-        raw: (N, 2) or (N, 3) x, y (, z); NaN where a landmark is not marked.
-        base: the coordinate of the first pixel's centre: 1 for files of MATLAB, 0 for most others. Subtracted from x, y.
+        raw: (N, 2) or (N, 3) x, y (, z). A landmark with a NaN is not marked; with z NaN in all, the labels are 2D.
+        base: coordinate of the first pixel's centre: 1 in files of MATLAB, 0 in most others. Subtracted from x and y.
         z: the direction in which the file's z grows. Any offset of z is removed: mean 0 over the marked landmarks.
     Example: ``points_from([[1, 1, 5], [4, 3, 7]], 1, "towards")`` is ``[[0, 0, 1], [3, 2, -1]]``.
     """
     values = np.asarray(raw, np.float64)
     if values.ndim != 2 or values.shape[1] not in (2, 3):
         raise ValueError(f"expected N rows of x, y or x, y, z; found shape {values.shape}")
+    if values.shape[1] == 3 and np.isnan(values[:, 2]).all():
+        values = values[:, :2]
     points = np.full((len(values), 3), np.nan)
     marked = np.isfinite(values).all(axis=1)
     points[marked, : values.shape[1]] = values[marked]
@@ -72,13 +77,12 @@ def markup_of(n_points: int, given: Markup | None, where: object) -> Markup:
         ValueError: none is given and the number of points does not tell; or the one given has another number.
     """
     if given is None:
-        known = {68: MARKUP_68, 66: MARKUP_66}
-        if n_points not in known:
+        if n_points not in KNOWN_MARKUPS:
             raise ValueError(
                 f"{where}: {n_points} points a face; their names and mirror pairs are not known. Give a markup: "
                 "option markup=FILE.json, the JSON of Markup.to_dict() (docs/datasets.md)"
             )
-        return known[n_points]
+        return KNOWN_MARKUPS[n_points]
     if given.n_points != n_points:
         raise ValueError(f"{where}: {n_points} points a face, but markup {given.name!r} has {given.n_points}")
     return given

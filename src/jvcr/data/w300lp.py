@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from jvcr.data.factorise import NotSolvable, depth_from_views
 from jvcr.data.mat import fitted_yaw_deg, read_mat
-from jvcr.data.reading import DepthSign, Samples, points_from, read_arrays
+from jvcr.data.reading import DepthSign, Samples, read_arrays
 from jvcr.data.sample import Sample
 from jvcr.frames import mirrored
 from jvcr.geometry import head_pose
@@ -127,7 +127,8 @@ def _recovered_depth(
     faces = defaultdict(list)
     for name in labels:
         faces[_face_of(name)].append(name)
-    z_of, refused = {}, {}
+    z_of: dict[str, NDArray[np.float64]] = {}
+    refused: dict[str, str] = {}
     for face, names in faces.items():
         try:
             solved = depth_from_views(np.stack([labels[name] for name in names]), _NOSE_TIP, _JAW_ENDS)
