@@ -83,7 +83,7 @@ def convert(
     for note in done.notes:
         log.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     for skipped in done.skipped[:_LISTED]:
-        log.print(f"left out: {skipped.name} {skipped.reason}", markup=False, highlight=False, soft_wrap=True)
+        log.print(f"left out: {skipped}", markup=False, highlight=False, soft_wrap=True)
     if len(done.skipped) > _LISTED:
         log.print(f"left out: {len(done.skipped) - _LISTED} more, all named in {out / 'convert.json'}", highlight=False)
     splits = ", ".join(f"{count} {name}" for name, count in done.splits.items())

@@ -36,7 +36,6 @@ def train(
     try:
         from jvcr.data.backgrounds import read_backgrounds
         from jvcr.data.table import Table
-        from jvcr.markup import MARKUP_68
         from jvcr.train.config import RECIPES
         from jvcr.train.loop import Training
     except ModuleNotFoundError as error:
@@ -57,7 +56,7 @@ def train(
         highlight=False,
     )
     with _Bar(config.total_samples) as bar:
-        training = Training(config, MARKUP_68, table, validation, backgrounds, out, bar, accelerator)
+        training = Training(config, table.markup, table, validation, backgrounds, out, bar, accelerator)
         if training.step:
             log.print(f"going on from {out / 'last.ckpt'} at {training.samples} samples", highlight=False)
         result = training.run(seconds=minutes * 60)

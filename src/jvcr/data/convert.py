@@ -85,6 +85,9 @@ class Skipped:
     name: str
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}" if self.name else self.reason
+
 
 @dataclass(frozen=True)
 class Converted:
@@ -131,8 +134,9 @@ def cut(image: Image, box: Box, size_px: int, margin: float) -> Cut:
     crop = Crop.from_box(box, size_px, rule=margin)
     square = crop.square
     if crop.side_px <= size_px:
-        left, top = max(0, round(square.x0)), max(0, round(square.y0))
-        right, bottom = min(width, round(square.x1) + 1), min(height, round(square.y1) + 1)
+        x0, y0 = round(square.x0), round(square.y0)
+        left, right = max(0, x0), min(width, round(square.x1) + 1, x0 + size_px)
+        top, bottom = max(0, y0), min(height, round(square.y1) + 1, y0 + size_px)
         if left >= right or top >= bottom:
             raise ValueError(_outside(box, image))
         return Cut(image[top:bottom, left:right], float(left), float(top), 1.0)
@@ -222,7 +226,7 @@ def _write(
                 raise
             except (ValueError, OSError) as error:
                 if storage.on_bad == "stop":
-                    raise ValueError(f"{name}: {error}" if name else str(error)) from error
+                    raise ValueError(str(Skipped(name, str(error)))) from error
                 skipped.append(Skipped(name, str(error)))
             else:
                 pending.append((member, pool.submit(_encode, sample, stored, storage)))
@@ -232,7 +236,7 @@ def _write(
         while pending:
             write_first()
     if not labels.rows:
-        example = f"; the first: {skipped[0].name} {skipped[0].reason}" if skipped else ""
+        example = f"; the first: {skipped[0]}" if skipped else ""
         raise ValueError(f"no sample is left to store: {len(skipped)} were bad{example}")
     notes = (*getattr(samples, "notes", ()), *labels.notes())
     splits = dict(sorted(Counter(row["split"] for row in labels.rows).items()))
@@ -339,7 +343,8 @@ def _cut(sample: Sample, storage: Storage) -> Cut:
         raise ValueError("a landmark is infinite")
     if not storage.keep_incomplete and not np.isfinite(points).all():
         unmarked = int((~np.isfinite(points[:, :2]).all(axis=1)).sum())
-        raise ValueError(f"{unmarked} landmarks are not marked" if unmarked else "its labels have no depth")
+        what = f"{unmarked} landmarks are not marked" if unmarked else "its labels have no depth"
+        raise ValueError(f"{what} (keep_incomplete stores it nevertheless; training refuses such rows)")
     if not np.isfinite(points[:, :2]).any():
         raise ValueError("no landmark is marked")
     box = sample.box
