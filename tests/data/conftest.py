@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import scipy.io
 from numpy.typing import NDArray
 
 from jvcr.images import write_image
@@ -87,6 +86,8 @@ def make_layout(heads: list[NDArray[np.float32]], tmp_path: Path) -> Callable[[s
 
 
 def _aflw2000(root: Path, heads: list[NDArray[np.float32]]) -> Layout:
+    import scipy.io
+
     for number, points in enumerate(heads):
         _photo(root / f"image0000{number}.jpg", number)
         values = {"pt3d_68": _towards(points, 1, shift=-70).T, "Pose_Para": np.zeros((1, 7))}
@@ -99,6 +100,8 @@ def _aflw2000(root: Path, heads: list[NDArray[np.float32]]) -> Layout:
 
 
 def _w300lp(root: Path, heads: list[NDArray[np.float32]]) -> Layout:
+    import scipy.io
+
     for number, points in enumerate(heads):
         _photo(root / "IBUG" / f"IBUG_image_003_1_{number}.jpg", number)
         folder = root / "landmarks" / "IBUG"

@@ -80,7 +80,7 @@ def markup_of(n_points: int, given: Markup | None, where: object) -> Markup:
         if n_points not in KNOWN_MARKUPS:
             raise ValueError(
                 f"{where}: {n_points} points a face; their names and mirror pairs are not known. Give a markup: "
-                "option markup=FILE.json, the JSON of Markup.to_dict() (docs/datasets.md)"
+                "option markup=FILE.json, the JSON of Markup.to_dict(), or the array markup of a table (docs/datasets.md)"
             )
         return KNOWN_MARKUPS[n_points]
     if given.n_points != n_points:
