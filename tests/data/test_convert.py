@@ -248,6 +248,16 @@ def test_bad_samples_are_left_out_and_named(faces: list[Sample], tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["table"]
 
 
+def test_an_error_of_a_generator_is_not_taken_for_its_end(faces: list[Sample], tmp_path: Path) -> None:
+    def broken() -> Iterator[Sample]:
+        yield faces[0]
+        raise ImageError("photo.jpg: damaged")
+
+    with pytest.raises(ValueError, match=r"^photo\.jpg: damaged"):
+        convert(broken(), tmp_path / "table")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_incomplete_labels_can_be_kept(faces: list[Sample], tmp_path: Path) -> None:
     points = faces[0].points_img.copy()
     points[7] = np.nan

@@ -249,6 +249,12 @@ def test_3dfaw_box_split_and_group(make_layout: MakeLayout) -> None:
         ValueError, match=r"a_box\.txt: 1 lines of numbers, the shortest of 4; expected 66 of at least 3"
     ):
         next(read_samples("3dfaw", layout.root, landmarks="{stem}_box.txt"))
+    for wrong in ({"images": "/x/*.jpg"}, {"landmarks": "{name}.csv"}):
+        with pytest.raises(ValueError, match=r"the layout's patterns .* cannot be used"):
+            read_samples("3dfaw", layout.root, **wrong)
+    for wrong, message in (({"columns": "0,1"}, "three numbers"), ({"group": "("}, "not a regular expression")):
+        with pytest.raises(ValueError, match=message):
+            read_samples("3dfaw", layout.root, **wrong)
 
 
 def test_authors_json_box_and_split(make_layout: MakeLayout) -> None:
@@ -305,6 +311,22 @@ def test_coco_visibility_and_notes(make_layout: MakeLayout) -> None:
     assert last.markup.name == "five"
     with pytest.raises(ValueError, match=r"annotation 10 .*: 5 points a face; .* markup=FILE\.json"):
         next(read_samples("coco", layout.root))
+
+
+def test_coco_file_of_another_form(make_layout: MakeLayout) -> None:
+    path = make_layout("coco").root / "person.json"
+    for content, message in (
+        ([], "expected an object with images and annotations"),
+        ({"images": [{"id": 1}], "annotations": []}, "KeyError.*file_name"),
+        ({"images": [], "annotations": []}, "none of 0 annotations has a marked landmark in 'keypoints'"),
+        (
+            {"images": [], "annotations": [{"id": 5, "image_id": 7, "keypoints": [1, 1, 2]}]},
+            "annotation 5 is of image 7",
+        ),
+    ):
+        path.write_text(json.dumps(content))
+        with pytest.raises(ValueError, match=rf"person\.json: .*{message}"):
+            read_samples("coco", path)
 
 
 def test_csv_columns(make_layout: MakeLayout) -> None:

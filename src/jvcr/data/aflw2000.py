@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.data.mat import fitted_yaw_deg, read_mat
-from jvcr.data.reading import Samples, points_from, read_arrays
+from jvcr.data.reading import Samples, points_from, read_arrays, read_csv
 from jvcr.data.sample import Sample
 from jvcr.images import read_image
 
@@ -132,10 +131,9 @@ def aflw_yaws(
         arrays = read_arrays(yaw_file, ("id", "yaw"))
         yaws = _by_name(arrays["id"].tolist(), arrays["yaw"].tolist(), yaw_file)
     else:
-        with yaw_file.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-        if not rows or not {"id", "yaw"} <= set(rows[0]):
-            raise ValueError(f"{yaw_file}: expected columns id and yaw, found {list(rows[0]) if rows else 'no row'}")
+        columns, rows = read_csv(yaw_file)
+        if not rows or not {"id", "yaw"} <= set(columns):
+            raise ValueError(f"{yaw_file}: expected columns id and yaw, found {len(rows)} rows of {columns}")
         yaws = _by_name([row["id"] for row in rows], [row["yaw"] for row in rows], yaw_file)
     return {name: yaws[name] for name in _all_there(names, yaws, yaw_file, "yaw")}
 
@@ -143,7 +141,7 @@ def aflw_yaws(
 def _yaws_in_order(path: Path, names: list[str], yaw_names: Path | None) -> dict[str, float]:
     try:
         values = np.load(path, allow_pickle=False)
-    except ValueError as error:
+    except (ValueError, EOFError) as error:
         raise ValueError(f"{path}: cannot be read as an .npy file of numbers ({error})") from None
     order = names
     if yaw_names is not None:

@@ -46,9 +46,12 @@ def read_coco(
     content = read_json(path)
     if not isinstance(content, dict) or not {"images", "annotations"} <= set(content):
         raise ValueError(f"{path}: expected an object with images and annotations (COCO keypoints)")
-    file_of = {image["id"]: image["file_name"] for image in content["images"]}
     annotations = content["annotations"]
-    faces = [face for face in annotations if face.get(key) and any(v > 0 for v in face[key][2::3])]
+    try:
+        file_of = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        faces = [face for face in annotations if face.get(key) and any(v > 0 for v in face[key][2::3])]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: an image or annotation is not as COCO has them: {error!r}") from None
     if not faces:
         raise ValueError(f"{path}: none of {len(annotations)} annotations has a marked landmark in {key!r}")
     lost = next((face for face in faces if face.get("image_id") not in file_of), None)

@@ -7,7 +7,7 @@ import re
 import shutil
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -169,7 +169,8 @@ def convert(
     behind is named in an error and may be deleted.
 
     Args:
-        samples: from one data set, or several with the same markup. One that raises is bad (``Storage.on_bad``).
+        samples: from one data set, or several with the same markup. A step that raises is a bad sample
+            (``Storage.on_bad``); of a generator, which cannot go on, it ends the conversion.
         out: a folder that is not there yet, or is empty.
         about: for ``convert.json``, e.g. format and options.
         on_sample: called after each sample, for a progress bar.
@@ -225,7 +226,8 @@ def _write(
             except _MixedMarkups:
                 raise
             except (ValueError, OSError) as error:
-                if storage.on_bad == "stop":
+                # A generator ends with its first error: what comes after it would be lost unseen.
+                if storage.on_bad == "stop" or (not name and isinstance(samples, Generator)):
                     raise ValueError(str(Skipped(name, str(error)))) from error
                 skipped.append(Skipped(name, str(error)))
             else:
@@ -325,8 +327,9 @@ class _Labels:
         torn = [group for group, splits in sides.items() if len(splits) > 1]
         if torn:
             notes.append(f"{len(torn)} groups are in several splits, e.g. {torn[0]}: the data set divides them so")
-        for split in sorted({"train", "val"} - {row["split"] for row in self.rows}):
-            notes.append(f"no row is in the split {split!r}, which training needs")
+        if self.storage.split in ("auto", "hash"):
+            for split in sorted({"train", "val"} - {row["split"] for row in self.rows}):
+                notes.append(f"no row is in the split {split!r}, which training needs")
         return notes
 
     def arrays(self) -> dict[str, NDArray[Any]]:

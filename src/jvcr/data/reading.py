@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -80,7 +81,8 @@ def markup_of(n_points: int, given: Markup | None, where: object) -> Markup:
         if n_points not in KNOWN_MARKUPS:
             raise ValueError(
                 f"{where}: {n_points} points a face; their names and mirror pairs are not known. Give a markup: "
-                "option markup=FILE.json, the JSON of Markup.to_dict(), or the array markup of a table (docs/datasets.md)"
+                "option markup=FILE.json, the JSON of Markup.to_dict(), or the array markup of a table "
+                "(docs/datasets.md)"
             )
         return KNOWN_MARKUPS[n_points]
     if given.n_points != n_points:
@@ -94,15 +96,15 @@ def read_markup(path: Path) -> Markup:
     Raises:
         ValueError: missing, not JSON, or not a markup.
     """
-    return Markup.from_dict(_checked(path, read_json(path)))
-
-
-def _checked(path: Path, values: Any) -> dict[str, Any]:
+    values = read_json(path)
     needed = ("name", "n_points", "mirror", "groups", "closed")
     absent = [key for key in needed if key not in values] if isinstance(values, dict) else list(needed)
     if absent or not {"normaliser", "outer_eyes"} & set(values):
         raise ValueError(f"{path}: not a markup: expected an object with {', '.join(needed)} and normaliser")
-    return values
+    try:
+        return Markup.from_dict(values)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path}: not a markup: {error}") from None
 
 
 def read_json(path: Path) -> Any:
@@ -138,6 +140,20 @@ def read_arrays(path: Path, needed: Sequence[str]) -> dict[str, NDArray[Any]]:
     if missing:
         raise ValueError(f"{path}: arrays {missing} are missing; found {sorted(arrays)}")
     return arrays
+
+
+def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The columns that the header of a CSV file names, and its rows.
+
+    Raises:
+        ValueError: not such a file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            return list(reader.fieldnames or []), list(reader)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a CSV file in UTF-8 ({error})") from None
 
 
 def only_file(root: Path, pattern: str) -> Path:

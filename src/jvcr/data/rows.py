@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections import Counter
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.data.reading import DepthSign, Samples, markup_of, only_file, points_from, read_arrays
+from jvcr.data.reading import DepthSign, Samples, markup_of, only_file, points_from, read_arrays, read_csv
 from jvcr.data.sample import Sample
 from jvcr.frames import Box
 from jvcr.images import read_image
@@ -49,9 +48,7 @@ def read_csv_table(
         ImageError: a missing or damaged image, when it comes to it.
     """
     path = only_file(root, "*.csv")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns, rows = reader.fieldnames or [], list(reader)
+    columns, rows = read_csv(path)
     n_points = sum(bool(re.fullmatch(r"x\d+", column)) for column in columns)
     has_z = any(re.fullmatch(r"z\d+", column) for column in columns)
     wanted = [f"{axis}{n}" for n in range(n_points) for axis in ("xyz" if has_z else "xy")]
@@ -61,6 +58,10 @@ def read_csv_table(
             f"{path}: expected a header with image, x0, y0 (, z0), x1, … and at least one row; "
             + (f"missing {', '.join(missing[:4])}" if missing else f"found {len(rows)} rows, {n_points} landmarks")
         )
+
+    bare = next((number for number, row in enumerate(rows) if not row["image"]), None)
+    if bare is not None:
+        raise ValueError(f"{path}: line {bare + 2} names no image")
 
     def values(row: dict[str, str], number: int) -> dict[str, Any]:
         found: dict[str, Any] = {"image": row["image"]} | {key: row[key] for key in _TEXT if row.get(key)}

@@ -83,7 +83,14 @@ def read_3dfaw(
 
 def read_3dfaw_layout(root: Path, layout: Layout) -> Samples:
     """``read_3dfaw`` with a ``Layout``."""
-    paths = sorted(root.glob(layout.images))
+    try:
+        paths = sorted(root.glob(layout.images))
+        _ = layout.landmarks.format(stem=""), layout.box.format(stem="")
+    except (ValueError, NotImplementedError, KeyError, IndexError) as error:
+        raise ValueError(
+            f"the layout's patterns {layout.images!r}, {layout.landmarks!r} and {layout.box!r} cannot be used: "
+            f"{error!r}; expected a glob pattern below the root, and paths with {{stem}}"
+        ) from None
     if not paths:
         raise FileNotFoundError(f"{root}: no {layout.images}; set the layout's pattern: option images=PATTERN")
     for pattern in (layout.group, layout.split):
