@@ -15,7 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from jvcr.cli.app import app
-from jvcr.data.convert import Storage, convert, cut
+from jvcr.data.convert import Storage, convert
+from jvcr.data.cutting import cut
 from jvcr.data.readers import read_samples
 from jvcr.data.reading import Samples
 from jvcr.data.sample import Sample
