@@ -37,6 +37,8 @@ else:
         "model/test_checkpoint.py",
         "model/test_export.py",
         "data/test_stream.py",
+        "data/test_readers.py",
+        "data/test_convert.py",
         "train",
     ]
 

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import gzip
+import json
+import multiprocessing
+import pickle
 import shutil
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +14,9 @@ import numpy as np
 import pytest
 
 from jvcr.data.table import Table
+from jvcr.data.tars import OnDemand, tar_members
+from jvcr.images import ImageError
+from jvcr.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, subset
 
 MakeHead = Callable[..., np.ndarray]
 MakeTable = Callable[..., Path]
@@ -96,4 +104,126 @@ def test_landmark_that_is_not_finite_is_named(make_table: MakeTable, make_head: 
     points[1, 7, 2] = np.nan
     make_table(tmp_path, (0, 10), points=points)
     with pytest.raises(ValueError, match=r"row face1 has a landmark that is not finite"):
+        Table(tmp_path, "train")
+
+
+# --- Optional arrays
+
+
+def test_stored_arrays_are_read(make_table: MakeTable, tmp_path: Path) -> None:
+    box = np.array([[1, 2, 30, 40], [np.nan] * 4])
+    more = {"group": np.array(["p", "q"]), "provenance": np.array(["by hand", ""]), "box": box}
+    make_table(tmp_path, (10, -40), yaw_deg=np.array([12.5, np.nan]), origin=np.array([[5, 6, 2], [0, 0, 1]]), **more)
+    table = Table(tmp_path, "train")
+    first, second = table[0], table[1]
+    assert (first.group, first.provenance, first.split, first.yaw_deg) == ("p", "by hand", "train", 12.5)
+    assert first.given_box is not None
+    assert (first.given_box.to_list(), second.given_box) == ([1, 2, 30, 40], None)
+    # Where no yaw is stored, it is that of the landmarks.
+    assert second.yaw_deg == pytest.approx(-40, abs=1e-3)
+    np.testing.assert_allclose(table.points_source(0), first.points_img * 2 + np.float32([5, 6, 0]), rtol=1e-5)
+
+
+def test_without_them_a_table_reads_as_before(make_table: MakeTable, tmp_path: Path) -> None:
+    table = Table(make_table(tmp_path, (10,)), "train")
+    sample = table[0]
+    assert (sample.group, sample.provenance, sample.given_box, table.markup) == ("", "", None, MARKUP_68)
+    assert np.isnan(table.points_source(0)).all()
+
+
+def test_all_splits(make_table: MakeTable, tmp_path: Path) -> None:
+    make_table(tmp_path, (10, -40, 70), splits=("train", "val", "test"))
+    table = Table(tmp_path, None)
+    assert (table.names, table.splits) == (["face0", "face1", "face2"], ["train", "val", "test"])
+
+
+def test_markups(make_table: MakeTable, make_head: MakeHead, tmp_path: Path) -> None:
+    head = make_head(10)
+    five = subset(MARKUP_68, (36, 45, 30, 48, 54), "five")
+    for name, points, stored, expected in (
+        ("66", head[list(INDICES_66_IN_68)], None, MARKUP_66),
+        ("5", head[:5], five, five),
+    ):
+        (tmp_path / name).mkdir()
+        text = None if stored is None else np.array(json.dumps(stored.to_dict()))
+        table = Table(make_table(tmp_path / name, (10,), points=points[None], markup=text), "train")
+        assert table.markup == expected
+        assert table[0].markup == expected
+    (tmp_path / "none").mkdir()
+    make_table(tmp_path / "none", (10,), points=head[None, :5])
+    table = Table(tmp_path / "none", "train")
+    with pytest.raises(
+        ValueError, match=r"labels\.npz: 5 points a face; .* Give a markup: .* or the array markup of a table"
+    ):
+        _ = table.markup
+    assert Table(tmp_path / "none", "train", markup=five).markup == five
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "array markup is not the JSON"), (json.dumps(MARKUP_66.to_dict()), "68 points a face, but")],
+)
+def test_a_markup_that_does_not_fit(make_table: MakeTable, tmp_path: Path, text: str, message: str) -> None:
+    make_table(tmp_path, (10,), markup=np.array(text))
+    with pytest.raises(ValueError, match=rf"labels\.npz: {message}"):
+        Table(tmp_path, "train")
+
+
+# --- Tables larger than memory
+
+# A face of the fixture takes 100 · 90 · 3 = 27,000 bytes.
+
+
+def test_large_tables_are_decoded_on_demand(make_table: MakeTable, tmp_path: Path) -> None:
+    make_table(tmp_path, (0, 10, 20))
+    held = Table(tmp_path, "train", memory_gb=81_000e-9)
+    assert isinstance(held.images, list)
+    on_demand = Table(tmp_path, "train", memory_gb=80_999e-9)
+    assert isinstance(on_demand.images, OnDemand)
+    copied = pickle.loads(pickle.dumps(on_demand))
+    assert len(pickle.dumps(on_demand)) < 27_000
+    for row in range(3):
+        for table in (on_demand, copied):
+            np.testing.assert_array_equal(table[row].image, held[row].image)
+            np.testing.assert_array_equal(table[row].points_img, held[row].points_img)
+    assert len(on_demand.images[1:]) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="training forks its workers on Linux only")
+def test_forked_workers_share_the_files(make_table: MakeTable, tmp_path: Path) -> None:
+    make_table(tmp_path, tuple(range(40)))
+    held, on_demand = Table(tmp_path, "train"), Table(tmp_path, "train", memory_gb=0)
+    rows = [row % 40 for row in range(200)]
+    with multiprocessing.get_context("fork").Pool(3) as pool:
+        images = pool.map(on_demand.images.__getitem__, rows, chunksize=1)
+    for row, image in zip(rows, images, strict=True):
+        np.testing.assert_array_equal(image, held[row].image)
+
+
+def test_a_damaged_image_is_named_when_it_is_met(make_table: MakeTable, tmp_path: Path) -> None:
+    make_table(tmp_path, (0, 10, 20))
+    member = next(member for member in tar_members(tmp_path / "faces.tar") if member.name == "face1.webp")
+    with (tmp_path / "faces.tar").open("r+b") as file:
+        file.seek(member.offset)
+        file.write(b"\0" * member.size)
+    with pytest.raises(ImageError, match=r"faces\.tar: face1\.webp: not an image"):
+        Table(tmp_path, "train")
+    table = Table(tmp_path, "train", memory_gb=0)
+    assert table[0].image.shape == (90, 100, 3)
+    with pytest.raises(ImageError, match=r"faces\.tar: face1\.webp: not an image"):
+        table[1]
+    with (tmp_path / "faces.tar").open("r+b") as file:
+        file.truncate(member.offset + 5)
+    with pytest.raises(ImageError, match=r"faces\.tar: face1\.webp: the tar file ends before"):
+        table[1]
+    (tmp_path / "faces.tar").unlink()
+    with pytest.raises(ImageError, match=r"faces\.tar: face0\.webp: cannot be read"):
+        table[0]
+
+
+def test_compressed_tar_files_are_refused(make_table: MakeTable, tmp_path: Path) -> None:
+    make_table(tmp_path, (0, 10))
+    path = tmp_path / "faces.tar"
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(ValueError, match=r"faces\.tar: not an uncompressed tar file, or damaged"):
         Table(tmp_path, "train")

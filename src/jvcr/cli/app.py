@@ -12,6 +12,7 @@ import typer
 import jvcr
 from jvcr.cli.claims import claims
 from jvcr.cli.console import fail
+from jvcr.cli.data import app as data
 from jvcr.cli.demo import demo
 from jvcr.cli.evaluate import evaluate
 from jvcr.cli.export import export
@@ -34,6 +35,7 @@ app.command()(export)
 app.command()(claims)
 app.command()(figure)
 app.command()(markup)
+app.add_typer(data, name="data")
 
 
 def _print_version(wanted: bool) -> None:

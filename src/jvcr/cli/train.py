@@ -52,7 +52,6 @@ def train(
         from jvcr.data.backgrounds import read_backgrounds
         from jvcr.data.derive import derived
         from jvcr.data.table import Table
-        from jvcr.markup import MARKUP_68
         from jvcr.markup_file import markup_from
         from jvcr.model.checkpoint import load_weights
         from jvcr.train.loop import Hardware, Training
@@ -75,7 +74,7 @@ def train(
     wanted = markup_from(markup) if markup is not None else None
     log.print(f"reading {data} …", highlight=False)
     table, validation = Table(data, "train"), Table(data, "val")
-    wanted = wanted or table.markup or MARKUP_68
+    wanted = wanted or table.markup
     table, validation = derived(table, wanted), derived(validation, wanted)
     settings = settings.for_rows(len(table))
     if samples is not None:

@@ -41,7 +41,7 @@ def derived(table: Table, markup: Markup) -> Table:
     Raises:
         ValueError: ``markup`` does not say how it is made from the table's.
     """
-    source = table.markup
+    source = table.known_markup
     if source is None:
         if table.points.shape[1] != markup.n_points:
             raise ValueError(
@@ -51,7 +51,7 @@ def derived(table: Table, markup: Markup) -> Table:
         source = markup
     out = copy.copy(table)
     out.points = derived_points(table.points, source, markup)
-    out.markup = markup
+    out.known_markup = markup
     return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ class Sample:
         markup: names the points.
         source: the data set, and part of it, e.g. ``300wlp-ibug``.
         provenance: where the label comes from, for people: file, pixel base, how z was made.
+        file: the image file that ``image`` is the whole of; None where it comes from elsewhere.
+        split: ``train``, ``val`` or another name, as the data set divides itself; "" where it does not.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Sample:
     markup: Markup = field(default=MARKUP_68, repr=False)
     source: str = ""
     provenance: str = ""
+    file: Path | None = None
+    split: str = ""
 
     @property
     def box(self) -> Box:

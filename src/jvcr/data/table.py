@@ -1,35 +1,29 @@
 """The training table: ``labels.npz`` with one row a face, and tar files that hold ``ID.webp`` crops.
 
 Arrays of ``labels.npz`` that are read: ``id``, ``split``, ``points`` (rows, N, 3) in pixels of the stored crop with z
-*towards* the camera, ``weight``, ``source``. Tar files are found beside it; members no row names are ignored.
+*towards* the camera, ``weight``, ``source``; and, where they are there, ``group``, ``yaw_deg``, ``box``, ``origin``,
+``provenance`` and ``markup``. Tar files are found beside it; members no row names are ignored.
 """
 
 from __future__ import annotations
 
-import tarfile
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import json
+import math
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jvcr.data.reading import KNOWN_MARKUPS, Samples, markup_of, read_arrays
 from jvcr.data.sample import Sample
-from jvcr.geometry import head_pose
-from jvcr.images import Image, decode_image
-from jvcr.markup import MARKUP_66, MARKUP_68, Markup
+from jvcr.data.tars import decode_all, find_members, images_of
+from jvcr.frames import Box
+from jvcr.geometry import head_pose, mean_head
+from jvcr.images import Image
+from jvcr.markup import MARKUP_68, Markup
 
 _NEEDED = ("id", "split", "points", "weight", "source")
-
-
-def tar_images(path: Path, wanted: set[str]) -> Iterator[tuple[str, bytes]]:
-    """(member name without ending, encoded bytes) of the wanted members of one tar file."""
-    with tarfile.open(path) as archive:
-        for member in archive:
-            name = Path(member.name).stem
-            file = archive.extractfile(member) if name in wanted else None
-            if file is not None:
-                yield name, file.read()
+MEMORY_GB = 4.0
 
 
 def read_tars(folder: Path, names: list[str]) -> list[Image]:
@@ -39,54 +33,80 @@ def read_tars(folder: Path, names: list[str]) -> list[Image]:
         FileNotFoundError: a name is in none of them.
         ImageError: a member is not an image.
     """
-    wanted = set(names)
-    encoded: dict[str, tuple[Path, bytes]] = {}
-    for path in sorted(folder.glob("*.tar")):
-        for name, data in tar_images(path, wanted):
-            if name in encoded:
-                raise ValueError(f"{path}: {name} is also in {encoded[name][0]}; names must be unique")
-            encoded[name] = (path, data)
-    missing = [name for name in names if name not in encoded]
-    if missing:
-        raise FileNotFoundError(
-            f"{folder}: {len(missing)} of {len(names)} images are in no *.tar file, e.g. {missing[0]}"
-        )
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda name: decode_image(encoded[name][1], f"{encoded[name][0]}: {name}"), names))
+    return decode_all(find_members(folder, names))
 
 
 class Table:
-    """The rows of one split, decoded and held in memory: 3 bytes a pixel, 43 kB for a crop of 120 × 120."""
+    """The rows of one split.
 
-    def __init__(self, folder: Path, split: str) -> None:
-        labels_path = folder / "labels.npz"
-        if not labels_path.is_file():
-            raise FileNotFoundError(f"{labels_path}: no such file; expected a training table (labels.npz and *.tar)")
-        with np.load(labels_path) as labels:
-            missing = [key for key in _NEEDED if key not in labels]
-            if missing:
-                raise ValueError(f"{labels_path}: arrays {missing} are missing; found {sorted(labels)}")
-            rows = np.flatnonzero(labels["split"] == split)
-            if not len(rows):
-                raise ValueError(f"{labels_path}: no row has split {split!r}")
-            self.names: list[str] = labels["id"][rows].tolist()
-            # The table stores z towards the camera; ours points away from it.
-            self.points = (labels["points"][rows] * np.array([1, 1, -1])).astype(np.float32)
-            self.points[..., 2] -= self.points[..., 2].mean(axis=1, keepdims=True)
-            self.weights: NDArray[np.float32] = labels["weight"][rows].astype(np.float32)
-            self.sources: list[str] = labels["source"][rows].tolist()
-        bad = np.flatnonzero(~np.isfinite(self.points).all(axis=(1, 2)))
-        if len(bad):
-            raise ValueError(f"{labels_path}: row {self.names[bad[0]]} has a landmark that is not finite")
-        bad = np.flatnonzero(~((self.weights > 0) & (self.weights <= 1)))
-        if len(bad):
-            raise ValueError(f"{labels_path}: row {self.names[bad[0]]} has weight {self.weights[bad[0]]}; expected 0…1")
-        self.yaw_deg = np.full(len(rows), np.nan)
-        # None: the number of points does not say.
-        self.markup: Markup | None = {68: MARKUP_68, 66: MARKUP_66}.get(self.points.shape[1])
-        if self.markup is not None:
-            self.yaw_deg = np.array([head_pose(points, self.markup).yaw_deg for points in self.points])
-        self.images = read_tars(folder, self.names)
+    Images are held in memory, 3 bytes a pixel (43 kB for a crop of 120 × 120), or, where that would take more than
+    ``memory_gb``, decoded from the tar files each time they are asked for.
+
+    Attributes:
+        points: (rows, N, 3) float32 as ``Sample.points_img``.
+        yaw_deg: (rows,) as stored; else of the head pose, where the markup has one; else NaN.
+        origin: (rows, 3) float64: x and y, in the image that the stored one was cut from, of the stored one's first
+            pixel, and how many of its pixels a stored pixel is wide; NaN where unknown.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        split: str | None,
+        memory_gb: float = MEMORY_GB,
+        incomplete: bool = False,
+        markup: Markup | None = None,
+    ) -> None:
+        """Read the labels of a split (None: of all) and find its images.
+
+        Args:
+            memory_gb: 10⁹ bytes that the decoded images of this split may take.
+            incomplete: also accept rows with NaN: landmarks that are not marked, or labels without depth.
+            markup: of the points, in place of the stored one.
+        Raises:
+            FileNotFoundError: no ``labels.npz``, or a row's image is in no tar file.
+            ValueError: the labels are not as described above; or the rows are incomplete.
+            ImageError: an image is damaged; where they are not held in memory, only when it is asked for.
+        """
+        path = folder / "labels.npz"
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no such file; expected a training table (labels.npz and *.tar)")
+        labels = read_arrays(path, _NEEDED)
+        rows = np.arange(len(labels["id"])) if split is None else np.flatnonzero(labels["split"] == split)
+        if not len(rows):
+            raise ValueError(f"{path}: no row has split {split!r}; found {sorted(set(labels['split'].tolist()))}")
+        self.path = path
+        self.names: list[str] = labels["id"][rows].tolist()
+        self.splits: list[str] = labels["split"][rows].tolist()
+        self.points = _points(labels["points"][rows])
+        self.weights: NDArray[np.float32] = labels["weight"][rows].astype(np.float32)
+        self.sources: list[str] = labels["source"][rows].tolist()
+        self.groups = _text(labels, "group", rows)
+        self.provenances = _text(labels, "provenance", rows)
+        self.boxes = _numbers(labels, "box", rows, 4)
+        self.origin = _numbers(labels, "origin", rows, 3)
+        if markup is None and "markup" in labels:
+            markup = _stored_markup(str(labels["markup"]), path)
+        if markup is not None:
+            markup_of(self.points.shape[1], markup, path)
+        self.known_markup = markup or KNOWN_MARKUPS.get(self.points.shape[1])
+        self._check(incomplete)
+        self.yaw_deg = self._yaws(_numbers(labels, "yaw_deg", rows, 1)[:, 0])
+        self.images = images_of(find_members(folder, self.names), memory_gb)
+
+    @property
+    def markup(self) -> Markup:
+        """The markup that was given or is stored with the labels; else that of 68 or 66 points.
+
+        Raises:
+            ValueError: there is none, and the number of points does not tell.
+        """
+        return markup_of(self.points.shape[1], self.known_markup, self.path)
+
+    def points_source(self, row: int) -> NDArray[np.float64]:
+        """(N, 3) the row's landmarks in pixels of the image that the stored one was cut from; NaN where unknown."""
+        x, y, scale = self.origin[row]
+        return self.points[row].astype(np.float64) * scale + (x, y, 0.0)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -98,5 +118,70 @@ class Table:
             points_img=self.points[row],
             weight=float(self.weights[row]),
             yaw_deg=float(self.yaw_deg[row]),
-            markup=self.markup or MARKUP_68,
+            given_box=Box(*self.boxes[row].tolist()) if np.isfinite(self.boxes[row]).all() else None,
+            group=self.groups[row],
+            # Without any, samples keep their default.
+            markup=self.known_markup or MARKUP_68,
+            source=self.sources[row],
+            provenance=self.provenances[row],
+            split=self.splits[row],
         )
+
+    def _check(self, incomplete: bool) -> None:
+        fine = np.isfinite(self.points)
+        # Infinity is a mistake in any case.
+        bad = np.flatnonzero(~(fine | (incomplete & np.isnan(self.points))).all(axis=(1, 2)))
+        if len(bad):
+            raise ValueError(f"{self.path}: row {self.names[bad[0]]} has a landmark that is not finite")
+        bad = np.flatnonzero(~((self.weights > 0) & (self.weights <= 1)))
+        if len(bad):
+            raise ValueError(f"{self.path}: row {self.names[bad[0]]} has weight {self.weights[bad[0]]}; expected 0…1")
+
+    def _yaws(self, stored: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.known_markup is None or mean_head(self.known_markup) is None:
+            return stored
+        for row in np.flatnonzero(np.isnan(stored)):
+            if np.isfinite(self.points[row]).all():
+                stored[row] = head_pose(self.points[row], self.known_markup).yaw_deg
+        return stored
+
+
+def read_table(root: Path, split: str = "", memory_gb: float = MEMORY_GB, markup: Markup | None = None) -> Samples:
+    """The rows of a training table as samples, those with NaN included; of all splits by default.
+
+    Args:
+        markup: of the points, where none is stored and they are not 68 or 66.
+
+    Raises:
+        FileNotFoundError, ValueError, ImageError: as ``Table``.
+    """
+    table = Table(root, split or None, memory_gb, incomplete=True, markup=markup)
+    _ = table.markup
+    return Samples(range(len(table)), table.__getitem__)
+
+
+def _stored_markup(text: str, path: Path) -> Markup:
+    try:
+        return Markup.from_dict(json.loads(text))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: array markup is not the JSON of Markup.to_dict() ({error})") from error
+
+
+def _points(stored: NDArray[np.float32]) -> NDArray[np.float32]:
+    # The table stores z towards the camera; ours points away from it.
+    points = (stored * np.array([1, 1, -1])).astype(np.float32)
+    z = points[..., 2]
+    marked = np.isfinite(z)
+    count = np.maximum(1, marked.sum(axis=1, keepdims=True)).astype(np.float32)
+    points[..., 2] -= np.where(marked, z, 0).sum(axis=1, keepdims=True) / count
+    return points
+
+
+def _text(labels: dict[str, NDArray[np.generic]], key: str, rows: NDArray[np.int64]) -> list[str]:
+    return labels[key][rows].tolist() if key in labels else [""] * len(rows)
+
+
+def _numbers(labels: dict[str, NDArray[np.generic]], key: str, rows: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+    if key not in labels:
+        return np.full((len(rows), n), math.nan)
+    return labels[key][rows].astype(np.float64).reshape(len(rows), n)

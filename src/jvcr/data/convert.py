@@ -1,0 +1,333 @@
+"""Any samples → the training table: plain tar files of crops and ``labels.npz`` (docs/decisions/0009)."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from jvcr.data.cutting import Cut, cut, outside
+from jvcr.data.sample import Sample
+from jvcr.data.tars import TarShards
+from jvcr.markup import Markup
+
+ImageFormat = Literal["webp", "jpeg", "png", "original"]
+OnBad = Literal["skip", "stop"]
+
+_ENDINGS = {"webp": ".webp", "jpeg": ".jpg", "png": ".png"}
+_AHEAD = 32
+"""Images that are being encoded while the next ones are read."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How a table is stored.
+
+    Attributes:
+        size_px: the longer side of a stored image at most. Smaller crops are not enlarged: their pixels are copied.
+        margin: side of the stored square over the longer side of the landmark box. Training's crop is 1.6 times the
+            box, varied in size, place and angle. What of the square lies outside the image is not stored.
+            At the defaults, the 1.6 crop is 256 px wide: what the largest preset sees.
+        image_format: ``original`` stores the bytes of the data set's files, uncut.
+        quality: of JPEG and WebP, 1…100. PNG is lossless.
+        shard_mb: 10⁶ bytes of images in one tar file, about.
+        split: ``auto`` keeps the data set's own division and divides the rest by a hash; ``hash`` divides all by the
+            hash; any other word becomes the split of all.
+        val_share: the share of groups that the hash gives to ``val``; the others are ``train``.
+        on_bad: what to do about a sample that cannot be stored: leave it out and say so, or stop.
+        keep_incomplete: store samples with NaN (landmarks not marked, no depth) as well. Training refuses such rows.
+    """
+
+    size_px: int = 384
+    margin: float = 2.4
+    image_format: ImageFormat = "webp"
+    quality: int = 92
+    shard_mb: float = 256.0
+    split: str = "auto"
+    val_share: float = 0.05
+    on_bad: OnBad = "skip"
+    keep_incomplete: bool = False
+
+    def __post_init__(self) -> None:
+        if self.image_format not in ("original", *_ENDINGS):
+            raise ValueError(
+                f"image format {self.image_format!r} is unknown; expected {', '.join(_ENDINGS)} or original"
+            )
+        if self.on_bad not in ("skip", "stop"):
+            raise ValueError(f"on_bad {self.on_bad!r} is unknown; expected skip or stop")
+        if self.size_px < 16 or not self.margin >= 1 or not 1 <= self.quality <= 100 or not self.shard_mb > 0:
+            raise ValueError(
+                f"size {self.size_px} px, margin {self.margin}, quality {self.quality}, shards of {self.shard_mb} MB: "
+                "expected a size of at least 16, a margin of at least 1, a quality of 1 to 100, and shards above 0"
+            )
+        if not 0 <= self.val_share < 1:
+            raise ValueError(f"val share {self.val_share}: expected 0 or more, and below 1")
+        if not re.fullmatch(r"\w+", self.split):
+            raise ValueError(f"split {self.split!r}: expected auto, hash, or one word")
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A sample that is not in the table. ``name`` is "" where the reader did not get as far as a name."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}" if self.name else self.reason
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written: rows by split, tar files, and what was left out (``notes``: by the reader or to look at)."""
+
+    splits: dict[str, int]
+    shards: int
+    image_bytes: int
+    skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        return sum(self.splits.values())
+
+
+def convert(
+    samples: Iterator[Sample],
+    out: Path,
+    storage: Storage | None = None,
+    about: dict[str, Any] | None = None,
+    on_sample: Callable[[], object] = lambda: None,
+) -> Converted:
+    """Write samples as a training table: ``labels.npz``, tar files, and ``convert.json`` with how it was made.
+
+    The folder appears under its name when it is whole. Until then it is ``OUT.partial``; one that a killed run left
+    behind is named in an error and may be deleted.
+
+    Args:
+        samples: from one data set, or several with the same markup. A step that raises is a bad sample
+            (``Storage.on_bad``); of a generator, which cannot go on, it ends the conversion.
+        out: a folder that is not there yet, or is empty.
+        about: for ``convert.json``, e.g. format and options.
+        on_sample: called after each sample, for a progress bar.
+    Raises:
+        FileExistsError: ``out`` or ``OUT.partial`` is there.
+        ValueError: a bad sample and ``on_bad`` is ``stop``; no sample is left; or samples of different markups.
+        ImageError: likewise.
+    """
+    storage = storage or Storage()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f"{out}: is there already; choose a folder that is not, or delete it first")
+    partial = out.with_name(f"{out.name}.partial")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        partial.mkdir()
+    except FileExistsError:
+        raise FileExistsError(
+            f"{partial}: is there already, from a run that goes on or was killed; if it was killed, delete this folder"
+        ) from None
+    try:
+        result = _write(samples, partial, storage, about or {}, on_sample)
+        if out.exists():
+            out.rmdir()
+        partial.rename(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return result
+
+
+def _write(
+    samples: Iterator[Sample], folder: Path, storage: Storage, about: dict[str, Any], on_sample: Callable[[], object]
+) -> Converted:
+    labels = _Labels(storage)
+    skipped: list[Skipped] = []
+    pending: list[tuple[str, Future[tuple[bytes, str]]]] = []
+    with ThreadPoolExecutor() as pool, TarShards(folder, storage.shard_mb) as shards:
+
+        def write_first() -> None:
+            name, encoded = pending.pop(0)
+            data, ending = encoded.result()
+            shards.add(name + ending, data)
+
+        while True:
+            name = ""
+            try:
+                sample = next(samples)
+                name = sample.name
+                stored = _cut(sample, storage)
+                member = labels.add(sample, stored)
+            except StopIteration:
+                break
+            except _MixedMarkups:
+                raise
+            except (ValueError, OSError) as error:
+                # A generator ends with its first error: what comes after it would be lost unseen.
+                if storage.on_bad == "stop" or (not name and isinstance(samples, Generator)):
+                    raise ValueError(str(Skipped(name, str(error)))) from error
+                skipped.append(Skipped(name, str(error)))
+            else:
+                pending.append((member, pool.submit(_encode, sample, stored, storage)))
+                if len(pending) >= _AHEAD:
+                    write_first()
+            on_sample()
+        while pending:
+            write_first()
+    if not labels.rows:
+        example = f"; the first: {skipped[0]}" if skipped else ""
+        raise ValueError(f"no sample is left to store: {len(skipped)} were bad{example}")
+    notes = (*getattr(samples, "notes", ()), *labels.notes())
+    splits = dict(sorted(Counter(row["split"] for row in labels.rows).items()))
+    result = Converted(splits, shards.count, shards.total_bytes, tuple(skipped), notes)
+    made = {**about, "storage": asdict(storage), **asdict(result)}
+    (folder / "convert.json").write_text(json.dumps(made, indent=1, default=str), encoding="utf-8")
+    # Last: a folder without it is not a table.
+    arrays: dict[str, Any] = labels.arrays()
+    np.savez_compressed(folder / "labels.npz", **arrays)
+    return result
+
+
+class _MixedMarkups(ValueError):
+    """Not one sample's fault: the table has one markup."""
+
+
+class _Labels:
+    """The rows as they come."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self.rows: list[dict[str, Any]] = []
+        self.markup: Markup | None = None
+        self._names: set[str] = set()
+        self._members: set[str] = set()
+
+    def add(self, sample: Sample, stored: Cut) -> str:
+        """Add a row; its ``id``.
+
+        Raises:
+            ValueError: the sample cannot be a row.
+        """
+        if sample.name in self._names:
+            raise ValueError("another sample has the same name")
+        if not 0 < sample.weight <= 1:
+            raise ValueError(f"its weight is {sample.weight}; expected above 0, at most 1")
+        if len(sample.points_img) != sample.markup.n_points:
+            raise ValueError(f"{len(sample.points_img)} points, but its markup has {sample.markup.n_points}")
+        if self.markup is None:
+            self.markup = sample.markup
+        elif sample.markup != self.markup:
+            raise _MixedMarkups(
+                f"{sample.name}: markup {sample.markup.name!r}, but {self.markup.name!r} before; a table has one markup"
+            )
+        member = self._member(sample.name)
+        points = stored.to_stored(sample.points_img) * np.array([1, 1, -1])  # the table stores z towards the camera
+        box = sample.given_box
+        corners = np.full(4, np.nan)
+        if box is not None:
+            corners = stored.to_stored(np.array([[box.x0, box.y0, 0], [box.x1, box.y1, 0]]))[:, :2].ravel()
+        self._names.add(sample.name)
+        self.rows.append(
+            {
+                "id": member,
+                "name": sample.name,
+                "split": _split(sample, self.storage),
+                "points": points.astype(np.float32),
+                "weight": np.float32(sample.weight),
+                "source": sample.source,
+                "group": sample.group or sample.name,
+                "yaw_deg": np.float32(sample.yaw_deg),
+                "box": corners.astype(np.float32),
+                "origin": np.array([stored.x, stored.y, stored.scale]),
+                "provenance": sample.provenance,
+            }
+        )
+        return member
+
+    def _member(self, name: str) -> str:
+        """A name that is also one of a file: letters, digits, - and _; numbered where two would be the same."""
+        plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name) or "face"
+        member, number = plain, 1
+        # Not all file systems tell capitals from small letters.
+        while member.lower() in self._members:
+            number += 1
+            member = f"{plain}-{number}"
+        self._members.add(member.lower())
+        return member
+
+    def notes(self) -> list[str]:
+        """What is worth a look in the table."""
+        notes = []
+        sides = defaultdict(set)
+        for row in self.rows:
+            sides[row["group"]].add(row["split"])
+        torn = [group for group, splits in sides.items() if len(splits) > 1]
+        if torn:
+            notes.append(f"{len(torn)} groups are in several splits, e.g. {torn[0]}: the data set divides them so")
+        if self.storage.split in ("auto", "hash"):
+            for split in sorted({"train", "val"} - {row["split"] for row in self.rows}):
+                notes.append(f"no row is in the split {split!r}, which training needs")
+        return notes
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays of ``labels.npz``, sorted by ``id``."""
+        assert self.markup is not None
+        rows = sorted(self.rows, key=lambda row: row["id"])
+        columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+        return columns | {"markup": np.array(json.dumps(self.markup.to_dict()))}
+
+
+def _cut(sample: Sample, storage: Storage) -> Cut:
+    points = sample.points_img
+    if np.isinf(points).any():
+        raise ValueError("a landmark is infinite")
+    if not storage.keep_incomplete and not np.isfinite(points).all():
+        unmarked = int((~np.isfinite(points[:, :2]).all(axis=1)).sum())
+        what = f"{unmarked} landmarks are not marked" if unmarked else "its labels have no depth"
+        raise ValueError(f"{what} (keep_incomplete stores it nevertheless; training refuses such rows)")
+    if not np.isfinite(points[:, :2]).any():
+        raise ValueError("no landmark is marked")
+    box = sample.box
+    if not box.meets(sample.image.shape[1], sample.image.shape[0]):
+        raise ValueError(outside(box, sample.image))
+    if storage.image_format == "original":
+        if sample.file is None:
+            raise ValueError("it has no file of its own, whose bytes could be kept; choose another image format")
+        return Cut(sample.image, 0.0, 0.0, 1.0)
+    return cut(sample.image, box, storage.size_px, storage.margin)
+
+
+def _encode(sample: Sample, stored: Cut, storage: Storage) -> tuple[bytes, str]:
+    """(bytes, ending)."""
+    if storage.image_format == "original":
+        assert sample.file is not None
+        return sample.file.read_bytes(), sample.file.suffix.lower()
+    ending = _ENDINGS[storage.image_format]
+    flags = {
+        "webp": [cv2.IMWRITE_WEBP_QUALITY, storage.quality],
+        "jpeg": [cv2.IMWRITE_JPEG_QUALITY, storage.quality],
+        "png": [],
+    }[storage.image_format]
+    done, data = cv2.imencode(ending, np.ascontiguousarray(stored.image[:, :, ::-1]), flags)
+    if not done:
+        raise ValueError(f"{sample.name}: OpenCV cannot write {ending}")
+    return data.tobytes(), ending
+
+
+def _split(sample: Sample, storage: Storage) -> str:
+    if storage.split not in ("auto", "hash"):
+        return storage.split
+    if storage.split == "auto" and sample.split:
+        return sample.split
+    # 32 bits of a hash that every version of Python computes alike.
+    return "val" if zlib.crc32((sample.group or sample.name).encode()) < storage.val_share * 2**32 else "train"

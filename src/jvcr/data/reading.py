@@ -1,0 +1,156 @@
+"""What all readers share: the iterator over a data set, and raw labels → our frame."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from jvcr.data.sample import Sample
+from jvcr.markup import MARKUP_66, MARKUP_68, Markup
+
+DepthSign = Literal["towards", "away"]
+"""Where the z of a label file grows to: towards the camera or away from it (ours)."""
+
+KNOWN_MARKUPS = {68: MARKUP_68, 66: MARKUP_66}
+"""By the number of points."""
+
+_Entry = TypeVar("_Entry")
+
+
+class Samples(Iterator[Sample]):
+    """The samples of a data set, each read when it is asked for.
+
+    A sample that cannot be read raises its error, and the iteration can go on: the next ``next()`` gives the one after
+    it. ``len()`` counts all of them, those that cannot be read included.
+
+    Attributes:
+        notes: what the reader left out on purpose, one line each, for people.
+    """
+
+    def __init__(self, entries: Sequence[_Entry], read: Callable[[_Entry], Sample], notes: Sequence[str] = ()) -> None:
+        self._count = len(entries)
+        # Unlike a generator, a map survives an error of its function.
+        self._samples: Iterator[Sample] = map(read, entries)
+        self.notes = tuple(notes)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __next__(self) -> Sample:
+        return next(self._samples)
+
+
+def points_from(raw: ArrayLike, base: float, z: DepthSign) -> NDArray[np.float32]:
+    """Labels as a file holds them → (N, 3) ``Sample.points_img``.
+
+    Args:
+        raw: (N, 2) or (N, 3) x, y (, z). A landmark with a NaN is not marked; with z NaN in all, the labels are 2D.
+        base: coordinate of the first pixel's centre: 1 in files of MATLAB, 0 in most others. Subtracted from x and y.
+        z: the direction in which the file's z grows. Any offset of z is removed: mean 0 over the marked landmarks.
+    Example: ``points_from([[1, 1, 5], [4, 3, 7]], 1, "towards")`` is ``[[0, 0, 1], [3, 2, -1]]``.
+    """
+    values = np.asarray(raw, np.float64)
+    if values.ndim != 2 or values.shape[1] not in (2, 3):
+        raise ValueError(f"expected N rows of x, y or x, y, z; found shape {values.shape}")
+    if values.shape[1] == 3 and np.isnan(values[:, 2]).all():
+        values = values[:, :2]
+    points = np.full((len(values), 3), np.nan)
+    marked = np.isfinite(values).all(axis=1)
+    points[marked, : values.shape[1]] = values[marked]
+    points[:, :2] -= base
+    if values.shape[1] == 3 and marked.any():
+        points[:, 2] -= points[marked, 2].mean()
+        if z == "towards":
+            points[:, 2] *= -1
+    return points.astype(np.float32)
+
+
+def markup_of(n_points: int, given: Markup | None, where: object) -> Markup:
+    """The markup of a data set of ``n_points``: the one given, or else that of 68 or 66 points.
+
+    Raises:
+        ValueError: none is given and the number of points does not tell; or the one given has another number.
+    """
+    if given is None:
+        if n_points not in KNOWN_MARKUPS:
+            raise ValueError(
+                f"{where}: {n_points} points a face; their names and mirror pairs are not known. Give a markup: "
+                "option markup=FILE.toml (docs/markup.md), or the array markup of a table (docs/datasets.md)"
+            )
+        return KNOWN_MARKUPS[n_points]
+    if given.n_points != n_points:
+        raise ValueError(f"{where}: {n_points} points a face, but markup {given.name!r} has {given.n_points}")
+    return given
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not JSON; the line is named.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected JSON")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not JSON ({error})") from None
+
+
+def read_arrays(path: Path, needed: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """All arrays of an ``.npz`` file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not such a file, or one of ``needed`` is missing.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected an .npz file")
+    try:
+        with np.load(path) as file:
+            arrays = {key: file[key] for key in file.files}
+    except Exception as error:  # a zip file that is cut off fails in many ways
+        raise ValueError(f"{path}: cannot be read as an .npz file of plain arrays ({error})") from error
+    missing = [key for key in needed if key not in arrays]
+    if missing:
+        raise ValueError(f"{path}: arrays {missing} are missing; found {sorted(arrays)}")
+    return arrays
+
+
+def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The columns that the header of a CSV file names, and its rows.
+
+    Raises:
+        ValueError: not such a file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            return list(reader.fieldnames or []), list(reader)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a CSV file in UTF-8 ({error})") from None
+
+
+def only_file(root: Path, pattern: str) -> Path:
+    """``root`` itself where it is a file, else the one file of that pattern in it.
+
+    Raises:
+        FileNotFoundError: none.
+        ValueError: several.
+    """
+    if root.is_file():
+        return root
+    found = sorted(root.glob(pattern))
+    if not found:
+        raise FileNotFoundError(f"{root}: no {pattern} file; give the file itself or a folder that holds one")
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found[:3])
+        raise ValueError(f"{root}: {len(found)} {pattern} files ({names}, …); give the one that is meant")
+    return found[0]

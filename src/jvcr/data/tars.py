@@ -1,0 +1,178 @@
+"""Images in plain tar files: written in shards, found by their headers, decoded at once or on demand."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import overload
+
+import PIL.Image
+
+from jvcr.images import Image, ImageError, decode_image
+
+_PROBED = 256
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file in an uncompressed tar file: its bytes are ``size`` from ``offset`` on."""
+
+    tar: Path
+    name: str
+    offset: int
+    size: int
+
+    def read(self) -> bytes:
+        """The encoded bytes. The file is opened anew, so that any process or thread may call this at any time.
+
+        Raises:
+            ImageError: the tar file is gone or ends before.
+        """
+        try:
+            with self.tar.open("rb") as file:
+                file.seek(self.offset)
+                data = file.read(self.size)
+        except OSError as error:
+            raise ImageError(f"{self}: cannot be read ({error.strerror or error})") from error
+        if len(data) < self.size:
+            raise ImageError(f"{self}: the tar file ends before this member does; make or copy it again")
+        return data
+
+    def decode(self) -> Image:
+        """(H, W, 3) uint8 RGB.
+
+        Raises:
+            ImageError: damaged, or not an image; tar file and member are named.
+        """
+        return decode_image(self.read(), str(self))
+
+    def __str__(self) -> str:
+        return f"{self.tar}: {self.name}"
+
+
+def tar_members(path: Path) -> Iterator[Member]:
+    """The regular files in a tar file, from its headers alone.
+
+    Raises:
+        ValueError: not an uncompressed tar file, or damaged.
+    """
+    try:
+        with tarfile.open(path, "r:") as archive:
+            for member in archive:
+                if member.isreg() and not member.issparse():
+                    yield Member(path, member.name, member.offset_data, member.size)
+    except tarfile.TarError as error:
+        raise ValueError(f"{path}: not an uncompressed tar file, or damaged ({error})") from error
+
+
+def find_members(folder: Path, names: list[str]) -> list[Member]:
+    """The members of all tar files of a folder whose file name without ending is one of ``names``, in their order.
+
+    Raises:
+        FileNotFoundError: a name is in none of them.
+        ValueError: a name is in two of them.
+    """
+    wanted = set(names)
+    found: dict[str, Member] = {}
+    for path in sorted(folder.glob("*.tar")):
+        for member in tar_members(path):
+            name = Path(member.name).stem
+            if name in wanted:
+                if name in found:
+                    raise ValueError(f"{path}: {name} is also in {found[name].tar}; names must be unique")
+                found[name] = member
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise FileNotFoundError(
+            f"{folder}: {len(missing)} of {len(names)} images are in no *.tar file, e.g. {missing[0]}"
+        )
+    return [found[name] for name in names]
+
+
+def decode_all(members: Sequence[Member]) -> list[Image]:
+    """Decoded, in order.
+
+    Raises:
+        ImageError: a member is not an image.
+    """
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(Member.decode, members))
+
+
+class OnDemand(Sequence[Image]):
+    """Images that are decoded each time they are asked for. Holds no open file: it may be pickled and forked."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self._members = members
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    @overload
+    def __getitem__(self, index: int) -> Image: ...
+    @overload
+    def __getitem__(self, index: slice) -> OnDemand: ...
+    def __getitem__(self, index: int | slice) -> Image | OnDemand:
+        if isinstance(index, slice):
+            return OnDemand(self._members[index])
+        return self._members[index].decode()
+
+
+def decoded_bytes(members: Sequence[Member]) -> float:
+    """What the images take decoded, 3 bytes a pixel, from the headers of at most 256 of them, evenly spread."""
+    probed = [members[k * len(members) // min(_PROBED, len(members))] for k in range(min(_PROBED, len(members)))]
+    return sum(map(_pixels, probed)) * 3.0 * len(members) / max(1, len(probed))
+
+
+def _pixels(member: Member) -> int:
+    try:
+        with PIL.Image.open(io.BytesIO(member.read())) as image:
+            return image.width * image.height
+    except Exception:  # a damaged image is reported when it is decoded
+        return 0
+
+
+def images_of(members: Sequence[Member], memory_gb: float) -> Sequence[Image]:
+    """All decoded now where they fit into ``memory_gb`` (10⁹ bytes), else each when it is asked for.
+
+    Raises:
+        ImageError: a member is not an image; on demand, only when it is asked for.
+    """
+    return decode_all(members) if decoded_bytes(members) <= memory_gb * 1e9 else OnDemand(members)
+
+
+class TarShards:
+    """Writes plain tar files ``images-0000.tar``, …, each begun when the one before is full."""
+
+    def __init__(self, folder: Path, shard_mb: float) -> None:
+        self._folder, self._limit = folder, shard_mb * 1e6
+        self._archive: tarfile.TarFile | None = None
+        self._bytes = self.total_bytes = self.count = 0
+
+    def __enter__(self) -> TarShards:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._close()
+
+    def add(self, name: str, data: bytes) -> None:
+        """Append a member. Its file is within the limit, or holds nothing else."""
+        if self._archive is None or (self._bytes and self._bytes + len(data) > self._limit):
+            self._close()
+            self._archive = tarfile.open(self._folder / f"images-{self.count:04}.tar", "x:")  # noqa: SIM115
+            self.count, self._bytes = self.count + 1, 0
+        member = tarfile.TarInfo(name)
+        member.size = len(data)
+        self._archive.addfile(member, io.BytesIO(data))
+        self._bytes += len(data)
+        self.total_bytes += len(data)
+
+    def _close(self) -> None:
+        if self._archive is not None:
+            self._archive.close()
+            self._archive = None
