@@ -57,7 +57,7 @@ def check(
         raise ValueError(f"expected [FORMAT] ROOT, got {len(where)} arguments: {' '.join(where)}")
     if sheet is not None and sheet.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise ValueError(f"--sheet {sheet}: expected a file name that ends in .png")
-    options = dict(pair.split("=", 1) if "=" in pair else (pair, "") for pair in option or ())
+    options = {key.strip().replace("-", "_"): value for key, _, value in (pair.partition("=") for pair in option or ())}
     source = open_source(where[0] if len(where) == 2 else "table", Path(where[-1]), incomplete, options)
     other: Source | None = None
     if against is not None:

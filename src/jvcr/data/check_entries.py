@@ -17,7 +17,6 @@ from jvcr.data.sample import Sample
 from jvcr.images import Image, ImageError, decode_image
 from jvcr.markup import MARKUP_66, MARKUP_68, Markup
 
-
 _READING = (ValueError, OSError, LookupError, TypeError, RuntimeError)
 """What readers raise."""
 _REPEATS = 3
@@ -69,8 +68,8 @@ class Source(Protocol):
 class SampleSource:
     """Samples by split: ``SampleSource({"train": train, "val": val})``.
 
-    Each value is an iterable of samples, or a function that gives one; under the name "" samples keep their own split. A
-    generator can be gone through only once; for a contact sheet, which needs a second pass, pass a list or a function.
+    Each value is an iterable of samples, or a function that gives one; under the name "" samples keep their own split.
+    A generator can be gone through only once; for a contact sheet, which needs a second pass, pass a list or a function.
     An error that an iterable raises becomes a ``reader-error`` (``unreadable-image`` for an image), and what came
     before and, unless it is a generator, after it is kept.
     """
