@@ -69,7 +69,7 @@ class SampleSource:
     """Samples by split: ``SampleSource({"train": train, "val": val})``.
 
     Each value is an iterable of samples, or a function that gives one; under the name "" samples keep their own split.
-    A generator can be gone through only once; for a contact sheet, which needs a second pass, pass a list or a function.
+    A generator can be gone through only once; a contact sheet needs a second pass: pass a list or a function for it.
     An error that an iterable raises becomes a ``reader-error`` (``unreadable-image`` for an image), and what came
     before and, unless it is a generator, after it is kept.
     """
@@ -204,6 +204,10 @@ class TableSource:
         )
 
     def _members(self, path: Path) -> Iterator[tuple[str, bytes]]:
+        try:
+            tarfile.open(path, "r:").close()  # read tolerantly, anything would be an empty archive
+        except (tarfile.TarError, OSError, EOFError) as error:
+            self.cases.append(Case("damaged-archive", path.name, f"its beginning is not that of a tar file: {error}"))
         try:
             # Past a damaged header, reading goes on at the next good one; its own member is then missing.
             with tarfile.open(path, "r:", ignore_zeros=True) as archive:

@@ -314,6 +314,10 @@ class _Batch:
         middle = np.nanmedian(residual, axis=1)
         down = self.fit.rotation[:, 1, 1]
         for i in range(len(residual)):
+            if middle[i] > SHAPE_LIMIT:
+                detail = f"half of the landmarks are over {middle[i]:.2f} of the eye distance from a head's"
+                cases.append(self._case("shape-off", i, detail, middle[i]))
+                continue
             if i in swaps:
                 pairs, gain = swaps[i]
                 text = ", ".join(f"{a} and {b}" for a, b in pairs[:4]) + (" …" if len(pairs) > 4 else "")
@@ -321,10 +325,7 @@ class _Batch:
                 cases.append(self._case("mis-ordered", i, f"landmarks {text}", gain, flat))
                 continue
             off = np.flatnonzero(np.nan_to_num(residual[i]) > limits)
-            if middle[i] > SHAPE_LIMIT or len(off) > self.markup.n_points // 4:
-                detail = f"half of the landmarks are over {middle[i]:.2f} of the eye distance from a head's"
-                cases.append(self._case("shape-off", i, detail, middle[i]))
-            elif len(off):
+            if len(off):
                 worst = int(off[np.argmax(residual[i, off])]) if len(off) else 0
                 detail = f"landmark {worst} by {residual[i, worst]:.2f} of the eye distance"
                 detail += f" and {len(off) - 1} more" if len(off) > 1 else ""
