@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.data.check_duplicates import SAME, Fingerprints
+from jvcr.data.check_duplicates import SAME, Fingerprints, belongs
 from jvcr.data.check_entries import Entry, Source
 from jvcr.data.check_report import Case, Counts, Report, findings_of, tally
 from jvcr.data.check_shapes import judge_shapes
@@ -81,7 +81,7 @@ def check(
             continue
         if duplicates:
             prints.add(entry.row, entry.image, box, f"{entry.split}\n{entry.group}" if entry.group else "")
-        if opinion is not None and box is not None:
+        if opinion is not None and box is not None and belongs(box, entry.image):
             opinion.add(entry, box)
         kept.entries[-1] = replace(entry, image=None)
     cases += source.cases

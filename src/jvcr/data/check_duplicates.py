@@ -80,8 +80,8 @@ class Fingerprints:
             hashlib.blake2b(image.tobytes() + bytes(str(image.shape), "ascii"), digest_size=16).digest()
         )
         self._wholes.append(np.asarray(cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.uint8))
-        visible = box is not None and box.meets(width, height)
-        face = extract(grey, Crop.from_box(box, _SIDE, rule=FACE_RULE)) if box is not None and visible else None
+        usable = box is not None and belongs(box, image)
+        face = extract(grey, Crop.from_box(box, _SIDE, rule=FACE_RULE)) if box is not None and usable else None
         self._faces.append(face)
         self._boxes.append((box.x0 / width, box.y0 / height, box.x1 / width, box.y1 / height) if box else None)
 
@@ -126,6 +126,12 @@ class Fingerprints:
             x0, x1 = (1 - b[2], 1 - b[0]) if mirrored else (b[0], b[2])
             other_face = Box(*a).overlap(Box(x0, b[1], x1, b[3])) < 0.2
         return Pair(self.rows[i], self.rows[j], similarity, mirrored, exact, other_face)
+
+
+def belongs(box: Box, image: Image) -> bool:
+    """Whether a box lies on the image and is not many times as large: labels may hold anything."""
+    height, width = image.shape[:2]
+    return box.meets(width, height) and max(box.width, box.height) < 8 * max(width, height)
 
 
 def _alike(pictures: Bytes, keys: NDArray[np.str_], limit: float) -> list[_Candidate]:

@@ -14,6 +14,7 @@ import PIL.ImageFont
 from numpy.typing import NDArray
 
 from jvcr.data.check import YAW_BINS
+from jvcr.data.check_duplicates import belongs
 from jvcr.data.check_entries import Entry, Source
 from jvcr.data.check_report import Case, Finding, Report
 from jvcr.draw import draw_faces
@@ -108,22 +109,22 @@ def _picture(entry: Entry) -> Image:
     if entry.image is None:
         return np.full((_CELL, _CELL, 3), 70, np.uint8)
     points = entry.points_img
-    placed = np.isfinite(points[:, :2]).all(axis=1) & (np.abs(np.nan_to_num(points[:, :2])) < 1e6).all(axis=1)
+    placed = np.isfinite(points[:, :2]).all(axis=1)
     height, width = entry.image.shape[:2]
-    box = Box(-0.5, -0.5, width - 0.5, height - 0.5)
+    box, whole = Box(-0.5, -0.5, width - 0.5, height - 0.5), True
     if placed.sum() >= 2 and np.ptp(points[placed, :2], axis=0).min() > 0:
-        box = Box.around(points[placed])
-        crop = Crop.from_box(box, _DRAWN, rule=_RULE)
-    else:
-        crop = Crop.from_box(box, _DRAWN, rule=1.0)
+        around = Box.around(points[placed])
+        whole = not belongs(around, entry.image)
+        box = box if whole else around
+    crop = Crop.from_box(box, _DRAWN, rule=1.0 if whole else _RULE)
     canvas = extract(entry.image, crop, cv2.BORDER_CONSTANT)
     drawn = crop.to_crop(points)
-    if placed.all() and len(points) == entry.markup.n_points:
+    if placed.all() and not whole and len(points) == entry.markup.n_points:
         drawn[:, 2] = np.nan_to_num(drawn[:, 2], posinf=0, neginf=0)
         face = Face(drawn.astype(np.float32), Box.around(drawn), 1.0, markup=entry.markup)
         canvas = draw_faces(canvas, [face], boxes=False)
     else:
-        for x, y in drawn[placed, :2]:
+        for x, y in np.clip(drawn[placed, :2], -9 * _DRAWN, 9 * _DRAWN):
             cv2.circle(canvas, (round(float(x)), round(float(y))), 3, (255, 55, 95), cv2.FILLED, cv2.LINE_AA)
     return np.asarray(cv2.resize(canvas, (_CELL, _CELL), interpolation=cv2.INTER_AREA), np.uint8)
 
@@ -145,13 +146,16 @@ def _cell(cell: _Cell, entry: Entry, picture: Image) -> Image:
 
 def _ring(out: Image, entry: Entry, case: Case) -> None:
     """Rings around the landmarks that show the fault."""
-    points = entry.points_img[list(case.landmarks)] if case.landmarks and entry.image is not None else np.zeros((0, 3))
+    points = entry.points_img[list(case.landmarks)]
     if not len(points) or len(points) > entry.markup.n_points // 2:
         return
     placed = entry.points_img[np.isfinite(entry.points_img[:, :2]).all(axis=1)]
-    if len(placed) < 2 or np.ptp(placed[:, :2], axis=0).min() <= 0:
+    if entry.image is None or len(placed) < 2 or np.ptp(placed[:, :2], axis=0).min() <= 0:
         return
-    crop = Crop.from_box(Box.around(placed), _CELL, rule=_RULE)
+    box = Box.around(placed)
+    if not belongs(box, entry.image):
+        return
+    crop = Crop.from_box(box, _CELL, rule=_RULE)
     for x, y, _ in crop.to_crop(points[np.isfinite(points[:, :2]).all(axis=1)]):
         if abs(x) < 2 * _CELL and abs(y) < 2 * _CELL:
             cv2.circle(out[:_CELL], (round(float(x)), round(float(y))), 7, (0, 255, 255), 2, cv2.LINE_AA)
