@@ -165,6 +165,10 @@ def depth_sign(f: Faces) -> None:
     f.points[3, :, 2] *= -1
 
 
+def both_signs(f: Faces) -> None:
+    f.points[3] = f.points[3, MIRROR] * np.array([1, 1, -1], np.float32)
+
+
 def y_up(f: Faces) -> None:
     f.points[3, :, 1] = HEIGHT - 1 - f.points[3, :, 1]
 
@@ -223,6 +227,7 @@ def upside_down(f: Faces) -> None:
         (exchanged_nearby, "mis-ordered"),
         (reversed_jaw, "mis-ordered"),
         (depth_sign, "depth-sign"),
+        (both_signs, "turned-away"),
         (y_up, "y-up"),
         (one_point_off, "point-off"),
         (no_head, "shape-off"),

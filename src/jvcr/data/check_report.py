@@ -69,6 +69,12 @@ _LIST: tuple[Fault, ...] = (
         "the label is a head's mirror image: left and right are exchanged, or z has the wrong sign",
         "look at it: on a profile the landmarks alone cannot tell which",
     ),
+    Fault(
+        "turned-away",
+        "error",
+        "the face looks away from the camera",
+        "left and right are exchanged and z has the wrong sign as well; or the label's pose is wrong",
+    ),
     Fault("y-up", "error", "y points up", "pixels count downwards: store height - 1 - y"),
     Fault("mis-ordered", "error", "landmarks are in each other's place", "put them in the markup's order"),
     Fault(

@@ -26,8 +26,11 @@ Bools = NDArray[np.bool_]
 # Largest and smallest values are those of the 20,843 labels of the project's own training table; docs/data-check.md.
 REFLECTED_RATIO = 0.5
 """Reflected when the reflection's residual is below this share of the label's own. Real heads: never under 3.7."""
-BEHIND = -0.3
-"""Cosine between face and camera below which a head is seen from behind (107°). Real heads: -0.13 at the least."""
+BEHIND = -0.5
+"""Cosine between face and camera below which a head is seen from behind (120°). Real heads: -0.13 at the least; one of
+AFLW2000-3D, a profile whose label was fitted too far, -0.40."""
+BEHIND_2D = -0.3
+"""The same for labels without depth (107°). Real heads: -0.15 at the least."""
 PROFILE = 0.2
 """Cosine below which (78° to 102°) a reflection could be either fault."""
 UPSIDE_DOWN = -0.7
@@ -286,13 +289,13 @@ class _Batch:
                 cases.append(self._case(likely if kind == "reflected" else kind, number, detail, own[number]))
         for i in np.setdiff1d(np.flatnonzero(ahead < BEHIND), reflected).tolist():
             detail = f"with z as it is, the face looks away from the camera (cosine {ahead[i]:.2f})"
-            cases += [self._case(code, i, detail, -ahead[i]) for code in ("mirrored", "depth-sign")]
+            cases.append(self._case("turned-away", i, detail, -ahead[i]))
         return cases
 
     def _turned_flat(self) -> list[Case]:
         ahead = self.fit.rotation[:, 2, 2]
         down = self.fit.rotation[:, 1, 1]
-        behind: list[int] = np.flatnonzero(ahead < BEHIND).tolist() if self.paired else []
+        behind: list[int] = np.flatnonzero(ahead < BEHIND_2D).tolist() if self.paired else []
         return [
             self._case(
                 "y-up" if down[i] < UPSIDE_DOWN else "mirrored",
