@@ -17,6 +17,7 @@ from jvcr.cli.console import log
 from jvcr.data.check_entries import Entry, SampleSource, Source, TableSource
 from jvcr.data.check_report import Report
 from jvcr.data.sample import Sample
+from jvcr.extras import missing
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
@@ -105,7 +106,10 @@ def open_source(format_: str, root: Path, incomplete: bool = False, options: Map
     if format_ == "table":
         return TableSource(root, incomplete)
     # Late: the readers of other formats need packages that the table does not.
-    readers = importlib.import_module("jvcr.data.readers")
+    try:
+        readers = importlib.import_module("jvcr.data.readers")
+    except ModuleNotFoundError as error:
+        raise missing("train", error) from error
     if format_ not in readers.READERS:
         known = ", ".join(sorted({"table", *readers.READERS}))
         raise ValueError(f"format {format_!r} is unknown; expected one of {known}")
