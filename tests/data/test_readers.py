@@ -18,7 +18,7 @@ from jvcr.data.reading import Samples, points_from
 from jvcr.data.sample import Sample
 from jvcr.data.w300lp import read_300w_lp
 from jvcr.images import ImageError
-from jvcr.markup import MARKUP_66, MARKUP_68
+from jvcr.markup import MARKUP_66
 
 MakeLayout = Callable[[str], Any]
 DATA = Path(os.environ.get("JVCR_DATA", "JVCR_DATA is not set"))
@@ -363,18 +363,3 @@ def test_npz_shapes(make_layout: MakeLayout) -> None:
 def test_names_are_sorted_and_different(layout: Any) -> None:
     names = [sample.name for sample in read_samples(layout.format, layout.root, **layout.options)]
     assert all(a < b for a, b in pairwise(names))
-
-
-def test_markup_file_is_checked(make_layout: MakeLayout, tmp_path: Path) -> None:
-    root = make_layout("pts").root
-    path = tmp_path / "wrong.json"
-    path.write_text('{"name": "x"}')
-    with pytest.raises(ValueError, match=r"wrong\.json: not a markup: expected an object with name, n_points"):
-        read_samples("pts", root, markup=str(path))
-    path.write_text("{")
-    with pytest.raises(ValueError, match=r"wrong\.json: not JSON \(Expecting"):
-        read_samples("pts", root, markup=str(path))
-    samples = read_samples("pts", root, markup=MARKUP_66)
-    with pytest.raises(ValueError, match=r"68 points a face, but markup '3dfaw-66' has 66"):
-        next(samples)
-    assert next(read_samples("pts", root)).markup == MARKUP_68

@@ -10,10 +10,14 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jvcr.cli.console import log
+from jvcr.cli.data_check import check
 from jvcr.extras import missing
 
 app = typer.Typer(help="Data sets: convert, check.", no_args_is_help=True)
 _LISTED = 10
+
+
+app.command()(check)
 
 
 @app.callback()
