@@ -52,7 +52,8 @@ def region_errors(
 ) -> dict[str, NDArray[np.float64]]:
     """NME of the landmarks of each group, still over sqrt(w·h) of the *whole* face's box: name → (B,) ratio.
 
-    Arguments and errors as ``normalised_mean_error``. Groups that part the landmarks average, weighted by their sizes, to the NME.
+    Arguments and errors as ``normalised_mean_error``. Where every landmark is in one group, the groups' errors,
+    weighted by their sizes, average to the NME.
     """
     distances = _relative_distances(predicted_img, target_img, 2)
     return {name: distances[:, list(members)].mean(axis=1) for name, members in groups.items()}
@@ -106,13 +107,11 @@ def _eye_distance(target: Points, normaliser: tuple[int, int]) -> NDArray[np.flo
     return eyes
 
 
-def cvgtce(
-    predicted_img: Points, other_view: Points, normaliser: tuple[int, int] = (36, 45)
-) -> NDArray[np.float64]:
+def cvgtce(predicted_img: Points, other_view: Points, normaliser: tuple[int, int] = (36, 45)) -> NDArray[np.float64]:
     """CVGTCE: cross-view consistency error of the 3DFAW challenge (JVCR, section IV-C).
 
     The prediction x on one view is laid on the truth y of *another* view of the same face by the similarity (s, R, t)
-    that minimises Σ‖y_k − (s R x_k + t)‖²; the error is mean_k ‖(s R x_k + t) − y_k‖ / d, d the outer-eye distance of y.
+    that minimises Σ‖y_k − (s R x_k + t)‖²; the error is mean_k ‖(s R x_k + t) − y_k‖ / d, d = outer-eye distance of y.
 
     Args:
         predicted_img: (B, N, 3) image pixels of the one view.
@@ -220,7 +219,7 @@ class Bootstrap:
     image_mean: NDArray[np.float64]
 
     def __sub__(self, other: Bootstrap) -> Bootstrap:
-        """Differences of means, draw by draw. Paired when both were drawn with one seed from the same faces in order."""
+        """Differences of means, draw by draw: paired when both were drawn with one seed from the same faces."""
         return Bootstrap(self.bins - other.bins, self.mean - other.mean, self.image_mean - other.image_mean)
 
 
@@ -264,7 +263,7 @@ def bootstrap_groups(errors: Errors, groups: Sequence[str], draws: int = 2000, s
 
 @dataclass(frozen=True)
 class Balanced:
-    """Mean over as many faces of each yaw bin: ``mean`` and sample ``std`` over ``draws`` random choices of ``per_bin``."""
+    """Mean over as many faces of each yaw bin: ``mean`` and sample ``std`` over ``draws`` choices of ``per_bin``."""
 
     per_bin: int
     draws: int
@@ -305,5 +304,7 @@ def rotation_errors(predicted: NDArray[np.floating], target: NDArray[np.floating
     """
     turn = np.swapaxes(predicted, 1, 2) @ target
     # From sine and cosine: the cosine alone loses small angles.
-    axis = np.stack([turn[:, 2, 1] - turn[:, 1, 2], turn[:, 0, 2] - turn[:, 2, 0], turn[:, 1, 0] - turn[:, 0, 1]], axis=1)
+    axis = np.stack(
+        [turn[:, 2, 1] - turn[:, 1, 2], turn[:, 0, 2] - turn[:, 2, 0], turn[:, 1, 0] - turn[:, 0, 1]], axis=1
+    )
     return np.degrees(np.arctan2(np.linalg.norm(axis, axis=1), np.trace(turn, axis1=1, axis2=2) - 1))

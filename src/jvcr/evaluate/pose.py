@@ -1,13 +1,13 @@
 """Head pose of predicted landmarks against that of true landmarks, and against AFLW2000-3D's ``Pose_Para``.
 
-``Pose_Para`` (pitch, yaw, roll, radians) composes its turns in the opposite order of ``geometry.HeadPose`` and about axes
-that point up and towards the camera. In our axes (x right, y down, z away) it is
+``Pose_Para`` (pitch, yaw, roll, radians) composes its turns in the opposite order of ``geometry.HeadPose`` and about
+axes that point up and towards the camera. In our axes (x right, y down, z away) it is
 
     rotation = Rx(−pitch) · Ry(yaw) · Rz(roll)
 
-Found by trying the orders and signs on 999 images: with this one, the rotation from the true landmarks differs from it by
+Found by trying orders and signs on 999 images: with this one, the rotation from the true landmarks differs from it by
 one constant turn of the head's own axes (6.6° about x: pitch has another zero) and 1.4° in the median beyond that;
-every other order leaves 3.5° or more.
+the other orders that were tried leave 3.5° or more.
 """
 
 from __future__ import annotations
@@ -118,12 +118,14 @@ def pose_report(predicted_img: NDArray[np.floating], truth: PoseTruth) -> PoseRe
         return None
     predicted = rotations_of(predicted_img[found])
     zero = mean_rotation(np.swapaxes(truth.pose_para, 1, 2) @ truth.landmarks)
-    usual = (np.abs(truth.pose_para_deg) <= USUAL_LIMIT_DEG).all(axis=1)[found]
+    usual = np.all(np.abs(truth.pose_para_deg[found]) <= USUAL_LIMIT_DEG, axis=1)
     zeroed = predicted @ zero.T
     para, para_deg = truth.pose_para[found], truth.pose_para_deg[found]
     turn = HeadPose.from_rotation(zero)
     return PoseReport(
-        to_landmarks=_error(_own_angles(predicted), _own_angles(truth.landmarks[found]), predicted, truth.landmarks[found]),
+        to_landmarks=_error(
+            _own_angles(predicted), _own_angles(truth.landmarks[found]), predicted, truth.landmarks[found]
+        ),
         to_pose_para=_error(pose_para_angles(predicted), para_deg, predicted, para),
         to_pose_para_zeroed=_error(pose_para_angles(zeroed), para_deg, zeroed, para),
         to_pose_para_zeroed_usual=_error(pose_para_angles(zeroed[usual]), para_deg[usual], zeroed[usual], para[usual]),

@@ -110,7 +110,9 @@ def predict_detected(landmarker: Landmarker, samples: Iterable[Sample]) -> Detec
     extra = 0
     for sample in samples:
         faces = landmarker.predict(sample.image)
-        overlap, best = max(((f.box.overlap(sample.box), f) for f in faces), key=lambda pair: pair[0], default=(0, None))
+        overlap, best = max(
+            ((f.box.overlap(sample.box), f) for f in faces), key=lambda pair: pair[0], default=(0, None)
+        )
         taken = best is not None and overlap > 0
         names.append(sample.name)
         points.append(best.landmarks if taken else np.full((landmarker.markup.n_points, 3), np.nan, np.float32))

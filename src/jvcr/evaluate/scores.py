@@ -55,7 +55,7 @@ class System:
 
     @property
     def found(self) -> NDArray[np.bool_]:
-        return np.isfinite(self.points_img).all(axis=(1, 2))
+        return np.asarray(np.isfinite(self.points_img).all(axis=(1, 2)))
 
     @property
     def has_depth(self) -> bool:
@@ -64,7 +64,7 @@ class System:
 
 @dataclass(frozen=True)
 class Options:
-    """limit: of CED, AUC and failure rate, a ratio. draws: of bootstrap and balanced mean. pixel_base: docs/evaluation.md."""
+    """limit: of CED, AUC and failure rate, a ratio. draws: of the bootstrap. pixel_base: docs/evaluation.md."""
 
     limit: float = 0.10
     draws: int = 2000
@@ -76,7 +76,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Cell:
-    """Means of one error over the faces found. Ratios. Intervals are 95 % bootstrap intervals, ``balanced`` see metrics."""
+    """Means of one error over the faces found, ratios, with 95 % bootstrap intervals."""
 
     table: YawTable
     bins_interval: tuple[Interval, ...]
@@ -141,7 +141,7 @@ class CommonRow:
     to_first: Difference | None
 
 
-def score(system: System, truth: Truth, options: Options = Options()) -> Score:  # noqa: B008 - frozen
+def score(system: System, truth: Truth, options: Options) -> Score:
     """All figures of one system.
 
     Raises:
@@ -222,7 +222,8 @@ def common(scores: Sequence[Score], truth: Truth, options: Options) -> list[Comm
 def target_of(truth: Truth, labels: str, pixel_base: PixelBase) -> Points | str:
     """Labels as they are compared with 0-based predictions.
 
-    ``as-published`` puts the 1 back that the reader took from the 1-based original labels: the usual benchmark code's reading.
+    ``as-published``, the usual benchmark code's reading, puts the 1 back that the reader took from the 1-based
+    original labels.
     """
     target = truth.labels[labels]
     if isinstance(target, str) or labels != "original" or pixel_base == "respected":
@@ -234,8 +235,8 @@ def _per_face(system: System, truth: Truth, options: Options) -> dict[tuple[str,
     out: dict[tuple[str, str], NDArray[np.float64] | str] = {}
     for labels in truth.labels:
         target = target_of(truth, labels, options.pixel_base)
-        out["NME", labels] = target if isinstance(target, str) else normalised_mean_error(
-            system.points_img[..., :2], target[..., :2]
+        out["NME", labels] = (
+            target if isinstance(target, str) else normalised_mean_error(system.points_img[..., :2], target[..., :2])
         )
     target = target_of(truth, "original", options.pixel_base)
     assert not isinstance(target, str)

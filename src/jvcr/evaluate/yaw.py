@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _FORMS = (
-    "expected .npy with one yaw a image in the images' sorted order, .npz with id and yaw_deg, "
-    "or .csv lines id,yaw_deg"
+    "expected .npy with one yaw a image in the images' sorted order, .npz with id and yaw_deg, or .csv lines id,yaw_deg"
 )
 
 
