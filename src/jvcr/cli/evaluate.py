@@ -316,8 +316,8 @@ def _own(settings: _Settings, samples: Any, count: int, accepted: tuple[int, ...
                 )
             doubtful = int(((found.overlaps > 0) & (found.overlaps < 0.5)).sum())
             note = (
-                f"of the faces found, the one that overlaps the true box most is taken; {doubtful} of these overlap it by "
-                f"less than 0.5 (intersection over union); {found.extra} other faces were found and left aside."
+                f"of the faces found, the one that overlaps the true box most is taken; {doubtful} of these overlap it "
+                f"by less than 0.5 (intersection over union); {found.extra} other faces were found and left aside."
             )
             yield System(name, text, found.points_img, note)
 

@@ -71,7 +71,7 @@ def rows_of_views(record: dict[str, Any], origin: str) -> list[OurRow]:
         rows.append(
             OurRow(
                 name=f"{one['system']}, {one['boxes']}",
-                source=f"{origin} on other data, not comparable: {one['faces']} IBUG faces, {one['views']} synthetic views",
+                source=f"{origin} on other data ({one['faces']} IBUG faces, {one['views']} views): not comparable",
                 gte=_percent(one["gte"]["image_mean"]) if measured else None,
                 cvgtce=_percent(one["cvgtce"]["image_mean"]) if measured else None,
                 why="" if measured else one["cvgtce"],

@@ -110,15 +110,14 @@ def predict_detected(landmarker: Landmarker, samples: Iterable[Sample]) -> Detec
     extra = 0
     for sample in samples:
         faces = landmarker.predict(sample.image)
-        overlap, best = max(
-            ((f.box.overlap(sample.box), f) for f in faces), key=lambda pair: pair[0], default=(0, None)
-        )
-        taken = best is not None and overlap > 0
+        best = max(faces, key=lambda face: face.box.overlap(sample.box), default=None)
+        if best is not None and best.box.overlap(sample.box) == 0:
+            best = None
         names.append(sample.name)
-        points.append(best.landmarks if taken else np.full((landmarker.markup.n_points, 3), np.nan, np.float32))
-        boxes.append(best.box.to_list() if taken else [np.nan] * 4)
-        overlaps.append(overlap)
-        extra += len(faces) - taken
+        points.append(np.full((landmarker.markup.n_points, 3), np.nan, np.float32) if best is None else best.landmarks)
+        boxes.append([np.nan] * 4 if best is None else best.box.to_list())
+        overlaps.append(0.0 if best is None else best.box.overlap(sample.box))
+        extra += len(faces) - (best is not None)
     if not names:
         raise ValueError("there is no sample to evaluate")
     return Detected(names, np.stack(points), np.array(boxes), np.array(overlaps), extra)
