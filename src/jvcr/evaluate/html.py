@@ -71,9 +71,10 @@ def _table(table: Table) -> str:
         return f"<tr{kind}>" + "".join(f"<{tag}>{html.escape(text)}</{tag}>" for text in cells) + "</tr>"
 
     rows = "".join(row(cells, "td") for cells in table.rows)
+    header = row(table.header, "th") if table.rows else ""
     notes = "<br>".join(map(html.escape, table.notes))
     return (
-        f"<div class='wide'><table><caption>{html.escape(table.title)}</caption>{row(table.header, 'th')}{rows}</table>"
+        f"<div class='wide'><table><caption>{html.escape(table.title)}</caption>{header}{rows}</table>"
         f"</div><p class='note'>{notes}</p>"
     )
 

@@ -26,6 +26,7 @@ from jvcr.metrics import (
     normalised_mean_error,
     normalised_mean_error_3d,
     region_errors,
+    yaw_members,
     yaw_table,
 )
 
@@ -273,7 +274,7 @@ def _regions(system: System, truth: Truth, labels: str, options: Options) -> dic
 
 
 def _counts(yaw_deg: NDArray[np.float64]) -> tuple[int, ...]:
-    return yaw_table(np.zeros(len(yaw_deg)), yaw_deg).counts
+    return tuple(int(members.sum()) for members in yaw_members(yaw_deg))
 
 
 def renamed(system: System, others: Sequence[System]) -> System:

@@ -16,7 +16,7 @@ NONE = "–"
 
 @dataclass(frozen=True)
 class Table:
-    """title, header and rows of text; notes come beneath."""
+    """title, header and rows of text; notes come beneath. Without rows, the notes say why there are none."""
 
     title: str
     header: tuple[str, ...]
@@ -25,13 +25,15 @@ class Table:
 
     def to_text(self) -> str:
         """Columns of equal width, for a terminal."""
+        if not self.rows:
+            return "\n".join([self.title, *self.notes])
         lines = [self.header, *self.rows]
         widths = [max(len(line[column]) for line in lines) for column in range(len(self.header))]
         body = ["  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip() for line in lines]
         return "\n".join([self.title, *body, *self.notes])
 
     def to_markdown(self) -> str:
-        lines = [self.header, tuple("---" for _ in self.header), *self.rows]
+        lines = [self.header, tuple("---" for _ in self.header), *self.rows] if self.rows else []
         body = ["| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines]
         return "\n".join([f"### {self.title}", "", *body, *(f"\n{note}" for note in self.notes)])
 
@@ -86,6 +88,11 @@ def all_tables(scores: Sequence[Score], common: Sequence[CommonRow]) -> list[Tab
 
 
 def _by_yaw(scores: Sequence[Score], error: str, labels: str, yaw: str) -> Table:
+    title = f"{error}, {labels} labels, {yaw} yaw, percent"
+    header = ("aligner", "boxes", *BINS, "mean of bins ± their std", "mean of images", "balanced draw", "faces missed")
+    reasons = {cell for one in scores if isinstance(cell := one.cell(error, labels, yaw), str)}
+    if len(reasons) == 1 and all(isinstance(one.cell(error, labels, yaw), str) for one in scores):
+        return Table(title, header, (), tuple(reasons))
     rows = []
     for one in scores:
         cell = one.cell(error, labels, yaw)
@@ -107,8 +114,7 @@ def _by_yaw(scores: Sequence[Score], error: str, labels: str, yaw: str) -> Table
                 f"{one.missed} ({' + '.join(map(str, one.missed_by_bin))})" if yaw == "fitted" else str(one.missed),
             )
         )
-    header = ("aligner", "boxes", *BINS, "mean of bins ± their std", "mean of images", "balanced draw", "faces missed")
-    notes = ["In brackets: 95 % bootstrap interval, and the number of faces found."]
+    notes = ["In brackets: 95 % bootstrap interval; number of faces found."]
     if yaw == "fitted" and labels == "original" and error != "3D NME":
         rows += _published(error)
         notes.append(
@@ -119,7 +125,7 @@ def _by_yaw(scores: Sequence[Score], error: str, labels: str, yaw: str) -> Table
             (name, "published", *[NONE] * 3, f"{mean:.2f}", *[NONE] * 3)
             for name, mean in published.AFLW2000_NME_REANNOTATED.items()
         ]
-    return Table(f"{error}, {labels} labels, {yaw} yaw, percent", header, tuple(rows), tuple(notes))
+    return Table(title, header, tuple(rows), tuple(notes))
 
 
 def _published(error: str) -> list[tuple[str, ...]]:
