@@ -72,10 +72,7 @@ def test_subset_renumbers_in_the_order_given() -> None:
 
 @pytest.mark.parametrize(
     ("indices", "message"),
-    [
-        ((36, 45, 48), "'bad': keeps landmark 48 but not its mirror image 54"),
-        ((8, 27), r"normaliser's landmarks \(36, 45\)"),
-    ],
+    [((36, 45, 48), "'bad': keeps landmark 48 but not its mirror image 54"), ((8, 27), r"normaliser's landmarks \(36, 45\)")],
 )
 def test_subset_errors(indices: tuple[int, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
