@@ -1,50 +1,399 @@
-"""``jvcr evaluate``: score weights on a benchmark."""
+"""``jvcr evaluate``: score weights, or the predictions of any aligner, on a benchmark."""
 
 from __future__ import annotations
 
+import datetime
 import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
+from rich.progress import Progress
 
+import jvcr
+from jvcr.cli.console import log
 from jvcr.extras import missing
-from jvcr.landmarker import weights_path
-from jvcr.markup import MARKUP_68
+from jvcr.landmarker import Landmarker, weights_path
 from jvcr.runtime.onnx import OnnxRuntime
+
+if TYPE_CHECKING:
+    from jvcr.data.sample import Sample
+    from jvcr.evaluate.paper import OurRow
+    from jvcr.evaluate.scores import System
+
+_BENCHMARKS = "aflw2000-3d, multi-view, table, paper"
+
+
+class Boxes(StrEnum):
+    true = "true"
+    detector = "detector"
+    both = "both"
+
+
+class PixelBase(StrEnum):
+    respected = "respected"
+    as_published = "as-published"
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """The command line's options, as every benchmark reads them."""
+
+    weights: list[str]
+    predictions: list[Path]
+    boxes: Boxes
+    aflw_yaw: Path | None
+    pixel_base: PixelBase
+    limit: float
+    draws: int
+    seed: int
+    worst: int
+    threads: int
+    save_predictions: Path | None
+    out: Path | None
+    json_to: Path | None
 
 
 def evaluate(
-    benchmark: Annotated[str, typer.Argument(help="aflw2000-3d, or table (the validation rows of a training table).")],
-    root: Annotated[Path, typer.Option(help="Folder of the data set.")],
-    weights: Annotated[str, typer.Option(help="Name of shipped weights, or an ONNX file.")] = "small",
+    benchmark: Annotated[
+        str | None,
+        typer.Argument(
+            help="aflw2000-3d; multi-view (the validation faces of a training table that have several views); "
+            "table (its validation rows); paper (the paper's tables)."
+        ),
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of shipped weights, or an ONNX file; may be repeated. Without --predictions: small."),
+    ] = None,
+    predictions: Annotated[
+        list[Path] | None,
+        typer.Option(help="Score landmarks of any aligner: .npz or .jsonl (docs/predictions.md); may be repeated."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for report.json, report.md and report.html.")] = None,
+    boxes: Annotated[Boxes, typer.Option(help="How the weights' face boxes are chosen.")] = Boxes.both,
+    aflw_yaw: Annotated[
+        Path | None, typer.Option(help="AFLW's own yaw of the images: .npy, .npz or .csv (docs/evaluation.md).")
+    ] = None,
+    pixel_base: Annotated[
+        PixelBase, typer.Option(help="as-published: take the 1-based labels for 0-based ones, as usual benchmark code.")
+    ] = PixelBase.respected,
+    limit: Annotated[float, typer.Option(min=0.1, help="Of CED, AUC and failure rate, percent.")] = 10.0,
+    draws: Annotated[int, typer.Option(min=100, help="Bootstrap draws.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Of bootstrap and balanced draws.")] = 0,
+    worst: Annotated[int, typer.Option(min=0, help="Faces to draw in the report.")] = 20,
+    save_predictions: Annotated[
+        Path | None, typer.Option(help="Write our predictions: .npz or .jsonl; the detector's to NAME-detector.")
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option(help="paper: the paper's tables, the same as the benchmark paper.")
+    ] = None,
+    results: Annotated[
+        list[Path] | None, typer.Option(help="For paper: a report.json to take figures from; may be repeated.")
+    ] = None,
     json_to: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
 ) -> None:
-    """NME per yaw bin and GTE, from the crops of the true landmark boxes."""
+    """NME per yaw bin, GTE, head pose and more, with intervals, of weights or of any aligner's predictions."""
     try:
-        from jvcr.data.aflw2000 import read_aflw2000, reannotated_targets
-        from jvcr.data.derive import derived, derived_points, derived_samples
+        import scipy  # noqa: F401 - fails here rather than after a minute of predicting
+    except ModuleNotFoundError as error:
+        raise missing("train", error) from error
+    if table is not None and table != "paper":
+        raise ValueError(f"--table {table!r} is unknown; expected paper")
+    if table is not None and benchmark not in (None, "paper"):
+        raise ValueError(f"--table paper measures what --root holds by itself; leave {benchmark!r} away")
+    benchmark = benchmark or table
+    if benchmark not in _BENCHMARKS.split(", "):
+        raise ValueError(f"benchmark {benchmark!r} is unknown; expected one of {_BENCHMARKS}")
+    if root is None and not (benchmark == "paper" and results):
+        raise ValueError(f"{benchmark} needs --root, the folder of the data set")
+    if save_predictions is not None and save_predictions.suffix not in (".npz", ".jsonl"):
+        raise ValueError(f"--save-predictions {save_predictions}: expected an ending .npz or .jsonl")
+    settings = _Settings(
+        weights=weights or ([] if predictions else ["small"]),
+        predictions=predictions or [],
+        boxes=boxes,
+        aflw_yaw=aflw_yaw,
+        pixel_base=pixel_base,
+        limit=limit / 100,
+        draws=draws,
+        seed=seed,
+        worst=worst,
+        threads=threads,
+        save_predictions=save_predictions,
+        out=out,
+        json_to=json_to,
+    )
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    if benchmark == "aflw2000-3d":
+        assert root is not None
+        _aflw2000(root, settings)
+    elif benchmark == "multi-view":
+        assert root is not None
+        _multi_view(root, settings)
+    elif benchmark == "table":
+        assert root is not None
+        _table(root, settings)
+    else:
+        _paper(root, results or [], settings)
+
+
+def _aflw2000(root: Path, settings: _Settings) -> dict[str, Any]:
+    from jvcr.data.aflw2000 import read_aflw2000
+    from jvcr.evaluate.evaluation import evaluate_systems
+    from jvcr.evaluate.html import to_html
+    from jvcr.evaluate.markdown import to_markdown
+    from jvcr.evaluate.markups import in_one_markup
+    from jvcr.evaluate.scores import Options
+    from jvcr.evaluate.tables import short
+    from jvcr.evaluate.truth import read_truth
+    from jvcr.figure import import_plotly
+    from jvcr.images import read_image
+
+    if settings.out is not None:
+        import_plotly()
+    truth = read_truth(root, settings.aflw_yaw)
+    systems: list[System] = []
+    for system in (
+        *_own(settings, lambda: read_aflw2000(root), len(truth.names)),
+        *_given(settings, truth.names),
+    ):
+        systems.append(_renamed(system, systems))
+    systems, truth = in_one_markup(systems, truth)
+    options = Options(
+        limit=settings.limit, draws=settings.draws, seed=settings.seed, pixel_base=settings.pixel_base.value
+    )
+    evaluation = evaluate_systems(systems, truth, options)
+    typer.echo("\n".join([*evaluation.introduction, "", short(evaluation.scores).to_text()]))
+    record = evaluation.to_dict()
+    _write_json(record, settings)
+    if settings.out is not None:
+        (settings.out / "report.md").write_text(to_markdown(evaluation, settings.worst), encoding="utf-8")
+        page = to_html(evaluation, lambda name: read_image(root / f"{name}.jpg"), settings.worst)
+        (settings.out / "report.html").write_text(page, encoding="utf-8")
+        for name in ("report.json", "report.md", "report.html"):
+            typer.echo(f"→ {settings.out / name}")
+    return record
+
+
+def _multi_view(root: Path, settings: _Settings) -> dict[str, Any]:
+    from jvcr.evaluate.evaluation import without_nan
+    from jvcr.evaluate.multiview import read_views, score_views, views_table
+
+    views = read_views(root)
+    systems: list[System] = []
+    for system in (
+        *_own(settings, lambda: iter(views.samples), len(views.names), (66, 68)),
+        *_given(settings, views.names, (66, 68)),
+    ):
+        systems.append(_renamed(system, systems))
+    scores = [score for s in systems for score in score_views(s, views, settings.draws, settings.seed)]
+    table = views_table(scores)
+    typer.echo(table.to_text())
+    record = without_nan(
+        {
+            "benchmark": "multi-view",
+            "version": jvcr.__version__,
+            "date": datetime.date.today().isoformat(),
+            "options": {"draws": settings.draws, "seed": settings.seed},
+            "systems": [asdict(score) for score in scores],
+        }
+    )
+    _write_json(record, settings)
+    if settings.out is not None:
+        (settings.out / "report.md").write_text(table.to_markdown() + "\n", encoding="utf-8")
+        for name in ("report.json", "report.md"):
+            typer.echo(f"→ {settings.out / name}")
+    return dict(record)
+
+
+def _table(root: Path, settings: _Settings) -> None:
+    try:
+        from jvcr.data.derive import derived
         from jvcr.data.table import Table
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
-    from jvcr.evaluate.run import Report, predict_samples, report
+    from jvcr.evaluate.run import predict_samples, report
 
-    runtime = OnnxRuntime(weights_path(weights))
-    eyes = runtime.markup.normaliser
-    reports: dict[str, Report] = {}
-    if benchmark == "aflw2000-3d":
-        predictions = predict_samples(runtime, derived_samples(read_aflw2000(root), runtime.markup))
-        reports["original labels"] = report(predictions, eyes)
-        targets = reannotated_targets(root, predictions.names)
-        if targets is not None:
-            targets = derived_points(targets, MARKUP_68, runtime.markup)
-            reports["Reannotated labels (2D)"] = report(predictions, eyes, targets)
-    elif benchmark == "table":
-        table = derived(Table(root, "val"), runtime.markup)
-        reports["validation rows"] = report(predict_samples(runtime, (table[i] for i in range(len(table)))), eyes)
-    else:
-        raise ValueError(f"benchmark {benchmark!r} is unknown; expected aflw2000-3d or table")
-    for name, result in reports.items():
+    if settings.predictions:
+        raise ValueError("--predictions are scored on aflw2000-3d and multi-view only")
+    table = Table(root, "val")
+    record = {}
+    for weights in settings.weights:
+        runtime = OnnxRuntime(weights_path(weights), settings.threads)
+        rows = derived(table, runtime.markup)
+        result = report(predict_samples(runtime, (rows[i] for i in range(len(rows)))), runtime.markup.normaliser)
+        name = "validation rows" if len(settings.weights) == 1 else f"validation rows, {_name(weights)}"
         typer.echo(f"{name}: {result}")
-    if json_to is not None:
-        json_to.write_text(json.dumps({name: r.to_dict() for name, r in reports.items()}, indent=1), encoding="utf-8")
+        record[name] = result.to_dict()
+    _write_json(record, settings)
+
+
+def _paper(root: Path | None, results: list[Path], settings: _Settings) -> None:
+    from jvcr.evaluate.paper import paper_tables, read_results, rows_of_aflw2000, rows_of_views
+
+    aflw2000: list[OurRow] = []
+    views: list[OurRow] = []
+    for path in results:
+        more_aflw2000, more_views = read_results(path)
+        aflw2000 += more_aflw2000
+        views += more_views
+    if root is not None:
+        # The tables come last; what the two benchmarks print themselves goes above.
+        images = next(
+            (f for f in (root, *sorted(p for p in root.glob("*") if p.is_dir())) if any(f.glob("image*.mat"))), None
+        )
+        labels = (root / "labels.npz").is_file()
+        if images is None and not labels:
+            raise FileNotFoundError(
+                f"{root}: neither AFLW2000-3D (image*.mat, here or one folder below) nor a training table (labels.npz)"
+            )
+        quiet = _without_files(settings)
+        if images is not None:
+            aflw2000 += rows_of_aflw2000(_aflw2000(images, quiet), "measured here")
+            typer.echo("")
+        if labels and not settings.predictions:
+            views += rows_of_views(_multi_view(root, quiet), "measured here")
+            typer.echo("")
+    tables = paper_tables(aflw2000, views)
+    typer.echo("\n\n".join(table.to_text() for table in tables))
+    record = {
+        "benchmark": "paper",
+        "version": jvcr.__version__,
+        "date": datetime.date.today().isoformat(),
+        "tables": [asdict(table) for table in tables],
+    }
+    _write_json(record, settings)
+    if settings.out is not None:
+        text = "\n\n".join(table.to_markdown() for table in tables)
+        (settings.out / "report.md").write_text(text + "\n", encoding="utf-8")
+
+
+def _own(settings: _Settings, samples: Any, count: int, accepted: tuple[int, ...] | None = None) -> Iterator[System]:
+    """Predictions of our weights from true boxes, the detector's, or both; saved as soon as they are there."""
+    from jvcr.evaluate.predictions import PredictionSet, write_predictions
+    from jvcr.evaluate.run import predict_detected, predict_samples
+    from jvcr.evaluate.scores import System
+
+    if settings.save_predictions is not None and len(settings.weights) != 1:
+        raise ValueError(f"--save-predictions takes one --weights, not {len(settings.weights)}")
+    for weights in settings.weights:
+        runtime = OnnxRuntime(weights_path(weights), settings.threads)
+        markup, name = runtime.markup, f"jvcr {_name(weights)}"
+        if accepted is not None and markup.n_points not in accepted:
+            expected = " or ".join(map(str, accepted))
+            raise ValueError(f"weights {weights}: {markup.n_points} landmarks; this benchmark takes {expected}")
+        about = {"tool": name, "version": jvcr.__version__, "date": datetime.date.today().isoformat()}
+        if settings.boxes != Boxes.detector:
+            true_boxes: list[list[float]] = []
+            with _Bar(f"{name}, true boxes", count) as bar:
+                predicted = predict_samples(runtime, bar.track(samples(), true_boxes))
+            if settings.save_predictions is not None:
+                write_predictions(
+                    settings.save_predictions,
+                    PredictionSet(
+                        predicted.names,
+                        predicted.points_img,
+                        np.array(true_boxes),
+                        markup,
+                        about | {"boxes": "true boxes"},
+                    ),
+                )
+            yield System(name, "true boxes", predicted.points_img, markup=markup)
+        if settings.boxes != Boxes.true:
+            with _Bar(f"{name}, its detector's boxes", count) as bar:
+                found = predict_detected(Landmarker(weights, threads=settings.threads), bar.track(samples(), []))
+            text = "the detector's boxes"
+            if settings.save_predictions is not None:
+                path = settings.save_predictions
+                if settings.boxes == Boxes.both:
+                    path = path.with_name(f"{path.stem}-detector{path.suffix}")
+                write_predictions(
+                    path, PredictionSet(found.names, found.points_img, found.boxes, markup, about | {"boxes": text})
+                )
+            doubtful = int(((found.overlaps > 0) & (found.overlaps < 0.5)).sum())
+            note = (
+                f"of the faces found, the one that overlaps the true box most is taken; {doubtful} of these overlap it "
+                f"by less than 0.5 (intersection over union); {found.extra} other faces were found and left aside."
+            )
+            yield System(name, text, found.points_img, note, markup)
+
+
+def _given(settings: _Settings, names: list[str], accepted: tuple[int, ...] | None = None) -> Iterator[System]:
+    """Predictions of files."""
+    from jvcr.evaluate.predictions import read_predictions
+    from jvcr.evaluate.scores import System
+
+    for path in settings.predictions:
+        predictions = read_predictions(path)
+        if accepted is not None and predictions.markup.n_points not in accepted:
+            expected = " or ".join(map(str, accepted))
+            raise ValueError(f"{path}: {predictions.markup.n_points} landmarks a face; this benchmark takes {expected}")
+        try:
+            points = predictions.of(names)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        about = predictions.about
+        tool = " ".join(str(about[key]) for key in ("tool", "version") if about.get(key)) or path.stem
+        unknown = len(set(predictions.ids) - set(names))
+        absent = len(set(names) - set(predictions.ids))
+        notes = [f"from {path.name}"]
+        notes += [f"{absent} images are not in the file and count as missed"] if absent else []
+        notes += [f"{unknown} of its ids are none of the images"] if unknown else []
+        notes += [] if predictions.has_depth else ["no depth"]
+        yield System(
+            tool, str(about.get("boxes", "boxes not stated")), points, "; ".join(notes) + ".", predictions.markup
+        )
+
+
+def _renamed(system: System, others: list[System]) -> System:
+    from jvcr.evaluate.scores import renamed
+
+    return renamed(system, others)
+
+
+def _name(weights: str) -> str:
+    return Path(weights).stem if Path(weights).suffix else weights
+
+
+def _without_files(settings: _Settings) -> _Settings:
+    from dataclasses import replace
+
+    return replace(settings, out=None, json_to=None)
+
+
+def _write_json(record: dict[str, Any], settings: _Settings) -> None:
+    paths = [settings.json_to] if settings.json_to else []
+    if settings.out is not None:
+        paths.append(settings.out / "report.json")
+    for path in paths:
+        path.write_text(json.dumps(record, indent=1), encoding="utf-8")
+
+
+class _Bar:
+    """A progress bar on stderr over the samples of one pass."""
+
+    def __init__(self, title: str, count: int) -> None:
+        self._progress = Progress(console=log, transient=True)
+        self._task = self._progress.add_task(title, total=count)
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def track(self, samples: Iterable[Sample], boxes: list[list[float]]) -> Iterator[Sample]:
+        """Pass the samples on; their true boxes are added to ``boxes``."""
+        for sample in samples:
+            boxes.append(sample.box.to_list())
+            yield sample
+            self._progress.advance(self._task)

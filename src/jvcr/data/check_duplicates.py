@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.frames import Box, Crop
+from jvcr.frames import Box, Crop, CropRule
 from jvcr.images import Image, extract
 
 Bytes = NDArray[np.uint8]
@@ -27,7 +27,7 @@ SAME = 0.95
 """Correlation of the detail from which two pictures are the same photo."""
 SIMILAR = 0.85
 """The same session, or a heavily changed copy."""
-FACE_RULE = 1.4
+FACE_RULE = CropRule(1.4)
 """Side of the face picture over the longer side of the landmark box."""
 _SIDE = 48
 _COARSE = 16

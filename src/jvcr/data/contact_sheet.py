@@ -18,7 +18,7 @@ from jvcr.data.check_duplicates import belongs
 from jvcr.data.check_entries import Entry, Source
 from jvcr.data.check_report import Case, Finding, Report
 from jvcr.draw import draw_faces
-from jvcr.frames import Box, Crop
+from jvcr.frames import Box, Crop, CropRule
 from jvcr.images import Image, extract
 from jvcr.results import Face
 
@@ -116,7 +116,7 @@ def _picture(entry: Entry) -> Image:
         around = Box.around(points[placed])
         whole = not belongs(around, entry.image)
         box = box if whole else around
-    crop = Crop.from_box(box, _DRAWN, rule=1.0 if whole else _RULE)
+    crop = Crop.from_box(box, _DRAWN, rule=CropRule(1.0 if whole else _RULE))
     canvas = extract(entry.image, crop, cv2.BORDER_CONSTANT)
     drawn = crop.to_crop(points)
     if placed.all() and not whole and len(points) == entry.markup.n_points:
@@ -155,7 +155,7 @@ def _ring(out: Image, entry: Entry, case: Case) -> None:
     box = Box.around(placed)
     if not belongs(box, entry.image):
         return
-    crop = Crop.from_box(box, _CELL, rule=_RULE)
+    crop = Crop.from_box(box, _CELL, rule=CropRule(_RULE))
     for x, y, _ in crop.to_crop(points[np.isfinite(points[:, :2]).all(axis=1)]):
         if abs(x) < 2 * _CELL and abs(y) < 2 * _CELL:
             cv2.circle(out[:_CELL], (round(float(x)), round(float(y))), 7, (0, 255, 255), 2, cv2.LINE_AA)

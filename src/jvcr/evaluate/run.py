@@ -1,4 +1,4 @@
-"""Score a network on labelled faces, with true landmark boxes."""
+"""Run a network on labelled faces: in true landmark boxes, or on the faces that its detector finds."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from jvcr.data.sample import Sample
 from jvcr.frames import Crop
 from jvcr.images import Image
+from jvcr.landmarker import Landmarker
 from jvcr.metrics import YawTable, ground_truth_error, normalised_mean_error, yaw_table
 from jvcr.runtime.base import Runtime, locate_many
 
@@ -76,6 +77,50 @@ def predict_samples(runtime: Runtime, samples: Iterable[Sample], batch_size: int
         np.array(yaw),
         np.array(scores),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Detected:
+    """One face a photo, as found without a box.
+
+    Attributes:
+        names: of the B photos.
+        points_img: (B, N, 3), NaN for a face that was missed.
+        boxes: (B, 4) boxes around the found landmarks, NaN for a missed face.
+        overlaps: (B,) intersection over union with the true box, 0 for a missed face.
+        extra: faces found that were not taken: other people in the photos, and inventions.
+    """
+
+    names: list[str]
+    points_img: NDArray[np.float32]
+    boxes: NDArray[np.float64]
+    overlaps: NDArray[np.float64]
+    extra: int
+
+
+def predict_detected(landmarker: Landmarker, samples: Iterable[Sample]) -> Detected:
+    """Let the landmarker find the faces, and take the one whose box overlaps the true landmark box most.
+
+    When nothing that was found overlaps the true box, the face is missed.
+    """
+    names: list[str] = []
+    points: list[NDArray[np.float32]] = []
+    boxes: list[list[float]] = []
+    overlaps: list[float] = []
+    extra = 0
+    for sample in samples:
+        faces = landmarker.predict(sample.image)
+        best = max(faces, key=lambda face: face.box.overlap(sample.box), default=None)
+        if best is not None and best.box.overlap(sample.box) == 0:
+            best = None
+        names.append(sample.name)
+        points.append(np.full((landmarker.markup.n_points, 3), np.nan, np.float32) if best is None else best.landmarks)
+        boxes.append([np.nan] * 4 if best is None else best.box.to_list())
+        overlaps.append(0.0 if best is None else best.box.overlap(sample.box))
+        extra += len(faces) - (best is not None)
+    if not names:
+        raise ValueError("there is no sample to evaluate")
+    return Detected(names, np.stack(points), np.array(boxes), np.array(overlaps), extra)
 
 
 def report(

@@ -1,0 +1,219 @@
+"""Landmarks of any aligner in a file, NPZ or JSON lines (docs/predictions.md): read, written, matched with photos."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jvcr.markup import MARKUP_66, MARKUP_68, Markup
+
+_FORMS = "expected an .npz file with id and landmarks, or JSON lines {id, landmarks, box} (docs/predictions.md)"
+_KNOWN = {markup.name: markup for markup in (MARKUP_68, MARKUP_66)}
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionSet:
+    """What one aligner said about named photos, one face a photo.
+
+    Attributes:
+        ids: B names of photos, each once.
+        landmarks_img: (B, N, 3), or (B, N, 2) without depth; pixels of the original photo, 0-based, integer = pixel
+            centre, z away from the camera. A row of NaN: the face was missed.
+        boxes: (B, 4) x0, y0, x1, y1 that the aligner was given or found, NaN where none; None where it said nothing.
+        markup: names the landmarks.
+        about: tool, version, how boxes were chosen, date; free-form.
+
+    Raises:
+        ValueError: shapes do not fit, an id comes twice, or a row is finite in part.
+    """
+
+    ids: list[str]
+    landmarks_img: NDArray[np.floating]
+    boxes: NDArray[np.floating] | None = None
+    markup: Markup = field(default=MARKUP_68, repr=False)
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shape = self.landmarks_img.shape
+        if len(shape) != 3 or shape[2] not in (2, 3) or not np.issubdtype(self.landmarks_img.dtype, np.floating):
+            raise ValueError(
+                f"landmarks are {self.landmarks_img.dtype} of shape {shape}; expected floats (B, N, 2) or (B, N, 3)"
+            )
+        if shape[0] != len(self.ids):
+            raise ValueError(f"{len(self.ids)} ids, but landmarks of {shape[0]} faces")
+        if shape[1] != self.markup.n_points:
+            raise ValueError(
+                f"{shape[1]} landmarks a face, but markup {self.markup.name!r} has {self.markup.n_points}; "
+                f"give another 'markup' ({', '.join(_KNOWN)}, or its JSON)"
+            )
+        if len(set(self.ids)) != len(self.ids):
+            twice = next(name for name in self.ids if self.ids.count(name) > 1)
+            raise ValueError(f"id {twice!r} comes more than once; expected one face a photo")
+        finite = np.isfinite(self.landmarks_img).all(axis=(1, 2))
+        for row in np.flatnonzero(~finite & ~np.isnan(self.landmarks_img).all(axis=(1, 2))):
+            raise ValueError(
+                f"id {self.ids[row]!r}: some coordinates are not finite; expected all finite, or all NaN for a missed "
+                "face (for landmarks without depth, leave z away)"
+            )
+        if self.boxes is not None and self.boxes.shape != (len(self.ids), 4):
+            raise ValueError(f"box has shape {self.boxes.shape}; expected ({len(self.ids)}, 4): x0, y0, x1, y1")
+
+    @property
+    def has_depth(self) -> bool:
+        return self.landmarks_img.shape[2] == 3
+
+    def of(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """(len(names), N, 2 or 3) landmarks of these photos; NaN for a face that was missed or is not in the set.
+
+        Raises:
+            ValueError: not one of the photos is in the set.
+        """
+        row_of = {name: row for row, name in enumerate(self.ids)}
+        if not any(name in row_of for name in names):
+            raise ValueError(
+                f"not one of its {len(self.ids)} ids is among the {len(names)} photos; ids look like "
+                f"{self.ids[0] if self.ids else '(none)'!r}, the photos like {names[0]!r}"
+            )
+        out = np.full((len(names), *self.landmarks_img.shape[1:]), np.nan)
+        for place, name in enumerate(names):
+            if name in row_of:
+                out[place] = self.landmarks_img[row_of[name]]
+        return out
+
+
+def read_predictions(path: Path) -> PredictionSet:
+    """Read predictions; the form is told by the file's ending, ``.npz`` or ``.jsonl``.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: another form; the message names the file and, for JSON lines, the line.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; {_FORMS}")
+    try:
+        if path.suffix == ".npz":
+            return _read_npz(path)
+        if path.suffix in (".jsonl", ".json"):
+            return _read_jsonl(path)
+    except (ValueError, TypeError, KeyError, UnicodeDecodeError, zipfile.BadZipFile, EOFError) as error:
+        raise ValueError(f"{path}: {error}; {_FORMS}") from error
+    raise ValueError(f"{path}: ending {path.suffix!r} is unknown; {_FORMS}")
+
+
+def write_predictions(path: Path, predictions: PredictionSet) -> None:
+    """Write predictions, by the file's ending ``.npz`` or ``.jsonl``; the folder is made.
+
+    Raises:
+        ValueError: another ending.
+    """
+    if path.suffix not in (".npz", ".jsonl"):
+        raise ValueError(f"{path}: ending {path.suffix!r} is unknown; expected .npz or .jsonl")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        if path.suffix == ".npz":
+            # np.savez wants to name its arrays by keyword.
+            arrays: dict[str, Any] = {
+                "id": np.array(predictions.ids, dtype=np.str_),
+                "landmarks": predictions.landmarks_img,
+                "markup": np.array(_markup_text(predictions.markup)),
+                "about": np.array(json.dumps(predictions.about)),
+            }
+            if predictions.boxes is not None:
+                arrays["box"] = predictions.boxes
+            np.savez_compressed(file, **arrays)
+        else:
+            file.write("".join(f"{line}\n" for line in _lines(predictions)).encode())
+    part.replace(path)
+
+
+def _lines(predictions: PredictionSet) -> list[str]:
+    lines = [json.dumps({"about": predictions.about, "markup": _markup_text(predictions.markup)})]
+    for row, name in enumerate(predictions.ids):
+        points = predictions.landmarks_img[row]
+        record: dict[str, Any] = {"id": name, "landmarks": None if np.isnan(points).any() else points.tolist()}
+        if predictions.boxes is not None:
+            box = predictions.boxes[row]
+            record["box"] = None if np.isnan(box).any() else box.tolist()
+        lines.append(json.dumps(record))
+    return lines
+
+
+def _read_npz(path: Path) -> PredictionSet:
+    with np.load(path) as file:
+        missing = [key for key in ("id", "landmarks") if key not in file]
+        if missing:
+            raise ValueError(f"arrays {missing} are missing; found {sorted(file)}")
+        ids = file["id"]
+        if ids.dtype.kind != "U" or ids.ndim != 1:
+            raise ValueError(f"id is {ids.dtype} of shape {ids.shape}; expected text, one name a face")
+        return PredictionSet(
+            ids=ids.tolist(),
+            landmarks_img=file["landmarks"],
+            boxes=file["box"].astype(np.float64) if "box" in file else None,
+            markup=_markup(str(file["markup"])) if "markup" in file else MARKUP_68,
+            about=_about(json.loads(str(file["about"]))) if "about" in file else {},
+        )
+
+
+def _read_jsonl(path: Path) -> PredictionSet:
+    ids: list[str] = []
+    points: list[NDArray[np.float64] | None] = []
+    boxes: list[Any] = []
+    markup, about = MARKUP_68, {}
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            if not isinstance(record, dict):
+                raise ValueError(f"a {type(record).__name__}, expected an object")
+            if "id" not in record and not ids and ("about" in record or "markup" in record):
+                about = _about(record.get("about", {}))
+                markup = _markup(record["markup"]) if "markup" in record else MARKUP_68
+                continue
+            if "id" not in record or "landmarks" not in record:
+                raise ValueError(f"expected id and landmarks, found {sorted(record)}")
+            ids.append(str(record["id"]))
+            points.append(None if record["landmarks"] is None else np.array(record["landmarks"], np.float64))
+            box = record.get("box")
+            boxes.append([np.nan] * 4 if box is None else [float(v) for v in box])
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"line {number}: {error}") from None
+    shapes = {p.shape for p in points if p is not None}
+    if len(shapes) > 1:
+        raise ValueError(f"landmarks have different shapes: {sorted(shapes)}")
+    shape = shapes.pop() if shapes else (markup.n_points, 3)
+    return PredictionSet(
+        ids=ids,
+        landmarks_img=np.array([np.full(shape, np.nan) if p is None else p for p in points]).reshape(-1, *shape),
+        boxes=np.array(boxes, np.float64) if boxes and np.isfinite(boxes).any() else None,
+        markup=markup,
+        about=about,
+    )
+
+
+def _markup(value: object) -> Markup:
+    if isinstance(value, str) and value in _KNOWN:
+        return _KNOWN[value]
+    try:
+        return Markup.from_dict(json.loads(value) if isinstance(value, str) else value)  # type: ignore[arg-type]
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+        raise ValueError(f"markup {value!r} is unknown; expected one of {', '.join(_KNOWN)}, or its JSON") from None
+
+
+def _markup_text(markup: Markup) -> str:
+    return markup.name if _KNOWN.get(markup.name) == markup else json.dumps(markup.to_dict())
+
+
+def _about(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"about is a {type(value).__name__}; expected a JSON object")
+    return value

@@ -1,0 +1,73 @@
+"""What AFLW2000-3D says about its images: everything the scores need but the pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+from numpy.typing import NDArray
+
+from jvcr.data.aflw2000 import read_aflw2000, reannotated_targets
+from jvcr.evaluate.pose import PoseTruth
+from jvcr.evaluate.yaw import read_yaw_file
+from jvcr.markup import MARKUP_68, Markup
+
+NO_REANNOTATED = "not measurable: no reannotated.npz in the folder"
+NO_AFLW_YAW = "not measurable: file not given (--aflw-yaw)"
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Labels of B images, sorted by name.
+
+    Attributes:
+        original_img: (B, 68, 3) image pixels, 0-based, z away from the camera, z mean 0.
+        reannotated_img: (B, 68, 2) image pixels, 0-based, or why there are none.
+        fitted_yaw_deg: (B,) of ``Pose_Para``, signed as ours.
+        aflw_yaw_deg: (B,) of AFLW's own labels, or why there is none.
+        pose: of the true landmarks and of ``Pose_Para``.
+    """
+
+    names: list[str]
+    original_img: NDArray[np.float32]
+    reannotated_img: NDArray[np.float32] | str
+    fitted_yaw_deg: NDArray[np.float64]
+    aflw_yaw_deg: NDArray[np.float64] | str
+    pose: PoseTruth
+    markup: Markup = MARKUP_68
+
+    @property
+    def labels(self) -> dict[str, NDArray[np.float32] | str]:
+        return {"original": self.original_img, "Reannotated": self.reannotated_img}
+
+    @property
+    def yaws(self) -> dict[str, NDArray[np.float64] | str]:
+        return {"fitted": self.fitted_yaw_deg, "AFLW": self.aflw_yaw_deg}
+
+
+def read_truth(root: Path, aflw_yaw: Path | None = None) -> Truth:
+    """Labels of all images of a folder in AFLW2000-3D's layout.
+
+    Raises:
+        FileNotFoundError, ValueError, ImageError: as ``read_aflw2000``, ``reannotated_targets``, ``read_yaw_file``.
+    """
+    samples = [(s.name, s.points_img, s.yaw_deg) for s in read_aflw2000(root)]
+    names = [name for name, _, _ in samples]
+    original = np.stack([points for _, points, _ in samples])
+    pose_para = np.array([_pose_para(root / f"{name}.mat") for name in names])
+    reannotated = reannotated_targets(root, names)
+    return Truth(
+        names=names,
+        original_img=original,
+        reannotated_img=NO_REANNOTATED if reannotated is None else reannotated,
+        fitted_yaw_deg=np.array([yaw for _, _, yaw in samples]),
+        aflw_yaw_deg=NO_AFLW_YAW if aflw_yaw is None else read_yaw_file(aflw_yaw, names),
+        pose=PoseTruth.of(original, pose_para),
+    )
+
+
+def _pose_para(path: Path) -> NDArray[np.float64]:
+    """Pitch, yaw, roll in radians."""
+    return np.asarray(scipy.io.loadmat(path, variable_names=["Pose_Para"])["Pose_Para"][0, :3], np.float64)

@@ -1,0 +1,139 @@
+"""``jvcr evaluate`` as users run it: a process of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from jvcr.cli.app import app
+from jvcr.evaluate.predictions import PredictionSet, read_predictions, write_predictions
+from jvcr.evaluate.truth import read_truth
+
+
+def evaluate(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "jvcr.cli.app", "evaluate", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def peers(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """One that finds all faces, 5 px off; one without depth that misses two and is perfect."""
+    truth = read_truth(benchmark_folder)
+    folder = tmp_path_factory.mktemp("peers")
+    off = truth.original_img + np.array([3, 4, 0], np.float32)
+    about = {"tool": "ruler", "version": "2", "boxes": "true boxes"}
+    write_predictions(folder / "ruler.npz", PredictionSet(truth.names, off, about=about))
+    write_predictions(folder / "flat.jsonl", PredictionSet(truth.names[2:], truth.original_img[2:, :, :2].copy()))
+    return [folder / "ruler.npz", folder / "flat.jsonl"]
+
+
+def test_the_whole_report_of_the_weights(benchmark_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("plotly", reason="plotly comes with the extra demo")
+    out, saved = tmp_path / "out", tmp_path / "saved" / "ours.npz"
+    done = evaluate(
+        *("aflw2000-3d", "--root", benchmark_folder, "--out", out, "--save-predictions", saved),
+        *("--worst", 3, "--draws", 100, "--threads", 1),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "5 images" in done.stdout and "2 / 2 / 1 by fitted yaw" in done.stdout
+    record = json.loads((out / "report.json").read_text())
+    assert [(s["name"], s["boxes"]) for s in record["systems"]] == [
+        ("jvcr small", "true boxes"),
+        ("jvcr small", "the detector's boxes"),
+    ]
+    assert record["systems"][0]["missed"] == 0
+    assert record["names"] == [f"image{7 * i:05d}" for i in range(5)]
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg;base64,") == 3
+    assert not re.search(r"<(script|link|img)[^>]* (src|href)=.(?!data:)", page)
+    # plotly itself is there once.
+    assert page.count("plotly.js v") == 1
+    assert "not measurable: file not given" in (out / "report.md").read_text(encoding="utf-8")
+    # What was saved scores the same again.
+    truth_boxes = read_predictions(saved)
+    assert truth_boxes.about["boxes"] == "true boxes" and truth_boxes.boxes is not None
+    assert read_predictions(saved.with_name("ours-detector.npz")).about["boxes"] == "the detector's boxes"
+    again = evaluate(
+        "aflw2000-3d", "--root", benchmark_folder, "--predictions", saved, "--json", tmp_path / "a.json", "--draws", 100
+    )
+    assert again.returncode == 0, again.stderr
+    (system,) = json.loads((tmp_path / "a.json").read_text())["systems"]
+    assert system["cells"] == record["systems"][0]["cells"]
+    assert system["name"] == "jvcr small 0.1.0"
+
+
+def test_peers_side_by_side(benchmark_folder: Path, peers: list[Path], tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    options = ("--draws", 100, "--json", report)
+    done = evaluate(
+        "aflw2000-3d", "--root", benchmark_folder, "--predictions", peers[0], "--predictions", peers[1], *options
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 images are not in the file and count as missed; no depth" in done.stdout
+    assert re.search(
+        r"flat +boxes not stated +original +– +0\.00 +0\.00 .*not measurable: no depth +2 of 5", done.stdout
+    )
+    record = json.loads(report.read_text())
+    first, second = record["common"]
+    assert first["nme"]["table"]["counts"] == [0, 2, 1]
+    assert second["gte"] == "not measurable: no depth"
+    # From the report to the paper's tables, without measuring again.
+    done = evaluate("--table", "paper", "--results", report)
+    assert done.returncode == 0, done.stderr
+    for numeral in ("I", "II", "III", "IV"):
+        assert f"Table {numeral}: " in done.stdout
+    assert re.search(r"ruler 2, true boxes +8\.33 +measured here \(report\.json", done.stdout)
+    assert re.search(r"JVCR, the paper +2\.94 +3\.46 +4\.53 +3\.64 +0\.81 +published", done.stdout)
+
+
+def test_multi_view_of_the_weights(make_table: Callable[..., Path], tmp_path: Path) -> None:
+    groups, sources = np.array(["ann"] * 3), np.array(["300wlp-ibug"] * 3)
+    folder = make_table(tmp_path, (0.0, 40.0, -70.0), ["val"] * 3, group=groups, source=sources)
+    done = evaluate(
+        "multi-view", "--root", folder, "--boxes", "true", "--json", tmp_path / "views.json", "--threads", 1
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 faces in 3 views" in done.stdout
+    whole, less = json.loads((tmp_path / "views.json").read_text())["systems"]
+    assert (whole["n_points"], less["n_points"], whole["pairs"]) == (68, 66, 6)
+    # The validation rows of the same table, as before.
+    done = evaluate("table", "--root", folder, "--json", tmp_path / "table.json", "--threads", 1)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("validation rows: NME ")
+    assert json.loads((tmp_path / "table.json").read_text())["validation rows"]["faces"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("afwl",), "benchmark 'afwl' is unknown; expected one of aflw2000-3d, multi-view, table, paper"),
+        (("aflw2000-3d",), "aflw2000-3d needs --root"),
+        (("--table", "all"), "--table 'all' is unknown"),
+        (("aflw2000-3d", "--root", "here", "--save-predictions", "a.csv"), "expected an ending .npz or .jsonl"),
+        (("aflw2000-3d", "--root", "nowhere"), "nowhere: no image*.mat"),
+        (("paper", "--root", "nowhere"), "nowhere: neither AFLW2000-3D"),
+    ],
+)
+def test_wrong_arguments_are_explained(arguments: tuple[str, ...], message: str) -> None:
+    # In this process: what is tested is the message, and every process costs a second.
+    result = CliRunner().invoke(app, ["evaluate", *arguments])
+    assert result.exit_code == 1
+    assert message in str(result.exception)
+
+
+def test_predictions_of_other_photos_are_refused(benchmark_folder: Path, tmp_path: Path) -> None:
+    write_predictions(tmp_path / "other.npz", PredictionSet(["cat"], np.ones((1, 68, 3))))
+    other = str(tmp_path / "other.npz")
+    result = CliRunner().invoke(
+        app, ["evaluate", "aflw2000-3d", "--root", str(benchmark_folder), "--predictions", other]
+    )
+    assert result.exit_code == 1
+    assert "other.npz: not one of its 1 ids is among the 5 photos" in str(result.exception)

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jvcr.evaluate.evaluation import evaluate_systems
+from jvcr.evaluate.html import draw_pair
+from jvcr.evaluate.markdown import to_markdown
+from jvcr.evaluate.scores import Cell, Curve, Options, System, common, renamed, score
+from jvcr.evaluate.tables import all_tables, short
+from jvcr.evaluate.truth import NO_AFLW_YAW, NO_REANNOTATED, Truth, read_truth
+from jvcr.metrics import YawTable
+
+OPTIONS = Options(draws=200, balanced_draws=50)
+
+
+@pytest.fixture(scope="module")
+def truth(benchmark_folder: Path) -> Truth:
+    return read_truth(benchmark_folder)
+
+
+def sizes(truth: Truth) -> np.ndarray:
+    """sqrt(w·h) of each true box."""
+    extent = np.ptp(truth.original_img[..., :2].astype(np.float64), axis=1)
+    return np.sqrt(extent[:, 0] * extent[:, 1])
+
+
+def shifted(truth: Truth, *by: float, name: str = "shifted") -> System:
+    return System(name, "true boxes", truth.original_img + np.array(by, np.float32))
+
+
+def cell_of(system: System, truth: Truth, options: Options = OPTIONS, **which: str) -> Cell:
+    cell = score(system, truth, options).cell(**which)  # type: ignore[arg-type]
+    assert isinstance(cell, Cell)
+    return cell
+
+
+def test_truth_is_read_in_our_frame(truth: Truth) -> None:
+    assert truth.names == ["image00000", "image00007", "image00014", "image00021", "image00028"]
+    np.testing.assert_allclose(truth.fitted_yaw_deg, [5, -20, 45, -50, 75], atol=1e-5)
+    np.testing.assert_allclose(truth.pose.landmarks, truth.pose.pose_para, atol=1e-5)
+    assert truth.aflw_yaw_deg == NO_AFLW_YAW
+
+
+def test_means_by_hand(truth: Truth) -> None:
+    # Every point is off by (3, 4) px: 5 px over each box's size.
+    ratio = 5 / sizes(truth)
+    table = cell_of(shifted(truth, 3, 4, 0), truth, error="NME").table
+    bins = [ratio[:2].mean(), ratio[2:4].mean(), ratio[4]]
+    np.testing.assert_allclose(table.bins, bins, rtol=1e-5)
+    assert table.counts == (2, 2, 1)
+    assert (table.mean, table.image_mean) == (pytest.approx(np.mean(bins)), pytest.approx(ratio.mean()))
+    # The Reannotated points lie 3 px lower: (3, 1) px remain.
+    other = cell_of(shifted(truth, 3, 4, 0), truth, error="NME", labels="Reannotated").table
+    np.testing.assert_allclose(np.array(other.bins) / bins, math.sqrt(10) / 5, rtol=1e-4)
+    # The outer eye corners are 60 px apart in 3D, however the head is turned; a shift in depth costs nothing.
+    np.testing.assert_allclose(cell_of(shifted(truth, 0, 6, 50), truth, error="GTE").table.bins, 0.1, rtol=1e-4)
+    volume = cell_of(shifted(truth, 3, 4, 50), truth, error="3D NME").table
+    np.testing.assert_allclose(volume.bins, bins, rtol=1e-4)
+
+
+def test_pixel_base_as_published_adds_one_to_the_original_labels_alone(truth: Truth) -> None:
+    published = replace(OPTIONS, pixel_base="as-published")
+    perfect, one_off = shifted(truth, 0, 0, 0), shifted(truth, 1, 1, 0)
+    assert cell_of(perfect, truth, error="NME").table.mean == 0
+    got = cell_of(perfect, truth, published, error="NME").table.image_mean
+    assert got == pytest.approx((math.sqrt(2) / sizes(truth)).mean(), rel=1e-5)
+    assert cell_of(one_off, truth, published, error="NME").table.mean == pytest.approx(0, abs=1e-6)
+    for labels in (OPTIONS, published):
+        reannotated = cell_of(perfect, truth, labels, error="NME", labels="Reannotated").table.image_mean
+        assert reannotated == pytest.approx((3 / sizes(truth)).mean(), rel=1e-5)
+
+
+def test_a_missed_face_is_in_no_mean_but_in_failures_and_curve(truth: Truth) -> None:
+    system = shifted(truth, 3, 4, 0)
+    system.points_img[1] = np.nan
+    ratio = 5 / sizes(truth)
+    got = score(system, truth, replace(OPTIONS, limit=float(ratio[4]) * 0.999))
+    cell, curve = got.cell("NME"), got.curves["original"]
+    assert isinstance(cell, Cell) and isinstance(curve, Curve)
+    assert (got.faces, got.missed, got.missed_by_bin) == (5, 1, (1, 0, 0))
+    assert cell.table.counts == (1, 2, 1)
+    assert cell.table.bins[0] == pytest.approx(ratio[0], rel=1e-5)
+    # The profile's box is the narrowest: its error alone is over the limit; with the missed face, 2 of 5 fail.
+    assert ratio[4] == ratio.max()
+    assert curve.failure_rate == pytest.approx(0.4)
+    assert curve.fractions[-1] == pytest.approx(0.6)
+    assert np.isnan(got.per_face["NME", "original"][1])
+    everything = System("none", "none", np.full_like(system.points_img, np.nan))
+    assert score(everything, truth, OPTIONS).cell("NME") == "not measurable: every face was missed"
+
+
+def test_without_depth_there_is_no_gte(truth: Truth) -> None:
+    got = score(System("flat", "true boxes", truth.original_img[..., :2] + 1), truth, OPTIONS)
+    assert isinstance(got.cell("NME"), Cell)
+    for error in ("GTE", "3D NME"):
+        assert got.cell(error) == "not measurable: no depth"
+    assert got.pose == "not measurable: no depth"
+
+
+def test_what_is_not_given_is_said(make_benchmark: object, tmp_path: Path) -> None:
+    folder = make_benchmark(tmp_path / "data", reannotated=False)  # type: ignore[operator]
+    (tmp_path / "yaw.csv").write_text("".join(f"image{7 * i:05d},{yaw}\n" for i, yaw in enumerate([70, 80, 10, 1, 2])))
+    truth = read_truth(folder, tmp_path / "yaw.csv")
+    got = score(shifted(truth, 3, 4, 0), truth, OPTIONS)
+    assert got.cell("NME", "Reannotated") == NO_REANNOTATED == got.curves["Reannotated"]
+    by_aflw = got.cell("NME", "original", "AFLW")
+    assert isinstance(by_aflw, Cell) and by_aflw.table.counts == (3, 0, 2)
+
+
+def test_regions_part_the_nme(truth: Truth) -> None:
+    system = System("jaw off", "true boxes", truth.original_img.copy())
+    system.points_img[:, :17, 0] += 8
+    regions = score(system, truth, OPTIONS).regions["original"]
+    assert isinstance(regions, dict)
+    jaw = regions.pop("jaw")
+    assert jaw.image_mean == pytest.approx((8 / sizes(truth)).mean(), rel=1e-5)
+    assert len(regions) == 8
+    assert all(isinstance(t, YawTable) and t.image_mean == 0 for t in regions.values())
+
+
+def test_another_number_of_landmarks_is_refused(truth: Truth) -> None:
+    with pytest.raises(ValueError, match="small one: 66 landmarks; this benchmark's labels have 68"):
+        score(System("small one", "true boxes", np.zeros((5, 66, 3))), truth, OPTIONS)
+
+
+def test_the_faces_that_all_found(truth: Truth) -> None:
+    first, second = shifted(truth, 3, 4, 0, name="first"), shifted(truth, 6, 8, 0, name="second")
+    first.points_img[0] = np.nan
+    second.points_img[3] = np.nan
+    rows = common([score(s, truth, OPTIONS) for s in (first, second)], truth, OPTIONS)
+    ratio = 5 / sizes(truth)
+    assert [row.nme.table.counts for row in rows] == [(1, 1, 1), (1, 1, 1)]
+    assert rows[0].nme.table.mean == pytest.approx(ratio[[1, 2, 4]].mean(), rel=1e-5)
+    assert rows[0].to_first is None
+    gap = rows[1].to_first
+    assert gap is not None and gap.mean == pytest.approx(ratio[[1, 2, 4]].mean(), rel=1e-5)
+    assert gap.interval.low <= gap.mean <= gap.interval.high
+    second.points_img[:] = np.nan
+    assert common([score(s, truth, OPTIONS) for s in (first, second)], truth, OPTIONS) == []
+
+
+def test_tables_hold_the_figures_and_say_what_is_missing(truth: Truth) -> None:
+    system = shifted(truth, 3, 4, 0)
+    evaluation = evaluate_systems([system], truth, OPTIONS)
+    mean = f"{100 * np.mean(cell_of(system, truth, error='NME').table.bins):.2f}"
+    assert mean in short(evaluation.scores).to_text()
+    text = to_markdown(evaluation)
+    assert mean in text and NO_AFLW_YAW in text
+    assert "| JVCR, the paper | published | 2.94 | 3.46 | 4.53 | 3.64 ± 0.81 |" in text
+    assert evaluation.worst(2)[0][0] == "image00028"
+    for table in all_tables(evaluation.scores, evaluation.common):
+        assert all(len(row) == len(table.header) for row in table.rows), table.title
+
+
+def test_names_are_kept_apart(truth: Truth) -> None:
+    one = shifted(truth, 0, 0, 0, name="same")
+    second = renamed(one, [one])
+    assert (second.name, renamed(one, [one, second]).name) == ("same (2)", "same (3)")
+    assert renamed(replace(one, boxes="others"), [one]).name == "same"
+
+
+def test_both_outlines_are_drawn(truth: Truth) -> None:
+    image = np.zeros((150, 160, 3), np.uint8)
+    picture = draw_pair(image, truth.original_img[0] + 20, truth.original_img[0], truth.markup)
+    assert picture.shape == (300, 300, 3)
+    assert (picture == (60, 220, 60)).all(axis=2).sum() > 200
+    assert (picture == (255, 140, 0)).all(axis=2).sum() > 200
