@@ -49,7 +49,6 @@ def main() -> None:
         fail(f"face-alignment is not here ({error}); pip install face-alignment==1.5.0")
     # "folder" has no weights; with given boxes it is never asked.
     detector = "sfd" if options.boxes == "none" else "folder"
-    weights = weight_files(options.boxes == "none")
     try:
         net = face_alignment.FaceAlignment(
             face_alignment.LandmarksType.THREE_D,
@@ -59,6 +58,7 @@ def main() -> None:
             compile=False,
         )
     except Exception as error:
+        weights = weight_files(detector == "sfd")
         missing = [f"  {file}\n    from {url}" for file, url in weights.items() if not Path(file).is_file()]
         if not missing:
             raise
