@@ -161,7 +161,7 @@ def write_predictions(
 def run(find: Find, options: argparse.Namespace, about: dict[str, Any]) -> None:
     """Run a peer over the photos and write its predictions; after a failure, what is done lies in OUT.partial.npz."""
     if options.mirrored:
-        find, about = through_mirror(find), about | {"mirrored": True}
+        find, about = through_mirror(find), about | {"tool": f"{about['tool']}, mirrored"}
     given = read_boxes(options.box_file) if options.box_file else None
     if options.boxes == "roi" and given is None:
         fail("--boxes roi needs --box-file")
@@ -176,8 +176,8 @@ def run(find: Find, options: argparse.Namespace, about: dict[str, Any]) -> None:
         rule = "nearest the photo's centre"
         if given:
             rule = f"most overlap of its landmark box with the true one, at least {MIN_OVERLAP}"
-        facts = about | {
-            "face": "box given" if options.boxes == "roi" else "found by the tool in the whole photo",
+        facts = {"boxes": "true boxes" if options.boxes == "roi" else "its own detector"} | about
+        facts |= {
             "of_several": rule,
             "photos": len(done),
             "missed": missed,

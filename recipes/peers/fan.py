@@ -25,7 +25,7 @@ def to_68(points: NDArray[np.floating]) -> NDArray[np.float64]:
     points = np.asarray(points, np.float64)
     if points.shape != (68, 3):
         raise ValueError(f"face-alignment gave shape {points.shape}; expected (68, 3), from LandmarksType.THREE_D")
-    return points * (1, 1, -1)
+    return points * np.array([1.0, 1.0, -1.0])
 
 
 def weight_files(detector: bool) -> dict[str, str]:

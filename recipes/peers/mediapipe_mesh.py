@@ -86,10 +86,16 @@ def main() -> None:
         meshes = [np.array([(p.x, p.y, p.z) for p in face.landmark]) for face in found]
         return [to_68(mesh, side, side) + np.array([left, top, 0]) for mesh in meshes]
 
-    settings: dict[str, Any] = {"static_image_mode": True, "max_num_faces": options.faces, "refine": options.refine}
+    about: dict[str, Any] = {
+        "tool": "MediaPipe Face Mesh" + (", refined" if options.refine else ""),
+        "version": mediapipe.__version__,
+        "settings": {"static_image_mode": True, "max_num_faces": options.faces, "refine_landmarks": options.refine},
+    }
     if options.boxes == "roi":
-        settings["margin"] = options.margin
-    run(find, options, {"tool": "MediaPipe Face Mesh", "version": mediapipe.__version__, "settings": settings})
+        # It takes no box: the crop only spares its detector the rest of the photo.
+        about["boxes"] = "its own detector in a true crop"
+        about["settings"]["margin"] = options.margin
+    run(find, options, about)
 
 
 if __name__ == "__main__":

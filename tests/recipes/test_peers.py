@@ -162,13 +162,14 @@ def test_a_run_writes_faces_and_misses(photos: Path, tmp_path: Path) -> None:
         assert file["box"].tolist() == asked
         assert str(file["markup"]) == MARKUP_68.name
         about = json.loads(str(file["about"]))
-    assert (about["tool"], about["photos"], about["missed"], about["missed_but_found_elsewhere"]) == ("none", 3, 2, 1)
+    assert (about["tool"], about["boxes"]) == ("none", "true boxes")
+    assert (about["photos"], about["missed"], about["missed_but_found_elsewhere"]) == (3, 2, 1)
     predictions = pytest.importorskip("jvcr.evaluate.predictions", reason="this version does not read predictions")
     read = predictions.read_predictions(out)
     assert read.ids == ["a", "b", "c"] and read.about == about
 
 
-def test_the_mirror_image_gives_the_same_pixel(photos: Path, tmp_path: Path) -> None:
+def test_the_mirror_image_gives_the_same_pixel(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     boxes: list[list[float]] = []
 
     def find(image: np.ndarray, box: np.ndarray | None) -> list[np.ndarray]:
@@ -182,14 +183,12 @@ def test_the_mirror_image_gives_the_same_pixel(photos: Path, tmp_path: Path) -> 
 
     given = write_boxes(tmp_path / "boxes.npz", b=(10, 3, 20, 39))
     wanted = options(photos, tmp_path / "out.npz", boxes="roi", box_file=given, mirrored=True)
-    peer.MIN_OVERLAP = 0
-    try:
-        peer.run(find, wanted, {})
-    finally:
-        peer.MIN_OVERLAP = 0.1
+    monkeypatch.setattr(peer, "MIN_OVERLAP", 0)
+    peer.run(find, wanted, {"tool": "brightest"})
     assert boxes == [[59 - 20, 3, 59 - 10, 39]]
     with np.load(tmp_path / "out.npz") as file:
         assert file["landmarks"][0, 45].tolist() == [13, 7, 3]  # 45 is 36 in the mirror
+        assert json.loads(str(file["about"]))["tool"] == "brightest, mirrored"
 
 
 def test_a_failure_keeps_what_was_done(photos: Path, tmp_path: Path) -> None:
