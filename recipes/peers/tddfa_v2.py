@@ -36,12 +36,14 @@ def box_corners(box: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def check_clone(clone: Path, config: str, detector: bool) -> dict[str, Any]:
     """The configuration of a clone that has all it needs; otherwise an error that names what is missing."""
-    import yaml
-
     if not (clone / "TDDFA.py").is_file():
         fail(f"{clone}: no TDDFA.py; expected a clone of https://github.com/cleardusk/3DDFA_V2")
     if not (clone / config).is_file():
         fail(f"{clone / config}: no such configuration")
+    try:
+        import yaml
+    except ImportError as error:
+        fail(f"3DDFA_V2's environment lacks a module ({error}); see README.md")
     settings: dict[str, Any] = yaml.safe_load((clone / config).read_text(encoding="utf-8"))
     size = settings.get("size", 120)
     needed = [
