@@ -183,6 +183,6 @@ def test_training_says_what_is_missing(tmp_path: Path) -> None:
     done = jvcr("train", "--data", tmp_path, "--out", tmp_path / "run", "--preset", "tiny", cwd=tmp_path)
     assert done.returncode == 1
     assert "labels.npz: no such file" in done.stderr
-    done = jvcr("train", "--data", tmp_path, "--out", tmp_path / "run", "--preset", "large", cwd=tmp_path)
+    done = jvcr("train", "--data", tmp_path, "--out", tmp_path / "run", "--preset", "larg", cwd=tmp_path)
     assert done.returncode == 1
-    assert "expected one of small, paper, tiny" in done.stderr
+    assert "preset 'larg' is unknown; did you mean 'large'?" in done.stderr

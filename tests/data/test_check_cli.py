@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +21,7 @@ from jvcr.data.check_model import ModelOpinion
 from jvcr.data.contact_sheet import contact_sheet
 from jvcr.data.sample import Sample
 from jvcr.frames import Box, Crop
-from jvcr.images import read_image
+from jvcr.images import read_image, write_image
 from jvcr.landmarker import weights_path
 from jvcr.runtime.base import locate
 from jvcr.runtime.onnx import OnnxRuntime
@@ -107,24 +104,18 @@ def test_against_another_table(clean: Path, tmp_path: Path) -> None:
     assert "face4 = face4" in done.stdout
 
 
-def test_other_formats_go_through_their_reader(
-    make_head: MakeHead, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def read_samples(format: str, root: Path, **options: Any) -> Iterator[Sample]:
-        assert (format, root, options) == ("pts", tmp_path, {"pixel_base": "1"})
-        noise = np.random.default_rng(1).integers(0, 256, (90, 100, 3), np.uint8)
-        yield Sample("one", noise, make_head(10))
-        raise ValueError("two.pts: expected 68 points, found 67")
-
-    readers = types.SimpleNamespace(READERS={"pts": None}, read_samples=read_samples)
-    monkeypatch.setitem(sys.modules, "jvcr.data.readers", readers)
-    done = run("pts", tmp_path, "--option", "pixel-base=1")
+def test_other_formats_go_through_their_reader(make_head: MakeHead, tmp_path: Path) -> None:
+    for name, count in (("one", 68), ("two", 67)):
+        write_image(tmp_path / f"{name}.png", np.random.default_rng(1).integers(0, 256, (90, 100, 3), np.uint8))
+        lines = "\n".join(f"{x + 0.5} {y + 0.5}" for x, y, _ in make_head(10)[:count])
+        (tmp_path / f"{name}.pts").write_text(f"version: 1\nn_points: {count}\n{{\n{lines}\n}}\n")
+    done = run("pts", tmp_path, "--option", "base=0.5")
     assert done.exit_code == 1
     assert f"pts {tmp_path}: 1 samples" in done.stdout
-    assert "two.pts: expected 68 points, found 67; last good sample: one" in done.stdout
+    assert "two.pts" in done.stdout
     unknown = run("ptz", tmp_path)
     assert isinstance(unknown.exception, ValueError)
-    assert "'ptz' is unknown; expected one of pts, table" in str(unknown.exception)
+    assert "'ptz' is unknown; expected one of 300w-lp, 3dfaw" in str(unknown.exception)
 
 
 def test_contact_sheet(faulty: Path, tmp_path: Path) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,10 +13,12 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from jvcr.cli.console import log
-from jvcr.data.check_entries import Entry, SampleSource, Source, TableSource
-from jvcr.data.check_report import Report
-from jvcr.data.sample import Sample
 from jvcr.extras import missing
+
+if TYPE_CHECKING:
+    from jvcr.data.check_entries import Entry, Source
+    from jvcr.data.check_report import Report
+    from jvcr.data.sample import Sample
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
@@ -50,8 +51,11 @@ def check(
 
     Exit code 0 without errors, 1 with errors (--strict: or warnings).
     """
-    from jvcr.data.check import SecondOpinion
-    from jvcr.data.check import check as check_source
+    try:
+        from jvcr.data.check import SecondOpinion
+        from jvcr.data.check import check as check_source
+    except ModuleNotFoundError as error:
+        raise missing("train", error) from error
     from jvcr.images import write_image
 
     if len(where) > 2:
@@ -103,13 +107,11 @@ def open_source(format_: str, root: Path, incomplete: bool = False, options: Map
     Raises:
         ValueError: an unknown format.
     """
+    from jvcr.data import readers
+    from jvcr.data.check_entries import SampleSource, TableSource
+
     if format_ == "table":
         return TableSource(root, incomplete)
-    # Late: the readers of other formats need packages that the table does not.
-    try:
-        readers = importlib.import_module("jvcr.data.readers")
-    except ModuleNotFoundError as error:
-        raise missing("train", error) from error
     if format_ not in readers.READERS:
         known = ", ".join(sorted({"table", *readers.READERS}))
         raise ValueError(f"format {format_!r} is unknown; expected one of {known}")
