@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Train a large preset on a GPU machine that takes commands of a few minutes, from a bare clone:
+# Train a large preset (`large` by default; `paper` is the published schedule) on a GPU machine that takes commands of a
+# few minutes, from a bare clone:
 #
 #   bash recipes/train_on_gpu.sh DATA RUN OUT [MINUTES] [PRESET] [SAMPLES]
 #
 # DATA: a training table (docs/datasets.md). RUN: a folder that lives as long as the machine is held: the run's state;
 # call again with the same one to go on. OUT: what to take home: averaged weights in half precision, cut into pieces of
-# 15 MB (`cat model.safetensors.* > model.safetensors`), and log.csv. Saves every minute; stops itself after MINUTES.
+# 15 MB (`cat model.safetensors.* > model.safetensors`), log.csv, losses.csv and the last picture. Saves every minute; stops itself after MINUTES.
 # Tried end to end on a CPU only: MINUTES=0.2 and then 1, PRESET=tiny, SAMPLES=2000.
 set -euo pipefail
-data=$1 run=$2 out=$3 minutes=${4:-8.5} preset=${5:-paper} samples=${6:-}
+data=$1 run=$2 out=$3 minutes=${4:-8.5} preset=${5:-large} samples=${6:-}
 cd "$(dirname "$0")/.."
 export PYTHONPATH="$PWD/src" PYTHONUNBUFFERED=1 OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE
 workers=$(($(nproc) > 2 ? $(nproc) - 2 : 1))
@@ -28,5 +29,6 @@ PYTHON
 rm -f "$out"/model.safetensors.*
 split -b 15M -d "$out/whole" "$out/model.safetensors."
 rm "$out/whole"
-cp "$run/log.csv" "$out/" 2>/dev/null || true
+cp "$run"/*.csv "$out/" 2>/dev/null || true
+cp "$(ls "$run"/pictures/*.jpg 2>/dev/null | tail -1)" "$out/" 2>/dev/null || true
 ls -l "$out"

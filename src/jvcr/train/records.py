@@ -6,13 +6,13 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
-
 from jvcr.images import Image, write_image
 
 
 class Records:
     """``losses.csv`` and ``log.csv`` (validations), the same in ``tensorboard/``, and ``pictures/``.
+
+    Without the package tensorboard, the files are all there is.
 
     Args:
         samples: where the run goes on. What was recorded beyond is dropped: it will come again.
@@ -22,6 +22,11 @@ class Records:
         self._out = out
         for name in ("losses.csv", "log.csv"):
             _forget_later_rows(out / name, samples)
+        self._board: Any = None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ModuleNotFoundError:
+            return
         self._board = SummaryWriter(out / "tensorboard", purge_step=samples + 1)
 
     def losses(self, row: dict[str, Any]) -> None:
@@ -36,10 +41,12 @@ class Records:
         folder = self._out / "pictures"
         folder.mkdir(exist_ok=True)
         write_image(folder / f"{samples:09d}.jpg", sheet)
-        self._board.add_image("validation faces", sheet, samples, dataformats="HWC")
+        if self._board is not None:
+            self._board.add_image("validation faces", sheet, samples, dataformats="HWC")
 
     def close(self) -> None:
-        self._board.close()
+        if self._board is not None:
+            self._board.close()
 
     def _add(self, name: str, group: str, row: dict[str, Any]) -> None:
         path = self._out / name
@@ -49,7 +56,7 @@ class Records:
             if new:
                 writer.writeheader()
             writer.writerow(row)
-        for key, value in row.items():
+        for key, value in row.items() if self._board is not None else ():
             if isinstance(value, int | float) and key != "samples":
                 self._board.add_scalar(f"{group}/{key}", value, row["samples"])
 

@@ -20,8 +20,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import dacite
-
 from jvcr.train.config import Stage, TrainConfig
 from jvcr.train.recipes import RECIPES
 
@@ -59,6 +57,9 @@ def changed(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
     Raises:
         ValueError: an unknown key, or a value that the field cannot hold.
     """
+    # Late: presets alone need no package for it.
+    import dacite
+
     merged = _merged(config.to_dict(), values, "")
     try:
         return dacite.from_dict(

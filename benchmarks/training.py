@@ -1,0 +1,156 @@
+"""Where the time of training goes: ``python benchmarks/training.py DATA [--preset small] [--workers 1] [--steps 20]``.
+
+Prints images/s of the data loader alone and of the step alone (with one batch again and again), the parts of the step,
+and what both give together. The loader starves the step where it is the slower of the two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from jvcr.data.backgrounds import read_backgrounds
+from jvcr.data.stream import Batch, batches
+from jvcr.data.table import Table
+from jvcr.model.jvcr import JVCR
+from jvcr.train.config import TrainConfig
+from jvcr.train.loop import update_average
+from jvcr.train.losses import coordinate_loss, voxel_loss
+from jvcr.train.recipes import RECIPES
+from jvcr.train.targets import rasterise
+from jvcr.train.vary import Rows, vary_pixels
+
+
+class Stopwatch:
+    """Sums up the time of named parts; waits for the device at their ends."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        self.seconds[name] += time.perf_counter() - started
+
+
+class Stepper:
+    """The end-to-end step of ``jvcr.train.loop``, in parts."""
+
+    def __init__(self, config: TrainConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.network = JVCR(config.model).to(device).train()
+        self.average = JVCR(config.model).to(device)
+        if config.channels_last:
+            self.network.voxel.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-4)
+        self.forward = torch.compile(self.network) if config.compile else self.network
+        self.number = 0
+
+    def __call__(self, batch: Batch, watch: Stopwatch) -> None:
+        config, model = self.config, self.config.model
+        with watch.part("copy to the device"):
+            crops, points_unit, weight = (tensor.to(self.device, non_blocking=True) for tensor in batch)
+        with watch.part("vary pixels"):
+            varied = vary_pixels(crops, config.augmentation, Rows(len(crops), 0, len(crops)), self.number)
+        with watch.part("true volumes"):
+            side = model.volume_size
+            true = [rasterise(points_unit, (depth, side, side), config.sigma_vox) for depth in model.depths]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision.startswith("bf16")):
+            with watch.part("forward"):
+                output = self.forward(varied)
+            with watch.part("losses"):
+                total = voxel_loss(output.volumes, true, config.loss)
+                total = total + coordinate_loss(output.points_unit, points_unit, weight, config.loss, side)
+        with watch.part("backward"):
+            self.optimizer.zero_grad()
+            total.backward()
+        with watch.part("optimiser"):
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+            self.optimizer.step()
+        with watch.part("average of weights"):
+            update_average(self.average, self.network, config.ema_decay, self.number)
+        self.number += 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--preset", default="small", choices=list(RECIPES))
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--batch-size", type=int)
+    arguments = parser.parse_args()
+    config = RECIPES[arguments.preset]
+    config = replace(config, batch_size=arguments.batch_size or config.batch_size)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    table = Table(arguments.data, "train")
+    backgrounds = read_backgrounds(arguments.data)
+
+    def stream(workers: int) -> Iterator[Batch]:
+        return batches(
+            table,
+            size_px=config.model.image_size,
+            markup=table.markup,
+            augmentation=config.augmentation,
+            sampling=config.sampling,
+            backgrounds=backgrounds,
+            batch_size=config.batch_size,
+            seed=0,
+            workers=workers,
+            rule=config.model.crop,
+        )
+
+    def rate(seconds: float) -> str:
+        return f"{arguments.steps * config.batch_size / seconds:.0f} images/s"
+
+    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.processor() or platform.machine()}"
+    print(
+        f"{arguments.preset}, batches of {config.batch_size}; {name}, {torch.get_num_threads()} threads, "
+        f"{os.cpu_count()} cores; PyTorch {torch.__version__}"
+    )
+    loader = stream(arguments.workers)
+    kept = next(loader)
+    for _ in range(4 * max(1, arguments.workers)):  # those that were prepared in the meantime
+        next(loader)
+    started = time.perf_counter()
+    for _ in range(arguments.steps):
+        next(loader)
+    print(f"loader alone, {arguments.workers} workers: {rate(time.perf_counter() - started)}")
+
+    stepper = Stepper(config, device)
+    for _ in range(3):
+        stepper(kept, Stopwatch(device))
+    watch = Stopwatch(device)
+    started = time.perf_counter()
+    for _ in range(arguments.steps):
+        stepper(kept, watch)
+    alone = time.perf_counter() - started
+    print(f"step alone: {rate(alone)}")
+    for part, seconds in watch.seconds.items():
+        print(f"  {part:20} {1000 * seconds / arguments.steps:8.1f} ms  {100 * seconds / alone:5.1f} %")
+
+    started, waiting = time.perf_counter(), 0.0
+    for _ in range(arguments.steps):
+        asked = time.perf_counter()
+        batch = next(loader)
+        waiting += time.perf_counter() - asked
+        stepper(batch, watch)
+    together = time.perf_counter() - started
+    print(f"together: {rate(together)}, {100 * waiting / together:.1f} % of the time waiting for the loader")
+
+
+if __name__ == "__main__":
+    main()
