@@ -39,8 +39,7 @@ def test_another_markup_takes_landmarks_by_name(tmp_path: Path) -> None:
     torch.manual_seed(2)
     network = JVCR(replace(TINY, n_points=3))
     taken = take_weights(network, THREE, tmp_path / "w.safetensors")
-    assert taken.landmarks == 3
-    assert taken.new == ("coordinate.linear.weight", "coordinate.linear.bias")
+    assert (taken.landmarks, taken.new) == (3, ())
     theirs, ours = (n.coordinate.linear.bias.detach().view(-1, 3) for n in (source, network))
     # nose, left, right are numbers 2, 1 and 0 there.
     assert ours.equal(theirs[[2, 1, 0]])
@@ -66,7 +65,8 @@ def test_names_that_differ_start_anew(tmp_path: Path) -> None:
     torch.manual_seed(2)
     network = JVCR(replace(TINY, n_points=4))
     before = network.coordinate.linear.weight.detach().clone()
-    assert take_weights(network, other, tmp_path / "w.safetensors").landmarks == 0
+    taken = take_weights(network, other, tmp_path / "w.safetensors")
+    assert (taken.landmarks, taken.new) == (0, ("coordinate.linear.weight", "coordinate.linear.bias"))
     assert network.coordinate.linear.weight.equal(before)
     assert not before.equal(source.coordinate.linear.weight)
 

@@ -24,7 +24,8 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#
 _FACE_PX = 300
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 1150px; padding: 0 1em; color: #222 }
-table { border-collapse: collapse; margin: .6em 0 } caption { text-align: left; font-weight: 600; padding: .4em 0 }
+table { border-collapse: collapse; margin: .6em 0 }
+caption { text-align: left; white-space: nowrap; font-weight: 600; padding: .4em 0 }
 th, td { border-bottom: 1px solid #ddd; padding: .25em .7em .25em 0; text-align: left; vertical-align: top }
 td { font-variant-numeric: tabular-nums } .wide { overflow-x: auto } .note { color: #555; margin: .2em 0 1.6em }
 .published td { color: #777 } .faces { display: grid; grid-template-columns: repeat(auto-fill, 210px); gap: 14px }

@@ -16,7 +16,8 @@ _LAST = ("coordinate.linear.weight", "coordinate.linear.bias")
 
 @dataclass(frozen=True)
 class Taken:
-    """What came from the weights file: tensors as they are, landmarks of P's last layer, and which tensors did not."""
+    """What came from the weights file: tensors as they are, landmarks of P's last layer, and the tensors that
+    (in part) did not."""
 
     tensors: int
     landmarks: int
@@ -56,7 +57,8 @@ def take_weights(network: JVCR, markup: Markup, path: Path) -> Taken:
         ours_by_point, theirs_by_point = (s[tensor].view(-1, 3, *s[tensor].shape[1:]) for s in (ours, theirs))
         for index, terms in sources.items():
             ours_by_point[index] = sum(weight * theirs_by_point[source] for source, weight in terms)
-    return Taken(len(taken), len(sources), tuple(name for name in ours if name not in taken))
+    made = _LAST if len(sources) == markup.n_points else ()
+    return Taken(len(taken), len(sources), tuple(name for name in ours if name not in (*taken, *made)))
 
 
 def _sources(markup: Markup, theirs: Markup) -> dict[int, Terms]:
