@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jvcr.data.derive import derived, derived_points, derived_samples
+from jvcr.data.derive import converted_points, derived, derived_points, derived_samples
 from jvcr.data.sample import Sample
 from jvcr.data.table import Table
-from jvcr.markup import MARKUP_66, MARKUP_68, Markup
+from jvcr.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, Markup
 from jvcr.markup_file import markup_from
 
 MakeHead = Callable[..., np.ndarray]
@@ -73,3 +73,14 @@ def test_samples_keep_what_is_not_marked(make_head: MakeHead) -> None:
     assert np.flatnonzero(np.isnan(second.points_img).any(axis=1)).tolist() == [20]
     assert np.nanmean(second.points_img[:, 2]) == pytest.approx(0, abs=1e-5)
     assert (second.name, second.weight, second.image is image) == ("hidden", 0.5, True)
+
+
+def test_points_of_a_part_and_of_what_is_made_from_others() -> None:
+    points = np.arange(2 * 71 * 3, dtype=np.float32).reshape(2, 71, 3)
+    from_71 = converted_points(points, markup_from("71"), MARKUP_68)
+    assert from_71 is not None
+    np.testing.assert_array_equal(from_71, points[:, :68])
+    from_68 = converted_points(points[:, :68], MARKUP_68, MARKUP_66)
+    assert from_68 is not None
+    np.testing.assert_array_equal(from_68[..., :2], points[:, list(INDICES_66_IN_68), :2])
+    assert converted_points(points[:, :66], MARKUP_66, MARKUP_68) is None

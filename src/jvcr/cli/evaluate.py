@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -216,7 +216,7 @@ def _multi_view(root: Path, settings: _Settings) -> dict[str, Any]:
 
 def _table(root: Path, settings: _Settings) -> None:
     try:
-        from jvcr.data.derive import derived
+        from jvcr.data.derive import converted_points, derived
         from jvcr.data.table import Table
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
@@ -228,8 +228,15 @@ def _table(root: Path, settings: _Settings) -> None:
     record = {}
     for weights in settings.weights:
         runtime = OnnxRuntime(weights_path(weights), settings.threads)
-        rows = derived(table, runtime.markup)
-        result = report(predict_samples(runtime, (rows[i] for i in range(len(rows)))), runtime.markup.normaliser)
+        # The crops are those of the table's own landmark boxes, whatever is scored.
+        predicted = predict_samples(runtime, (table[i] for i in range(len(table))))
+        points, markup = converted_points(predicted.points_img, runtime.markup, table.markup), table.markup
+        if points is not None:
+            predicted = replace(predicted, points_img=points)
+        else:
+            markup = runtime.markup
+            predicted = replace(predicted, target_img=derived(table, markup).points)
+        result = report(predicted, markup.normaliser)
         name = "validation rows" if len(settings.weights) == 1 else f"validation rows, {_name(weights)}"
         typer.echo(f"{name}: {result}")
         record[name] = result.to_dict()
@@ -364,8 +371,6 @@ def _name(weights: str) -> str:
 
 
 def _without_files(settings: _Settings) -> _Settings:
-    from dataclasses import replace
-
     return replace(settings, out=None, json_to=None)
 
 

@@ -32,6 +32,17 @@ def derived_points(points: NDArray[np.float32], source: Markup, target: Markup) 
     return out
 
 
+def converted_points(points: NDArray[np.float32], source: Markup, target: Markup) -> NDArray[np.float32] | None:
+    """(…, M, K) points of ``source`` → (…, N, K) of ``target``, which is part of it or made from it; else None.
+
+    Example: the 66 points are made from the 68, and the 68 are part of the 71.
+    """
+    places = source.indices_of(target)
+    if places is not None:
+        return points[..., list(places), :]
+    return derived_points(points, source, target) if source.name in target.derivations else None
+
+
 def derived(table: Table, markup: Markup) -> Table:
     """A table with the same images and rows whose points are those of ``markup``; yaw stays that of the table.
 
