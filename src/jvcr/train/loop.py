@@ -78,7 +78,7 @@ class Listener(Protocol):
     def on_validation(self, samples: int, result: Report) -> None: ...
 
 
-_MAY_CHANGE = frozenset({"workers", "checkpoint_seconds", "accumulate", "compile", "pictures", "log_every"})
+_MAY_CHANGE = frozenset({"workers", "checkpoint_seconds", "compile", "pictures", "log_every"})
 """Settings that a continued run may have changed: they do not touch the result."""
 
 
