@@ -104,7 +104,8 @@ def test_without_depth_there_is_no_gte(truth: Truth) -> None:
 
 def test_what_is_not_given_is_said(make_benchmark: object, tmp_path: Path) -> None:
     folder = make_benchmark(tmp_path / "data", reannotated=False)  # type: ignore[operator]
-    (tmp_path / "yaw.csv").write_text("".join(f"image{7 * i:05d},{yaw}\n" for i, yaw in enumerate([70, 80, 10, 1, 2])))
+    rows = "".join(f"image{7 * i:05d},{yaw}\n" for i, yaw in enumerate([70, 80, 10, 1, 2]))
+    (tmp_path / "yaw.csv").write_text(f"id,yaw\n{rows}")
     truth = read_truth(folder, tmp_path / "yaw.csv")
     got = score(shifted(truth, 3, 4, 0), truth, OPTIONS)
     assert got.cell("NME", "Reannotated") == NO_REANNOTATED == got.curves["Reannotated"]

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 from numpy.typing import NDArray
 
-from jvcr.data.aflw2000 import read_aflw2000, reannotated_targets
+from jvcr.data.aflw2000 import aflw_yaws, read_aflw2000, reannotated_targets
+from jvcr.data.mat import read_mat
 from jvcr.evaluate.pose import PoseTruth
-from jvcr.evaluate.yaw import read_yaw_file
 from jvcr.markup import MARKUP_68, Markup
 
 NO_REANNOTATED = "not measurable: no reannotated.npz in the folder"
@@ -51,7 +50,7 @@ def read_truth(root: Path, aflw_yaw: Path | None = None) -> Truth:
     """Labels of all images of a folder in AFLW2000-3D's layout.
 
     Raises:
-        FileNotFoundError, ValueError, ImageError: as ``read_aflw2000``, ``reannotated_targets``, ``read_yaw_file``.
+        FileNotFoundError, ValueError, ImageError: as ``read_aflw2000``, ``reannotated_targets``, ``aflw_yaws``.
     """
     samples = [(s.name, s.points_img, s.yaw_deg) for s in read_aflw2000(root)]
     names = [name for name, _, _ in samples]
@@ -63,11 +62,21 @@ def read_truth(root: Path, aflw_yaw: Path | None = None) -> Truth:
         original_img=original,
         reannotated_img=NO_REANNOTATED if reannotated is None else reannotated,
         fitted_yaw_deg=np.array([yaw for _, _, yaw in samples]),
-        aflw_yaw_deg=NO_AFLW_YAW if aflw_yaw is None else read_yaw_file(aflw_yaw, names),
+        aflw_yaw_deg=_aflw_yaws(root, names, aflw_yaw),
         pose=PoseTruth.of(original, pose_para),
     )
 
 
+def _aflw_yaws(root: Path, names: list[str], path: Path | None) -> NDArray[np.float64] | str:
+    try:
+        yaws = aflw_yaws(root, names, path)
+    except FileNotFoundError:
+        if path is not None:
+            raise
+        return NO_AFLW_YAW
+    return np.array([yaws[name] for name in names])
+
+
 def _pose_para(path: Path) -> NDArray[np.float64]:
     """Pitch, yaw, roll in radians."""
-    return np.asarray(scipy.io.loadmat(path, variable_names=["Pose_Para"])["Pose_Para"][0, :3], np.float64)
+    return np.asarray(read_mat(path, ("Pose_Para",))["Pose_Para"][0, :3], np.float64)
