@@ -144,5 +144,6 @@ def batches(
         multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
         worker_init_fn=_one_thread,
         prefetch_factor=4 if workers else None,
+        pin_memory=torch.cuda.is_available(),
     )
     return iter(loader)
