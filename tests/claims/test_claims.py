@@ -113,7 +113,7 @@ def test_cost_is_measured_in_its_own_process() -> None:
 
 
 def test_table_shows_every_variant() -> None:
-    outcome = Outcome("c", 10, 0, (0.01, 0.02, float("nan")), 0.015, 0.001, 0.014, 0.05)
+    outcome = Outcome("c", "tiny", 10, 0, (0.01, 0.02, float("nan")), 0.015, 0.001, 0.014, 0.05)
     (line,) = table_of([(outcome, Cost(1_500_000, 12.0, 0.0, 70.0, 4.5))]).splitlines()[2:]
     errors = "1.00 / 2.00 / – | 1.50 ± 0.10 | 1.40 | 5.00"
     assert line == f"| c | direct coordinate regression | {errors} | 1.50 | 12 | 0.0 | 70 | 4.5 |"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from jvcr.model.checkpoint import load_weights
 
@@ -21,6 +22,7 @@ log_every = 1
 validate_every = 40
 workers = 0
 pictures = 0
+checkpoint_seconds = 0
 
 [[stages]]
 name = "side by side"
@@ -64,11 +66,15 @@ def test_two_processes_equal_one_with_the_whole_batch(make_table: Callable[..., 
         ours, theirs = ([float(row[name]) for row in rows] for rows in (one, two))
         # The first step sees the same weights; then the optimiser enlarges differences in rounding.
         assert theirs[0] == pytest.approx(ours[0], rel=1e-5), name
-        assert theirs == pytest.approx(ours, rel=5e-3), name
-    # What one process began, two may finish, and the other way round: the same settings, the same step.
+        assert theirs[1] == pytest.approx(ours[1], rel=1e-3), name
+        assert theirs == pytest.approx(ours, rel=2e-2), name
     networks = [load_weights(tmp_path / run / "model.safetensors") for run in ("one", "two")]
     assert networks[0][1].about["training"] == networks[1][1].about["training"]
-    assert networks[1][1].about["validation"]["faces"] == 2
+    for (name, ours), theirs in zip(
+        networks[0][0].state_dict().items(), networks[1][0].state_dict().values(), strict=True
+    ):
+        # Statistics of batch norm too: those of the whole batch in every process.
+        torch.testing.assert_close(theirs, ours, rtol=0.05, atol=5e-3, msg=lambda text, name=name: f"{name}: {text}")
 
 
 def test_batch_that_cannot_be_shared(make_table: Callable[..., Path], tmp_path: Path) -> None:

@@ -153,11 +153,13 @@ def test_run_that_died_between_checkpoints_equals_the_uninterrupted_one(
 ) -> None:
     with pytest.raises(Killed):
         make(SHORT, four_faces, tmp_path, DiesAt(24)).run()
-    # Steps 5 and 6 are lost: the last checkpoint is that of the validation before.
+    # The checkpoint was written before the validation, which is made up for.
     training = make(SHORT, four_faces, tmp_path)
-    assert training.samples == 16
+    assert training.samples == 24
     training.run()
     assert_same(training, uninterrupted)
+    with (tmp_path / "log.csv").open(encoding="utf-8") as file:
+        assert [row["samples"] for row in csv.DictReader(file)] == ["8", "16", "24", "28"]
 
 
 def test_finished_run_has_nothing_left_to_do(uninterrupted: Training, four_faces: Table) -> None:
@@ -201,7 +203,7 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(four_faces: Table, t
 def test_folder_with_another_table_is_refused(uninterrupted: Training, four_faces: Table) -> None:
     moved = copy.copy(four_faces)
     moved.points = four_faces.points + np.float32(0.5)
-    with pytest.raises(ValueError, match="the training table: other rows or labels"):
+    with pytest.raises(ValueError, match="the training table: other rows, labels or backgrounds"):
         make(SHORT, moved, uninterrupted.out)
 
 

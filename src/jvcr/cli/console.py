@@ -6,8 +6,9 @@ from rich.console import Console
 from rich.markup import escape
 
 log = Console(stderr=True)
+_errors = Console(stderr=True)
 
 
 def fail(message: str) -> None:
     """Report an error; the caller decides the exit code."""
-    log.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
+    _errors.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)

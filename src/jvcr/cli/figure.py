@@ -177,7 +177,7 @@ def _examples(
     """One a box; the k-th label, where there are any, belongs to the k-th box."""
     examples = []
     for box, true in zip_longest(boxes, true_img):
-        crop = Crop.from_box(box, runtime.image_size)
+        crop = Crop.from_box(box, runtime.image_size, rule=runtime.crop_rule)
         crops = extract(image, crop)[None]
         volume, points_unit = runtime(crops)
         stages = getattr(runtime, "stages", None)
@@ -187,7 +187,7 @@ def _examples(
             if true.shape != points_unit[0].shape:
                 raise ValueError(f"{name}: its true landmarks have shape {true.shape}; expected {points_unit[0].shape}")
             true_unit = crop_to_unit(crop.to_crop(true), crop.size_px)
-        shown = extract(image, Crop.from_box(box, _CROP_PX))
+        shown = extract(image, Crop.from_box(box, _CROP_PX, rule=runtime.crop_rule))
         markup, size = runtime.markup, runtime.image_size
         examples.append(Example(name, shown, points_unit[0], volumes, markup, size, true_unit))
     return examples

@@ -30,7 +30,7 @@ def train(
     init: Annotated[
         str | None, typer.Option(help="Start from trained weights: shipped ones by name, or a .safetensors file.")
     ] = None,
-    samples: Annotated[int | None, typer.Option(help="Stretch or shorten the recipe to this many crops.")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Stretch or shorten the recipe to so many crops.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides weights, order and augmentation.")] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="Devices on each machine (DDP); they share every batch.")] = 1,
@@ -61,12 +61,16 @@ def train(
     # Of several processes on a machine, the first one speaks.
     log.quiet = os.environ.get("LOCAL_RANK", "0") != "0"
     initial = None if init is None else weights_path(init, ".safetensors")
-    if config is not None:
-        settings = read_settings(config, preset)
-    else:
-        settings = recipe(preset or ("finetune" if init else "small"))
+    default = "finetune" if init else "small"
+    settings = recipe(preset or default) if config is None else read_settings(config, preset, default)
     if initial is not None:
-        settings = replace(settings, model=load_weights(initial)[1].config)
+        theirs = load_weights(initial)[1].config
+        if replace(settings.model, n_points=theirs.n_points) not in (theirs, recipe("finetune").model):
+            raise ValueError(
+                f"{initial} is a network of other sizes than the settings ask for; leave out --preset and [model], or "
+                "choose those of the weights"
+            )
+        settings = replace(settings, model=theirs)
     if seed is not None:
         settings = replace(settings, seed=seed)
     if workers is not None:
@@ -88,7 +92,10 @@ def train(
     with TrainingBar(settings.total_samples) as bar:
         hardware = Hardware(accelerator, devices, nodes)
         training = Training(settings, wanted, table, validation, backgrounds, out, bar, hardware, initial)
-        if training.step:
+        bar.start_at(training.samples)
+        if training.samples >= settings.total_samples:
+            log.print(f"{out} is a finished run: nothing is left to do", highlight=False)
+        elif training.step:
             log.print(f"going on from {out / 'last.ckpt'} at {training.samples} samples", highlight=False)
         elif training.taken is not None:
             log.print(
@@ -100,6 +107,11 @@ def train(
     if result is not None:
         typer.echo(str(result))
         typer.echo(f"→ {out / 'model.safetensors'}")
+    if training.samples < settings.total_samples:
+        log.print(
+            f"stopped at {training.samples:,} of {settings.total_samples:,} crops; the same command goes on",
+            highlight=False,
+        )
 
 
 class TrainingBar:
@@ -122,6 +134,9 @@ class TrainingBar:
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
+
+    def start_at(self, samples: int) -> None:
+        self._progress.update(self._task, completed=samples)
 
     def on_progress(self, progress: TrainingProgress) -> None:
         losses = (

@@ -6,6 +6,7 @@ Pure functions of a sample and a random generator, so that every crop can be mad
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -61,6 +62,12 @@ class Augmentation:
     noise_share: float = 0.12
     occlusion_share: float = 0.3
     no_face_share: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            most = 1.0 if name.endswith("_share") or name == "colour_shift" else math.inf
+            if not (0 <= value <= most and math.isfinite(value)):
+                raise ValueError(f"augmentation.{name} is {value}; expected 0{'…1' if most == 1 else ' or more'}")
 
 
 def augment(

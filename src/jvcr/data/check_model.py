@@ -65,7 +65,11 @@ class ModelOpinion:
 
     def _work(self) -> None:
         size = self._runtime.image_size
-        work = ((entry.image, Crop.from_box(box, size)) for entry, box in self._pending if entry.image is not None)
+        work = (
+            (entry.image, Crop.from_box(box, size, rule=self._runtime.crop_rule))
+            for entry, box in self._pending
+            if entry.image is not None
+        )
         for (entry, _), face in zip(self._pending, locate_many(self._runtime, work, self._batch_size), strict=True):
             self._judge(entry, face.points_img)
         self._pending = []
@@ -79,7 +83,7 @@ class ModelOpinion:
             return
         assert entry.image is not None
         other = mirrored(label, entry.image.shape[1])[list(entry.markup.mirror)]
-        crop = Crop.from_box(Box.around(other), self._runtime.image_size)
+        crop = Crop.from_box(Box.around(other), self._runtime.image_size, rule=self._runtime.crop_rule)
         again = locate(self._runtime, entry.image, [crop])[0].points_img
         other_nme = float(normalised_mean_error(again[None, :, :2], other[None, :, :2])[0])
         if other_nme < MIRRORED_NME and other_nme < MIRRORED_SHARE * nme:

@@ -43,6 +43,12 @@ class Sampling:
     profile: float = 1.0
     sources: tuple[tuple[str, float], ...] = ()
 
+    def __post_init__(self) -> None:
+        rates = {"half_profile": self.half_profile, "profile": self.profile, **dict(self.sources)}
+        for name, rate in rates.items():
+            if not 0 <= rate < float("inf"):
+                raise ValueError(f"sampling of {name} is {rate}; expected a factor from 0 on")
+
 
 def row_rates(table: Table, sampling: Sampling) -> NDArray[np.float64]:
     """(rows,) relative rates."""
@@ -79,7 +85,10 @@ class _Crops(Dataset[TrainingCrop]):
     def __getitem__(self, item: tuple[int, int]) -> TrainingCrop:
         position, row = item
         rng = np.random.default_rng((self.seed, position, 1))
-        return augment(self.table[row], self.size_px, self.markup, self.how, self.backgrounds, rng, self.rule)
+        try:
+            return augment(self.table[row], self.size_px, self.markup, self.how, self.backgrounds, rng, self.rule)
+        except (ValueError, OSError) as error:
+            raise ValueError(f"row {self.table.names[row]}: {error}") from error
 
 
 class _Order:

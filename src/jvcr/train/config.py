@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -9,6 +10,12 @@ from jvcr.data.augment import Augmentation
 from jvcr.data.stream import Sampling
 from jvcr.model.config import ModelConfig
 from jvcr.train.losses import LossConfig
+
+
+def _check(name: str, value: float, least: float, most: float = math.inf) -> None:
+    if not least <= value <= most or math.isnan(value):
+        until = "" if math.isinf(most) else f", at most {most:g}"
+        raise ValueError(f"{name} is {value}; expected at least {least:g}{until}")
 
 
 @dataclass(frozen=True)
@@ -36,10 +43,15 @@ class Stage:
     epochs: float = 0.0
 
     def __post_init__(self) -> None:
-        if (self.samples > 0) == (self.epochs > 0):
+        if min(self.samples, self.epochs) < 0 or (self.samples > 0) == (self.epochs > 0):
             raise ValueError(
                 f"stage {self.name!r} has samples = {self.samples} and epochs = {self.epochs}; expected one of the two"
             )
+        place = f"stage {self.name!r}: "
+        for name in ("lr", "final_lr", "coordinate_weight", "volume_noise", "warmup_samples"):
+            _check(place + name, getattr(self, name), 0)
+        if self.samples and self.warmup_samples > self.samples:
+            raise ValueError(f"{place}warmup_samples is {self.warmup_samples}, more than its samples, {self.samples}")
 
 
 @dataclass(frozen=True)
@@ -88,6 +100,19 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if not self.stages:
             raise ValueError("stages is empty; expected at least one")
+        for name in (
+            "weight_decay",
+            "clip_norm",
+            "validate_every",
+            "pictures",
+            "workers",
+            "checkpoint_seconds",
+            "seed",
+        ):
+            _check(name, getattr(self, name), 0)
+        _check("log_every", self.log_every, 1)
+        _check("sigma_vox", self.sigma_vox, 0.1)
+        _check("ema_decay", self.ema_decay, 0, 1)
         if self.optimizer not in ("adamw", "adam", "rmsprop"):
             raise ValueError(f"optimizer {self.optimizer!r} is unknown; expected adamw, adam or rmsprop")
         if self.precision not in ("32-true", "bf16-mixed"):

@@ -18,7 +18,7 @@ from jvcr.runtime.pytorch import TorchRuntime
 from jvcr.train.config import Stage, TrainConfig
 from jvcr.train.losses import coordinate_loss, voxel_loss
 from jvcr.train.targets import rasterise
-from jvcr.train.vary import Rows
+from jvcr.train.vary import Rows, seeded
 
 
 class Losses(NamedTuple):
@@ -105,6 +105,6 @@ def noisy(volume: Tensor, noise: float, part: Part) -> Tensor:
     """A volume (B, …) with normal noise that depends on the batch's seed and the row alone."""
     if not noise:
         return volume
-    generator = torch.Generator(volume.device).manual_seed(part.seed)
-    whole = torch.randn((part.rows.total, *volume.shape[1:]), generator=generator, device=volume.device)
-    return volume + noise * part.rows.of(whole)
+    generator = seeded(part.seed, "volume noise")
+    whole = torch.randn((part.rows.total, *volume.shape[1:]), generator=generator)
+    return volume + noise * part.rows.of(whole).to(volume.device)

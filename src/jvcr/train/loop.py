@@ -23,7 +23,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from jvcr.data.backgrounds import Backgrounds
-from jvcr.data.stream import Batch, batches
+from jvcr.data.stream import Batch, batches, row_rates
 from jvcr.data.table import Table
 from jvcr.evaluate.run import Report, predict_samples, report
 from jvcr.frames import Crop, unit_to_crop
@@ -107,10 +107,11 @@ def learning_rate(stage: Stage, done: int) -> float:
 def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
     """Exponential moving average of weights and batch-norm statistics; a shorter memory in the first steps."""
     keep = min(decay, (1 + step) / (10 + step))
-    for old, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        if old.is_floating_point():
-            old.lerp_(new.to(old.dtype), 1 - keep)
-        else:
+    pairs = list(zip(average.state_dict().values(), model.state_dict().values(), strict=True))
+    floating = [(old, new) for old, new in pairs if old.is_floating_point()]
+    torch._foreach_lerp_([old for old, _ in floating], [new for _, new in floating], 1 - keep)
+    for old, new in pairs:
+        if not old.is_floating_point():
             old.copy_(new)
 
 
@@ -179,10 +180,19 @@ class Training:
         self.wrapped, self.optimizer = self.fabric.setup(network, _optimizer(config, self.model))
         self.step = 0
         self._validated: dict[str, Any] | None = None
+        self._last: dict[str, Tensor] = {}
         out.mkdir(parents=True, exist_ok=True)
         if self._checkpoint.exists():
             self._resume()
-        self._records = Records(out, self.samples) if self.fabric.is_global_zero else None
+        if self.fabric.world_size > 1:
+            steps = self.fabric.all_gather(torch.tensor(self.step)).flatten().tolist()  # type: ignore[union-attr]
+            if len(set(steps)) > 1:
+                raise ValueError(
+                    f"the processes would go on from different steps ({steps}): {out} must be one folder that all "
+                    "machines see"
+                )
+        validated = 0 if self._validated is None else int(self._validated["samples"])
+        self._records = Records(out, self.samples, validated) if self.fabric.is_global_zero else None
 
     @property
     def _checkpoint(self) -> Path:
@@ -203,10 +213,20 @@ class Training:
                 and good.
             OSError: a file cannot be written; the one there before is untouched.
         """
+        try:
+            return self._run(seconds)
+        finally:
+            if self._records is not None:
+                self._records.close()
+
+    def _run(self, seconds: float) -> Report | None:
         started = last_save = last_report = time.monotonic()
         reported_step, waited = self.step, 0.0
         config = self.config
         result: Report | None = None
+        if self.step and self._at_validation() and (self._validated or {}).get("samples") != self.samples:
+            # The run ended in the middle of it.
+            result = self._validated_and_saved(0.0)
         stream = self._stream()
         self.wrapped.train()
         while self.samples < config.total_samples:
@@ -217,6 +237,7 @@ class Training:
             lr = learning_rate(stage, done)
             losses = self._train_step(batch, stage, lr)
             self.step += 1
+            self._last = {"voxel_loss": losses.voxel, "coordinate_loss": losses.coordinate, "lr": torch.tensor(lr)}
             now = time.monotonic()
             if self.step % config.log_every == 0:
                 self._stop_if_broken(losses)
@@ -227,27 +248,21 @@ class Training:
                 values = (float(losses.voxel), float(losses.coordinate))
                 self.listener.on_progress(Progress(self.step, self.samples, stage, *values, lr, rate, share))
                 last_report, reported_step, waited = now, self.step, 0.0
-            out_of_time = self._agreed(now - started > seconds)
-            if self._crosses_validation() or self.samples >= config.total_samples:
+            out_of_time, save_now = self._agreed(now - started > seconds, now - last_save > config.checkpoint_seconds)
+            validate_now = self._at_validation()
+            if out_of_time or save_now or validate_now:
                 self._stop_if_broken(losses)
                 if self.fabric.is_global_zero:
-                    result = self.validate()
-                    self._validated = {"samples": self.samples, **result.to_dict()}
-                    self.listener.on_validation(self.samples, result)
-                    self._log_validation(result, losses, lr, now - started)
-                    self.save()
-                last_save = last_report = time.monotonic()
-                reported_step, waited = self.step, 0.0
-            elif out_of_time or now - last_save > config.checkpoint_seconds:
-                self._stop_if_broken(losses)
-                if self.fabric.is_global_zero:
+                    # Before the validation, which takes its time and may be killed.
                     self.save()
                 last_save = time.monotonic()
+            if validate_now:
+                result = self._validated_and_saved(now - started)
+                last_save = last_report = time.monotonic()
+                reported_step, waited = self.step, 0.0
             if out_of_time:
                 break
         self.fabric.barrier()
-        if self._records is not None:
-            self._records.close()
         return result
 
     def validate(self) -> Report:
@@ -259,8 +274,9 @@ class Training:
 
     def save(self) -> None:
         """Write ``model.safetensors`` and ``last.ckpt``, unless the weights are broken."""
-        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
-            self._fail("a weight is not finite")
+        for network in (self.model, self.average):
+            if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
+                self._fail("a weight is not finite")
         about = {
             "training": self.config.to_dict(),
             "samples_seen": self.samples,
@@ -273,9 +289,10 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "config": self.config.to_dict(),
-            "rows": _fingerprint(self.table),
+            "data": self._fingerprint(),
             "markup": self.markup.to_dict(),
             "validated": self._validated,
+            "last": self._last,
         }
         # Last, so that whoever finds it finds everything else at least as new.
         write_atomically(self._checkpoint, lambda path: torch.save(state, path))
@@ -333,15 +350,30 @@ class Training:
         assert isinstance(reduced, Tensor)
         return reduced
 
-    def _agreed(self, out_of_time: bool) -> bool:
-        """The first process's word, asked for now and then: the others must stop at the same step."""
+    def _agreed(self, *wishes: bool) -> tuple[bool, ...]:
+        """The first process's word, asked for now and then: clocks differ, but all must act at the same step."""
         if self.fabric.world_size == 1:
-            return out_of_time
-        return self.step % 10 == 0 and bool(self.fabric.broadcast(out_of_time))
+            return wishes
+        if self.step % 10:
+            return (False,) * len(wishes)
+        return tuple(self.fabric.broadcast(wishes))
 
-    def _crosses_validation(self) -> bool:
+    def _at_validation(self) -> bool:
+        """Whether the last step crossed a multiple of ``validate_every``, or was the run's last."""
         every = self.config.validate_every
-        return self.samples // every > (self.samples - self.config.batch_size) // every
+        crossed = self.samples // every > (self.samples - self.config.batch_size) // every
+        return crossed or self.samples >= self.config.total_samples
+
+    def _validated_and_saved(self, seconds: float) -> Report | None:
+        """Validate, record and save, in the first process."""
+        if not self.fabric.is_global_zero:
+            return None
+        result = self.validate()
+        self._validated = {"samples": self.samples, **result.to_dict()}
+        self.listener.on_validation(self.samples, result)
+        self._log_validation(result, seconds)
+        self.save()
+        return result
 
     def _stop_if_broken(self, losses: Losses) -> None:
         if not bool(torch.isfinite(self._mean(losses.total))):
@@ -381,8 +413,8 @@ class Training:
             for key, value in wanted.items()
             if saved.get(key) != value and key not in _MAY_CHANGE
         ]
-        if state.get("rows") != _fingerprint(self.table):
-            different.append("the training table: other rows or labels")
+        if state.get("data") != self._fingerprint():
+            different.append("the training table: other rows, labels or backgrounds")
         if different:
             raise ValueError(
                 f"{self._checkpoint} comes from a run with other settings ({'; '.join(different)}); "
@@ -393,6 +425,18 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
         self._validated = state["validated"]
+        self._last = state["last"]
+
+    def _fingerprint(self) -> str:
+        """Of all that decides which crops are drawn, but for the pictures' own bytes: a run must go on with the data it
+        began with."""
+        names = (*self.table.names, "", *self.validation.names)
+        digest = hashlib.sha256("\n".join(names).encode())
+        rates = row_rates(self.table, self.config.sampling)
+        backgrounds = [len(self.backgrounds.without_faces), len(self.backgrounds.with_faces)]
+        for array in (self.table.points, self.table.weights, rates, np.array(backgrounds)):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     def _log_losses(self, losses: Losses, lr: float, seconds: float) -> None:
         means = [float(self._mean(value)) for value in losses]
@@ -401,14 +445,12 @@ class Training:
             row = dict(zip(names, means, strict=True))
             self._records.losses({"samples": self.samples, **row, "lr": lr, "seconds": seconds})
 
-    def _log_validation(self, result: Report, losses: Losses, lr: float, seconds: float) -> None:
+    def _log_validation(self, result: Report, seconds: float) -> None:
         assert self._records is not None
         self._records.validation(
             {
                 "samples": self.samples,
-                "lr": lr,
-                "voxel_loss": float(losses.voxel),
-                "coordinate_loss": float(losses.coordinate),
+                **{name: float(value) for name, value in self._last.items()},
                 "nme_0_30": result.nme.bins[0],
                 "nme_30_60": result.nme.bins[1],
                 "nme_60_90": result.nme.bins[2],
@@ -446,11 +488,3 @@ def _optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer
         return torch.optim.RMSprop(parameters, lr=1.0, weight_decay=config.weight_decay)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     return kind(parameters, lr=1.0, weight_decay=config.weight_decay)
-
-
-def _fingerprint(table: Table) -> str:
-    """Of the rows' names, landmarks and weights: a run must go on with the table it began with."""
-    digest = hashlib.sha256("\n".join(table.names).encode())
-    for array in (table.points, table.weights):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()

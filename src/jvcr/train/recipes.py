@@ -16,6 +16,7 @@ _SAMPLING = Sampling(half_profile=1.2, profile=1.4, sources=(("300wlp-ibug", 1.5
 
 # The paper names rotation, scaling and flip, without amounts.
 _GEOMETRY_ONLY = Augmentation(
+    shift=0.0,
     rotation_share=1.0,
     light_share=0.0,
     grey_share=0.0,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jvcr.images import Image, write_image
+from jvcr.model.checkpoint import write_atomically
 
 
 class Records:
@@ -15,13 +16,14 @@ class Records:
     Without the package tensorboard, the files are all there is.
 
     Args:
-        samples: where the run goes on. What was recorded beyond is dropped: it will come again.
+        samples: where the run goes on, and ``validated``, its last finished validation. What was recorded beyond is
+            dropped: it will come again.
     """
 
-    def __init__(self, out: Path, samples: int) -> None:
+    def __init__(self, out: Path, samples: int, validated: int) -> None:
         self._out = out
-        for name in ("losses.csv", "log.csv"):
-            _forget_later_rows(out / name, samples)
+        _forget_later_rows(out / "losses.csv", samples)
+        _forget_later_rows(out / "log.csv", validated)
         self._board: Any = None
         try:
             from torch.utils.tensorboard import SummaryWriter
@@ -65,8 +67,19 @@ def _forget_later_rows(path: Path, samples: int) -> None:
     if not path.exists():
         return
     with path.open(newline="", encoding="utf-8") as file:
-        header, *rows = csv.reader(file)
-    # The last row of a run that was killed may be cut short.
-    kept = [header, *(row for row in rows if len(row) == len(header) and int(row[0]) <= samples)]
+        rows = list(csv.reader(file))
+    # A run that was killed may have left a row cut short, or a file without one.
+    kept = [
+        row
+        for row in rows
+        if row is rows[0] or (len(row) == len(rows[0]) and row[0].isdigit() and int(row[0]) <= samples)
+    ]
+    if not kept:
+        path.unlink()
+    elif kept != rows:
+        write_atomically(path, lambda temporary: _write(temporary, kept))
+
+
+def _write(path: Path, rows: list[list[str]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(kept)
+        csv.writer(file).writerows(rows)

@@ -24,8 +24,11 @@ from jvcr.train.config import Stage, TrainConfig
 from jvcr.train.recipes import RECIPES
 
 
-def read_settings(path: Path, preset: str | None = None) -> TrainConfig:
+def read_settings(path: Path, preset: str | None = None, default: str = "small") -> TrainConfig:
     """The preset that the file names (``preset`` takes its place where given), changed as the file says.
+
+    Args:
+        default: the preset of a file that names none.
 
     Raises:
         FileNotFoundError: no such file.
@@ -37,7 +40,7 @@ def read_settings(path: Path, preset: str | None = None) -> TrainConfig:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a TOML file ({error})") from error
-    named = values.pop("preset", "small")
+    named = values.pop("preset", default)
     try:
         return changed(recipe(preset or named), values)
     except ValueError as error:
@@ -46,7 +49,7 @@ def read_settings(path: Path, preset: str | None = None) -> TrainConfig:
 
 def recipe(name: str) -> TrainConfig:
     """The preset of this name; ValueError with a suggestion for an unknown one."""
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         raise ValueError(f"preset {name!r} is unknown{_suggestion(str(name), list(RECIPES))}")
     return RECIPES[name]
 
@@ -67,6 +70,8 @@ def changed(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
         )
     except dacite.DaciteError as error:
         raise ValueError(str(error)) from error
+    except TypeError as error:
+        raise ValueError(f"a value is of another kind than its setting ({error})") from error
 
 
 def _as_float(value: Any) -> Any:
@@ -89,9 +94,23 @@ def _merged(old: dict[str, Any], new: dict[str, Any], place: str) -> dict[str, A
             if not isinstance(value, dict):
                 raise ValueError(f"{place + key!r} is {value!r}; expected a table of settings")
             result[key] = _merged(old[key], value, f"{place}{key}.")
+        elif isinstance(old[key], (list, tuple)) and not _is_like(value, old[key]):
+            raise ValueError(f"{place + key!r} is {value!r}; expected a list like {_as_lists(old[key])}")
+        elif isinstance(value, bool) and isinstance(old[key], (int, float)) and not isinstance(old[key], bool):
+            raise ValueError(f"{place + key!r} is {value!r}; expected a number like {old[key]!r}")
         else:
             result[key] = value
     return result
+
+
+def _is_like(value: Any, old: Any) -> bool:
+    """Whether a list may take the place of another: of pairs if that one is."""
+    pairs = bool(old) and isinstance(old[0], (list, tuple))
+    return isinstance(value, list) and (not pairs or all(isinstance(v, list) and len(v) == 2 for v in value))
+
+
+def _as_lists(value: Any) -> Any:
+    return [_as_lists(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 def _suggestion(word: str, known: list[str]) -> str:

@@ -36,20 +36,21 @@ class _SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
             return super().forward(input)
         axes = [0, *range(2, input.ndim)]
         x = input.float()
-        sums = torch.cat([x.sum(dim=axes), (x**2).sum(dim=axes), x.new_full((1,), x.numel() / x.shape[1])])
-        sums = _SumOverProcesses.apply(sums)
-        count = sums[-1]
-        mean, squared = sums[:-1].view(2, -1) / count
-        variance = (squared - mean**2).clamp(min=0)
+        shape = [1, -1] + [1] * (input.ndim - 2)
+        # The mean first: squares around it keep their digits.
+        sums = _SumOverProcesses.apply(torch.cat([x.sum(dim=axes), x.new_full((1,), x.numel() / x.shape[1])]))
+        count = sums[-1].detach()
+        mean = sums[:-1] / count
+        centred = x - mean.view(shape)
+        variance = _SumOverProcesses.apply((centred**2).sum(dim=axes)) / count
         if self.running_mean is not None and self.running_var is not None and self.momentum is not None:
             with torch.no_grad():
                 self.running_mean.lerp_(mean, self.momentum)
                 self.running_var.lerp_(variance * count / (count - 1), self.momentum)
             if self.num_batches_tracked is not None:
                 self.num_batches_tracked += 1
-        shape = [1, -1] + [1] * (input.ndim - 2)
         factor = self.weight * (variance + self.eps).rsqrt()
-        return ((x - mean.view(shape)) * factor.view(shape) + self.bias.view(shape)).to(input.dtype)
+        return (centred * factor.view(shape) + self.bias.view(shape)).to(input.dtype)
 
 
 def synchronise_batch_norms(network: nn.Module, device: torch.device) -> nn.Module:

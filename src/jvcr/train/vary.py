@@ -7,8 +7,10 @@ on how many devices share it.
 from __future__ import annotations
 
 import math
+import zlib
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,6 +34,12 @@ class Rows:
         return values[self.first : self.first + self.count]
 
 
+def seeded(seed: int, purpose: str, row: int = 0) -> torch.Generator:
+    """A generator on the CPU for one purpose; streams of different seeds, purposes or rows have nothing in common."""
+    words = np.random.SeedSequence((seed, zlib.crc32(purpose.encode()), row)).generate_state(2)
+    return torch.Generator().manual_seed(int(words[0]) << 31 ^ int(words[1]))
+
+
 def vary_pixels(crops: Tensor, how: Augmentation, rows: Rows, seed: int) -> Tensor:
     """Vary every crop of a batch on its own.
 
@@ -41,7 +49,7 @@ def vary_pixels(crops: Tensor, how: Augmentation, rows: Rows, seed: int) -> Tens
     Returns:
         (B, S, S, 3) float32, 0…255, on the same device. Row b is the same whatever part of the batch is at hand.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed, "pixels")
 
     def even(*shape: int) -> Tensor:
         return rows.of(torch.rand(rows.total, *shape, generator=generator))
@@ -73,7 +81,7 @@ def vary_pixels(crops: Tensor, how: Augmentation, rows: Rows, seed: int) -> Tens
     noisy = torch.nonzero(chosen[:, 4] < how.noise_share).flatten()
     if len(noisy):
         level = (2 + 12 * strength[noisy, 2]).to(device)[:, None, None, None]
-        noise = _pixel_noise(image[noisy.to(device)], [seed * 131 + rows.first + int(n) for n in noisy])
+        noise = _pixel_noise(image[noisy.to(device)], seed, "noise", [rows.first + int(n) for n in noisy])
         image[noisy.to(device)] = (image[noisy.to(device)] + level * noise).clamp(0, 255)
     return image.permute(0, 2, 3, 1)
 
@@ -82,9 +90,9 @@ def _mask(chosen: Tensor, device: torch.device) -> Tensor:
     return chosen.to(device)[:, None, None, None]
 
 
-def _pixel_noise(like: Tensor, seeds: list[int]) -> Tensor:
-    """Normal noise in the shape of ``like``, each row from its own seed."""
-    noise = [torch.randn(like.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+def _pixel_noise(like: Tensor, seed: int, purpose: str, rows: list[int]) -> Tensor:
+    """Normal noise in the shape of ``like``; each row's depends on its number in the batch."""
+    noise = [torch.randn(like.shape[1:], generator=seeded(seed, purpose, row)) for row in rows]
     return torch.stack(noise).to(like.device)
 
 
@@ -111,8 +119,8 @@ def _occlude(image: Tensor, share: float, where: Tensor, kind: Tensor, colour: T
         noisy = torch.nonzero(active & (kind[:, number] >= 0.4) & (kind[:, number] < 0.7)).flatten()
         if len(noisy):
             at = noisy.to(device)
-            seeds = [seed * 137 + 7 * number + rows.first + int(n) for n in noisy]
-            noise = (128 + 74 * _pixel_noise(image[at], seeds)).clamp(0, 255)
+            numbers = [rows.first + int(n) for n in noisy]
+            noise = (128 + 74 * _pixel_noise(image[at], seed, f"cover {number}", numbers)).clamp(0, 255)
             image[at] = torch.where(inside[at], noise, image[at])
     return image
 
