@@ -83,7 +83,7 @@ def make_table() -> MakeTable:
 
     def write(folder: Path, yaws_deg: Sequence[float], splits: Sequence[str] | None = None, **arrays: Any) -> Path:
         points = np.stack([_head(yaw) for yaw in yaws_deg])
-        names = [f"face{row}" for row in range(len(yaws_deg))]
+        names = [str(name) for name in arrays.get("id", [f"face{row}" for row in range(len(yaws_deg))])]
         with tarfile.open(folder / "faces.tar", "w") as archive:
             for row, name in enumerate(names):
                 image = _draw(points[row], 40 + 20 * row)

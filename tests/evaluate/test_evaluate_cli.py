@@ -6,16 +6,24 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from jvcr.cli.app import app
+from jvcr.data.derive import converted_points
+from jvcr.data.sample import Sample
+from jvcr.data.table import Table
 from jvcr.evaluate.predictions import PredictionSet, read_predictions, write_predictions
+from jvcr.evaluate.run import Predictions
 from jvcr.evaluate.truth import read_truth
+from jvcr.frames import Box
+from jvcr.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, subset
+from jvcr.markup_file import markup_from
 
 
 def evaluate(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -137,3 +145,42 @@ def test_predictions_of_other_photos_are_refused(benchmark_folder: Path, tmp_pat
     )
     assert result.exit_code == 1
     assert "other.npz: not one of its 1 ids is among the 5 photos" in str(result.exception)
+
+
+@pytest.mark.parametrize(("weights", "labels"), [("51", 68), ("71", 68), ("66", 68), ("68", 66)])
+def test_weights_see_the_box_of_their_own_landmarks(
+    make_table: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    weights: str,
+    labels: int,
+) -> None:
+    own = subset(MARKUP_68, tuple(range(17, 68)), "no-jaw") if weights == "51" else markup_from(weights)
+    source = MARKUP_68 if labels == 68 else MARKUP_66
+    folder = make_table(tmp_path, (0.0, 40.0, -70.0), ["val"] * 3)
+    if labels == 66:
+        with np.load(folder / "labels.npz") as file:
+            arrays = {**file, "points": file["points"][:, list(INDICES_66_IN_68)]}
+        np.savez(folder / "labels.npz", **arrays)
+    boxes = []
+
+    def predict(runtime: object, samples: Iterable[Sample]) -> Predictions:
+        samples = list(samples)
+        boxes.extend(sample.box for sample in samples)
+        truth = np.stack([sample.points_img for sample in samples])
+        # True landmarks, as far as the weights' markup can be had from these.
+        points = truth if weights != "71" else np.concatenate([truth, truth[:, :3]], axis=1)
+        if weights == "68":
+            points = np.insert(truth, [60, 63], 0, axis=1)
+        return Predictions([s.name for s in samples], points, truth, np.array([s.yaw_deg for s in samples]), np.ones(3))
+
+    monkeypatch.setattr("jvcr.cli.evaluate.weights_path", Path)
+    monkeypatch.setattr("jvcr.cli.evaluate.OnnxRuntime", lambda *_: SimpleNamespace(markup=own))
+    monkeypatch.setattr("jvcr.evaluate.run.predict_samples", predict)
+    result = CliRunner().invoke(app, ["evaluate", "table", "--root", str(folder), "--weights", weights])
+    assert result.exit_code == 0, result.exception
+    table = Table(folder, "val")
+    expected = converted_points(table.points, source, own)
+    expected = table.points if expected is None else expected
+    assert boxes == [Box.around(points) for points in expected]
+    assert "mean 0.00 ± 0.00 %" in result.stdout

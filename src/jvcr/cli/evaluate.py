@@ -216,7 +216,7 @@ def _multi_view(root: Path, settings: _Settings) -> dict[str, Any]:
 
 def _table(root: Path, settings: _Settings) -> None:
     try:
-        from jvcr.data.derive import converted_points, derived
+        from jvcr.data.derive import boxed_samples, converted_points
         from jvcr.data.table import Table
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
@@ -228,14 +228,17 @@ def _table(root: Path, settings: _Settings) -> None:
     record = {}
     for weights in settings.weights:
         runtime = OnnxRuntime(weights_path(weights), settings.threads)
-        # The crops are those of the table's own landmark boxes, whatever is scored.
-        predicted = predict_samples(runtime, (table[i] for i in range(len(table))))
-        points, markup = converted_points(predicted.points_img, runtime.markup, table.markup), table.markup
+        samples = (table[i] for i in range(len(table)))
+        # The crops are around the box of the weights' own landmarks, as in training, whatever is scored.
+        predicted = predict_samples(runtime, boxed_samples(samples, runtime.markup))
+        markup = table.markup
+        points = converted_points(predicted.points_img, runtime.markup, markup)
         if points is not None:
-            predicted = replace(predicted, points_img=points)
-        else:
+            predicted = replace(predicted, points_img=points, target_img=table.points)
+        elif converted_points(table.points, markup, runtime.markup) is not None:
             markup = runtime.markup
-            predicted = replace(predicted, target_img=derived(table, markup).points)
+        else:
+            runtime.markup.derivation_from(markup)  # raises, and says what is wrong
         result = report(predicted, markup.normaliser)
         name = "validation rows" if len(settings.weights) == 1 else f"validation rows, {_name(weights)}"
         typer.echo(f"{name}: {result}")
@@ -285,6 +288,7 @@ def _paper(root: Path | None, results: list[Path], settings: _Settings) -> None:
 
 def _own(settings: _Settings, samples: Any, count: int, accepted: tuple[int, ...] | None = None) -> Iterator[System]:
     """Predictions of our weights from true boxes, the detector's, or both; saved as soon as they are there."""
+    from jvcr.data.derive import boxed_samples
     from jvcr.evaluate.predictions import PredictionSet, write_predictions
     from jvcr.evaluate.run import predict_detected, predict_samples
     from jvcr.evaluate.scores import System
@@ -301,7 +305,7 @@ def _own(settings: _Settings, samples: Any, count: int, accepted: tuple[int, ...
         if settings.boxes != Boxes.detector:
             true_boxes: list[list[float]] = []
             with _Bar(f"{name}, true boxes", count) as bar:
-                predicted = predict_samples(runtime, bar.track(samples(), true_boxes))
+                predicted = predict_samples(runtime, bar.track(boxed_samples(samples(), markup), true_boxes))
             if settings.save_predictions is not None:
                 write_predictions(
                     settings.save_predictions,
@@ -316,7 +320,8 @@ def _own(settings: _Settings, samples: Any, count: int, accepted: tuple[int, ...
             yield System(name, "true boxes", predicted.points_img, markup=markup)
         if settings.boxes != Boxes.true:
             with _Bar(f"{name}, its detector's boxes", count) as bar:
-                found = predict_detected(Landmarker(weights, threads=settings.threads), bar.track(samples(), []))
+                boxed = bar.track(boxed_samples(samples(), markup), [])
+                found = predict_detected(Landmarker(weights, threads=settings.threads), boxed)
             text = "the detector's boxes"
             if settings.save_predictions is not None:
                 path = settings.save_predictions

@@ -5,35 +5,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jvcr.data.derive import converted_points, derived_points
+import numpy as np
+from numpy.typing import NDArray
+
+from jvcr.data.derive import converted_points
 from jvcr.evaluate.scores import System
 from jvcr.evaluate.truth import Truth
+from jvcr.markup import Markup
 
 
 def in_one_markup(systems: Sequence[System], truth: Truth) -> tuple[list[System], Truth]:
-    """The same systems and labels, all with the same landmarks.
+    """The same systems and labels, all with the same landmarks: those of the truth that is returned (``markup``).
 
-    Systems whose landmarks hold those of the labels, or from which those are made, are scored on these. Where one does
-    not, all must have one markup that is made from the labels'; then the labels are converted.
+    They are those of the labels, or else of the system with the most landmarks, into which the labels and every system
+    can be converted.
 
     Raises:
-        ValueError: neither is so.
+        ValueError: there is no such markup.
     """
-    points = [converted_points(system.points_img, system.markup, truth.markup) for system in systems]
-    reduced = [
-        replace(system, points_img=these, markup=truth.markup)
-        for system, these in zip(systems, points, strict=True)
-        if these is not None
-    ]
-    if len(reduced) == len(systems):
-        return reduced, truth
-    markup = next(system.markup for system, these in zip(systems, points, strict=True) if these is None)
-    if any(system.markup != markup for system in systems):
-        names = ", ".join(sorted({system.markup.name for system in systems}))
-        raise ValueError(f"landmarks of different markups ({names}) cannot be compared; evaluate them one by one")
-    labels = [truth.original_img, truth.reannotated_img]
-    original, reannotated = (
-        label if isinstance(label, str) else derived_points(label, truth.markup, markup) for label in labels
+    candidates = [truth.markup, *sorted((s.markup for s in systems), key=lambda markup: -markup.n_points)]
+    for markup in candidates:
+        points = [converted_points(system.points_img, system.markup, markup) for system in systems]
+        original = converted_points(truth.original_img, truth.markup, markup)
+        if original is None or any(these is None for these in points):
+            continue
+        converted = [
+            replace(system, points_img=these, markup=markup)
+            for system, these in zip(systems, points, strict=True)
+            if these is not None
+        ]
+        return converted, replace(
+            truth, original_img=original, reannotated_img=_converted(truth, markup), markup=markup
+        )
+    names = ", ".join(dict.fromkeys(system.markup.name for system in systems))
+    raise ValueError(
+        f"landmarks of {names} and labels of {truth.markup.name} have no markup in common; evaluate them one by one, "
+        "or say in a markup file how it is made from the others ([from], docs/markup.md)"
     )
-    assert not isinstance(original, str)
-    return list(systems), replace(truth, original_img=original, reannotated_img=reannotated, markup=markup)
+
+
+def _converted(truth: Truth, markup: Markup) -> NDArray[np.float32] | str:
+    if isinstance(truth.reannotated_img, str):
+        return truth.reannotated_img
+    points = converted_points(truth.reannotated_img, truth.markup, markup)
+    assert points is not None
+    return points
