@@ -195,7 +195,7 @@ def _multi_view(root: Path, settings: _Settings) -> dict[str, Any]:
     ):
         systems.append(_renamed(system, systems))
     scores = [score for s in systems for score in score_views(s, views, settings.draws, settings.seed)]
-    table = views_table(scores)
+    table = views_table(scores, views.truth_cvgtce)
     typer.echo(table.to_text())
     record = without_nan(
         {
@@ -203,6 +203,7 @@ def _multi_view(root: Path, settings: _Settings) -> dict[str, Any]:
             "version": jvcr.__version__,
             "date": datetime.date.today().isoformat(),
             "options": {"draws": settings.draws, "seed": settings.seed},
+            "truth_cvgtce": views.truth_cvgtce,
             "systems": [asdict(score) for score in scores],
         }
     )
