@@ -108,5 +108,5 @@ def test_the_truth_says_how_rigid_it_is(
     points = np.stack([make_head(yaw) for yaw in YAWS_DEG]) * np.array([1, 1, -1], np.float32)
     points[1, 8, 1] += 3
     views = read_views(make_table(tmp_path, YAWS_DEG, ["val"] * 7, id=NAMES, source=SOURCES, points=points))
-    # One landmark of 68 is off by a tenth of the eye distance, of which the alignment takes a part.
-    assert 0.5 * 0.1 / 68 < views.truth_cvgtce < 2 * 0.1 / 68
+    # One landmark of 68 is off by a tenth of the eye distance, and the alignment spreads it over the others.
+    assert 0.5 * 0.1 / 68 < views.truth_cvgtce < 3 * 0.1 / 68

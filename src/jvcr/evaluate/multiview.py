@@ -95,8 +95,8 @@ def read_views(root: Path) -> Views:
     if not spread[worst] <= RIGID:
         raise ValueError(
             f"{table.path}: the labels of face {worst!r} ({len(faces[worst])} views) are not one rigid shape: "
-            f"{100 * spread[worst]:.2f} % of the eye distance apart, expected at most {100 * RIGID:g} %. Either rows of "
-            "different faces have one name up to the last '_', or the depth of their labels is wrong"
+            f"{100 * spread[worst]:.2f} % of the eye distance apart, expected at most {100 * RIGID:g} %. Either rows "
+            "of different faces have one name up to the last '_', or the depth of their labels is wrong"
         )
     face_of = {row: face for face, members in faces.items() for row in members}
     rows = sorted(face_of)
