@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jvcr.cli.app import app
+from jvcr.data.aflw2000 import aflw_yaws
 from jvcr.data.derive import converted_points
 from jvcr.data.sample import Sample
 from jvcr.data.table import Table
@@ -116,7 +117,17 @@ def test_multi_view_of_the_weights(make_table: Callable[..., Path], tmp_path: Pa
     done = evaluate("table", "--root", folder, "--json", tmp_path / "table.json", "--threads", 1)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("validation rows: NME ")
-    assert json.loads((tmp_path / "table.json").read_text())["validation rows"]["faces"] == 3
+    rows = json.loads((tmp_path / "table.json").read_text())["validation rows"]
+    assert (rows["faces"], rows["n_points"]) == (3, 68)
+
+
+def test_an_empty_bin_is_null_in_json(make_table: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_table(tmp_path, (0.0, 10.0), ["val"] * 2)
+    target = str(tmp_path / "new" / "table.json")
+    result = CliRunner().invoke(app, ["evaluate", "table", "--root", str(folder), "--json", target, "--threads", "1"])
+    assert result.exit_code == 0, result.exception
+    text = Path(target).read_text()
+    assert "NaN" not in text and json.loads(text)["validation rows"]["nme"]["bins"][1:] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -128,6 +139,18 @@ def test_multi_view_of_the_weights(make_table: Callable[..., Path], tmp_path: Pa
         (("aflw2000-3d", "--root", "here", "--save-predictions", "a.csv"), "expected an ending .npz or .jsonl"),
         (("aflw2000-3d", "--root", "nowhere"), "nowhere: no image*.mat"),
         (("paper", "--root", "nowhere"), "nowhere: neither AFLW2000-3D"),
+        (("table", "--root", "a", "--save-predictions", "a.npz"), "table takes no --save-predictions; it is for aflw2"),
+        (("table", "--root", "a", "--aflw-yaw", "a.npy"), "benchmark table takes no --aflw-yaw;"),
+        (
+            ("table", "--root", "a", "--pixel-base", "as-published"),
+            "benchmark table takes no --pixel-base as-published",
+        ),
+        (("multi-view", "--root", "a", "--aflw-yaw-names", "a.txt"), "multi-view takes no --aflw-yaw-names"),
+        (("paper", "--root", "a", "--save-predictions", "a.npz"), "benchmark paper takes no --save-predictions"),
+        (
+            ("table", "--root", "a", "--weights", "my.safetensors"),
+            "my.safetensors: weights as training writes them; run",
+        ),
     ],
 )
 def test_wrong_arguments_are_explained(arguments: tuple[str, ...], message: str) -> None:
@@ -184,3 +207,63 @@ def test_weights_see_the_box_of_their_own_landmarks(
     expected = table.points if expected is None else expected
     assert boxes == [Box.around(points) for points in expected]
     assert "mean 0.00 ± 0.00 %" in result.stdout
+
+
+class MustNotPredict:
+    def __init__(self, *_: object) -> None:
+        raise AssertionError("predicted before the files were checked")
+
+
+def test_predictions_are_checked_before_the_weights_work(
+    benchmark_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_predictions(tmp_path / "other.npz", PredictionSet(["cat"], np.ones((1, 68, 3))))
+    monkeypatch.setattr("jvcr.cli.evaluate.OnnxRuntime", MustNotPredict)
+    arguments = ["evaluate", "aflw2000-3d", "--root", str(benchmark_folder), "--weights", "small"]
+    result = CliRunner().invoke(app, [*arguments, "--predictions", str(tmp_path / "other.npz")])
+    assert "other.npz: not one of its 1 ids" in str(result.exception)
+
+
+def test_folders_are_made_and_out_is_written_first(
+    benchmark_folder: Path, peers: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("plotly", reason="plotly comes with the extra demo")
+    arguments = ["evaluate", "aflw2000-3d", "--root", str(benchmark_folder), "--predictions", str(peers[0])]
+    arguments += ["--draws", "100", "--worst", "0", "--out", str(tmp_path / "out")]
+    new = tmp_path / "new" / "folder" / "a.json"
+    result = CliRunner().invoke(app, [*arguments, "--json", str(new)])
+    assert result.exit_code == 0, result.exception
+    assert json.loads(new.read_text())["n_points"] == 68
+    # Where the one file cannot be written, the folder is there already.
+    for path in (tmp_path / "out").iterdir():
+        path.unlink()
+    (tmp_path / "taken").mkdir()
+    result = CliRunner().invoke(app, [*arguments, "--json", str(tmp_path / "taken")])
+    assert result.exit_code != 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.json", "report.md", "report.html"}
+
+
+def test_yaws_in_the_order_of_a_list_of_names(benchmark_folder: Path, peers: list[Path], tmp_path: Path) -> None:
+    np.save(tmp_path / "yaw.npy", np.array([70.0, 80, 10, 1, 2, 50]))
+    names = [f"image{7 * i:05d}" for i in (4, 3, 2, 1, 0, 9)]
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    arguments = ["evaluate", "aflw2000-3d", "--root", str(benchmark_folder), "--predictions", str(peers[0])]
+    arguments += ["--aflw-yaw", str(tmp_path / "yaw.npy"), "--json", str(tmp_path / "a.json"), "--draws", "100"]
+    result = CliRunner().invoke(app, [*arguments, "--aflw-yaw-names", str(tmp_path / "names.txt")])
+    assert result.exit_code == 0, result.exception
+    assert json.loads((tmp_path / "a.json").read_text())["yaw_deg"]["AFLW"] == [2, 1, 10, 80, 70]
+    result = CliRunner().invoke(app, [*arguments, "--aflw-yaw-names", str(tmp_path / "no.txt")])
+    assert "no.txt: no such file; expected the names" in str(result.exception)
+
+
+def test_yaws_in_radians_are_refused(tmp_path: Path) -> None:
+    names = [f"image{i:05d}" for i in range(11)]
+    for count, largest, fine in ((11, 3.1, False), (11, 3.3, True), (10, 1.5, True)):
+        np.save(tmp_path / "yaw.npy", np.linspace(-largest, 0, count))
+        if fine:
+            assert len(aflw_yaws(tmp_path, names[:count], tmp_path / "yaw.npy")) == count
+        else:
+            with pytest.raises(
+                ValueError, match=r"yaw\.npy: the largest \|yaw\| of 11 images is 3\.1; expected degrees"
+            ):
+                aflw_yaws(tmp_path, names[:count], tmp_path / "yaw.npy")

@@ -47,6 +47,7 @@ class _Settings:
     predictions: list[Path]
     boxes: Boxes
     aflw_yaw: Path | None
+    aflw_yaw_names: Path | None
     pixel_base: PixelBase
     limit: float
     draws: int
@@ -79,6 +80,10 @@ def evaluate(
     boxes: Annotated[Boxes, typer.Option(help="How the weights' face boxes are chosen.")] = Boxes.both,
     aflw_yaw: Annotated[
         Path | None, typer.Option(help="AFLW's own yaw of the images: .npy, .npz or .csv (docs/evaluation.md).")
+    ] = None,
+    aflw_yaw_names: Annotated[
+        Path | None,
+        typer.Option(help="For a .npy of --aflw-yaw in another order than the folder's: names, one a line."),
     ] = None,
     pixel_base: Annotated[
         PixelBase, typer.Option(help="as-published: take the 1-based labels for 0-based ones, as usual benchmark code.")
@@ -120,6 +125,7 @@ def evaluate(
         predictions=predictions or [],
         boxes=boxes,
         aflw_yaw=aflw_yaw,
+        aflw_yaw_names=aflw_yaw_names,
         pixel_base=pixel_base,
         limit=limit / 100,
         draws=draws,
@@ -130,8 +136,10 @@ def evaluate(
         out=out,
         json_to=json_to,
     )
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+    _check(benchmark, settings)
+    for folder in (out, *(path.parent for path in (json_to, save_predictions) if path is not None)):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
     if benchmark == "aflw2000-3d":
         assert root is not None
         _aflw2000(root, settings)
@@ -143,6 +151,33 @@ def evaluate(
         _table(root, settings)
     else:
         _paper(root, results or [], settings)
+
+
+_NOT_FOR = {
+    "table": ("save_predictions", "aflw_yaw", "aflw_yaw_names", "pixel_base"),
+    "multi-view": ("aflw_yaw", "aflw_yaw_names", "pixel_base"),
+    "paper": ("save_predictions",),
+}
+"""Options that a benchmark could only ignore."""
+
+
+def _check(benchmark: str, settings: _Settings) -> None:
+    """What is wrong with the command line, before anything takes its time.
+
+    Raises:
+        ValueError, FileNotFoundError: something is.
+    """
+    for name in _NOT_FOR.get(benchmark, ()):
+        if getattr(settings, name) not in (None, PixelBase.respected):
+            value = f" {settings.pixel_base.value}" if name == "pixel_base" else ""
+            takers = [other for other in _BENCHMARKS.split(", ") if name not in _NOT_FOR.get(other, ())]
+            raise ValueError(
+                f"benchmark {benchmark} takes no --{name.replace('_', '-')}{value}; it is for {', '.join(takers)}"
+            )
+    for weights in settings.weights:
+        if Path(weights).suffix == ".safetensors":
+            raise ValueError(f"--weights {weights}: weights as training writes them; run `jvcr export` first")
+        weights_path(weights)
 
 
 def _aflw2000(root: Path, settings: _Settings) -> dict[str, Any]:
@@ -159,12 +194,10 @@ def _aflw2000(root: Path, settings: _Settings) -> dict[str, Any]:
 
     if settings.out is not None:
         import_plotly()
-    truth = read_truth(root, settings.aflw_yaw)
+    truth = read_truth(root, settings.aflw_yaw, settings.aflw_yaw_names)
+    given = list(_given(settings, truth.names))
     systems: list[System] = []
-    for system in (
-        *_own(settings, lambda: read_aflw2000(root), len(truth.names)),
-        *_given(settings, truth.names),
-    ):
+    for system in (*_own(settings, lambda: read_aflw2000(root), len(truth.names)), *given):
         systems.append(_renamed(system, systems))
     systems, truth = in_one_markup(systems, truth)
     options = Options(
@@ -173,13 +206,14 @@ def _aflw2000(root: Path, settings: _Settings) -> dict[str, Any]:
     evaluation = evaluate_systems(systems, truth, options)
     typer.echo("\n".join([*evaluation.introduction, "", short(evaluation.scores).to_text()]))
     record = evaluation.to_dict()
-    _write_json(record, settings)
+    _write_json(record, settings.out and settings.out / "report.json")
     if settings.out is not None:
         (settings.out / "report.md").write_text(to_markdown(evaluation, settings.worst), encoding="utf-8")
         page = to_html(evaluation, lambda name: read_image(root / f"{name}.jpg"), settings.worst)
         (settings.out / "report.html").write_text(page, encoding="utf-8")
         for name in ("report.json", "report.md", "report.html"):
             typer.echo(f"→ {settings.out / name}")
+    _write_json(record, settings.json_to)
     return record
 
 
@@ -188,11 +222,9 @@ def _multi_view(root: Path, settings: _Settings) -> dict[str, Any]:
     from jvcr.evaluate.multiview import read_views, score_views, views_table
 
     views = read_views(root)
+    given = list(_given(settings, views.names, (66, 68)))
     systems: list[System] = []
-    for system in (
-        *_own(settings, lambda: iter(views.samples), len(views.names), (66, 68)),
-        *_given(settings, views.names, (66, 68)),
-    ):
+    for system in (*_own(settings, lambda: iter(views.samples), len(views.names), (66, 68)), *given):
         systems.append(_renamed(system, systems))
     scores = [score for s in systems for score in score_views(s, views, settings.draws, settings.seed)]
     table = views_table(scores, views.truth_cvgtce)
@@ -207,11 +239,12 @@ def _multi_view(root: Path, settings: _Settings) -> dict[str, Any]:
             "systems": [asdict(score) for score in scores],
         }
     )
-    _write_json(record, settings)
+    _write_json(record, settings.out and settings.out / "report.json")
     if settings.out is not None:
         (settings.out / "report.md").write_text(table.to_markdown() + "\n", encoding="utf-8")
         for name in ("report.json", "report.md"):
             typer.echo(f"→ {settings.out / name}")
+    _write_json(record, settings.json_to)
     return dict(record)
 
 
@@ -221,6 +254,7 @@ def _table(root: Path, settings: _Settings) -> None:
         from jvcr.data.table import Table
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
+    from jvcr.evaluate.evaluation import without_nan
     from jvcr.evaluate.run import predict_samples, report
 
     if settings.predictions:
@@ -243,8 +277,10 @@ def _table(root: Path, settings: _Settings) -> None:
         result = report(predicted, markup.normaliser)
         name = "validation rows" if len(settings.weights) == 1 else f"validation rows, {_name(weights)}"
         typer.echo(f"{name}: {result}")
-        record[name] = result.to_dict()
-    _write_json(record, settings)
+        record[name] = {"markup": markup.name, "n_points": markup.n_points, **result.to_dict()}
+    record = without_nan(record)
+    _write_json(record, settings.out and settings.out / "report.json")
+    _write_json(record, settings.json_to)
 
 
 def _paper(root: Path | None, results: list[Path], settings: _Settings) -> None:
@@ -281,10 +317,11 @@ def _paper(root: Path | None, results: list[Path], settings: _Settings) -> None:
         "date": datetime.date.today().isoformat(),
         "tables": [asdict(table) for table in tables],
     }
-    _write_json(record, settings)
+    _write_json(record, settings.out and settings.out / "report.json")
     if settings.out is not None:
         text = "\n\n".join(table.to_markdown() for table in tables)
         (settings.out / "report.md").write_text(text + "\n", encoding="utf-8")
+    _write_json(record, settings.json_to)
 
 
 def _own(settings: _Settings, samples: Any, count: int, accepted: tuple[int, ...] | None = None) -> Iterator[System]:
@@ -380,12 +417,9 @@ def _without_files(settings: _Settings) -> _Settings:
     return replace(settings, out=None, json_to=None)
 
 
-def _write_json(record: dict[str, Any], settings: _Settings) -> None:
-    paths = [settings.json_to] if settings.json_to else []
-    if settings.out is not None:
-        paths.append(settings.out / "report.json")
-    for path in paths:
-        path.write_text(json.dumps(record, indent=1), encoding="utf-8")
+def _write_json(record: dict[str, Any], path: Path | None) -> None:
+    if path is not None:
+        path.write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
 
 
 class _Bar:

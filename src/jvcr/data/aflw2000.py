@@ -17,6 +17,8 @@ from jvcr.data.sample import Sample
 from jvcr.images import read_image
 
 _FULL = 2000
+_FEW, _RADIANS = 10, 3.2
+"""Yaws of more images than the one that are all below the other are taken for radians."""
 _YAW_FILES = ("AFLW2000-3D.pose.npy", "yaw.csv", "yaw.npz")
 
 
@@ -154,6 +156,8 @@ def _yaws_in_order(path: Path, names: list[str], yaw_names: Path | None) -> dict
         raise ValueError(f"{path}: cannot be read as an .npy file of numbers ({error})") from None
     order = names
     if yaw_names is not None:
+        if not yaw_names.is_file():
+            raise FileNotFoundError(f"{yaw_names}: no such file; expected the names of the yaws' images, one a line")
         order = [line.strip() for line in yaw_names.read_text(encoding="utf-8").splitlines() if line.strip()]
     if values.shape != (len(order),):
         hint = ""
@@ -169,7 +173,7 @@ def _yaws_in_order(path: Path, names: list[str], yaw_names: Path | None) -> dict
 def _by_name(names: Sequence[object], yaws: Sequence[object], path: Path) -> dict[str, float]:
     if len(names) != len(yaws):
         raise ValueError(f"{path}: {len(names)} ids, but {len(yaws)} yaws")
-    result = {}
+    result: dict[str, float] = {}
     for name, yaw in zip(names, yaws, strict=True):
         try:
             value = abs(float(str(yaw)))
@@ -178,6 +182,11 @@ def _by_name(names: Sequence[object], yaws: Sequence[object], path: Path) -> dic
         if not value <= 180:
             raise ValueError(f"{path}: the yaw of {name} is {yaw}; expected degrees")
         result[Path(str(name)).stem] = value
+    if len(result) > _FEW and max(result.values()) < _RADIANS:
+        raise ValueError(
+            f"{path}: the largest |yaw| of {len(result):,} images is {max(result.values()):.3g}; expected degrees, and "
+            "these look like radians: multiply them by 180/π"
+        )
     return result
 
 
