@@ -104,8 +104,8 @@ def test_peers_side_by_side(benchmark_folder: Path, peers: list[Path], tmp_path:
 
 
 def test_multi_view_of_the_weights(make_table: Callable[..., Path], tmp_path: Path) -> None:
-    names, sources = np.array(["ann_0", "ann_1", "ann_2"]), np.array(["300wlp-ibug"] * 3)
-    folder = make_table(tmp_path, (0.0, 40.0, -70.0), ["val"] * 3, id=names, source=sources)
+    names, sources = ["ann_0", "ann_1", "ann_2"], np.array(["300wlp-ibug"] * 3)
+    folder = make_table(tmp_path, (0.0, 40.0, -70.0), ["val"] * 3, names=names, source=sources)
     done = evaluate(
         "multi-view", "--root", folder, "--boxes", "true", "--json", tmp_path / "views.json", "--threads", 1
     )
