@@ -23,7 +23,7 @@ from jvcr.evaluate.predictions import PredictionSet, read_predictions, write_pre
 from jvcr.evaluate.run import Predictions
 from jvcr.evaluate.truth import read_truth
 from jvcr.frames import Box
-from jvcr.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, subset
+from jvcr.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, Markup, subset
 from jvcr.markup_file import markup_from
 
 
@@ -116,7 +116,7 @@ def test_multi_view_of_the_weights(make_table: Callable[..., Path], tmp_path: Pa
     # The validation rows of the same table, as before.
     done = evaluate("table", "--root", folder, "--json", tmp_path / "table.json", "--threads", 1)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("validation rows: NME ")
+    assert done.stdout.startswith("validation rows: NME ") and "on 3 faces, 68 points (ibug-68)" in done.stdout
     rows = json.loads((tmp_path / "table.json").read_text())["validation rows"]
     assert (rows["faces"], rows["n_points"]) == (3, 68)
 
@@ -267,3 +267,20 @@ def test_yaws_in_radians_are_refused(tmp_path: Path) -> None:
                 ValueError, match=r"yaw\.npy: the largest \|yaw\| of 11 images is 3\.1; expected degrees"
             ):
                 aflw_yaws(tmp_path, names[:count], tmp_path / "yaw.npy")
+
+
+def test_systems_without_a_common_markup_are_refused_before_the_weights_work(
+    benchmark_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    five = Markup("five", 5, (1, 0, 2, 3, 4), {}, frozenset(), (0, 1))
+    points = np.random.default_rng(0).normal(size=(5, 5, 3))
+    names = read_truth(benchmark_folder).names
+    write_predictions(tmp_path / "five.npz", PredictionSet(names, points, markup=five))
+
+    def predict(*_: object) -> None:
+        raise AssertionError("predicted before the markups were compared")
+
+    monkeypatch.setattr("jvcr.evaluate.run.predict_samples", predict)
+    arguments = ["evaluate", "aflw2000-3d", "--root", str(benchmark_folder), "--weights", "small"]
+    result = CliRunner().invoke(app, [*arguments, "--predictions", str(tmp_path / "five.npz")])
+    assert "landmarks of ibug-68, five and labels of ibug-68 have no markup in common" in str(result.exception)

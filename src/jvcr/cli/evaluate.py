@@ -185,7 +185,7 @@ def _aflw2000(root: Path, settings: _Settings) -> dict[str, Any]:
     from jvcr.evaluate.evaluation import evaluate_systems
     from jvcr.evaluate.html import to_html
     from jvcr.evaluate.markdown import to_markdown
-    from jvcr.evaluate.markups import in_one_markup
+    from jvcr.evaluate.markups import common_markup, in_one_markup
     from jvcr.evaluate.scores import Options
     from jvcr.evaluate.tables import short
     from jvcr.evaluate.truth import read_truth
@@ -196,8 +196,11 @@ def _aflw2000(root: Path, settings: _Settings) -> dict[str, Any]:
         import_plotly()
     truth = read_truth(root, settings.aflw_yaw, settings.aflw_yaw_names)
     given = list(_given(settings, truth.names))
+    runtimes = _runtimes(settings)
+    # Before anything is predicted: can they be compared?
+    common_markup([*(r.markup for r in runtimes.values()), *(s.markup for s in given)], truth.markup)
     systems: list[System] = []
-    for system in (*_own(settings, lambda: read_aflw2000(root), len(truth.names)), *given):
+    for system in (*_own(settings, runtimes, lambda: read_aflw2000(root), len(truth.names)), *given):
         systems.append(_renamed(system, systems))
     systems, truth = in_one_markup(systems, truth)
     options = Options(
@@ -224,7 +227,8 @@ def _multi_view(root: Path, settings: _Settings) -> dict[str, Any]:
     views = read_views(root)
     given = list(_given(settings, views.names, (66, 68)))
     systems: list[System] = []
-    for system in (*_own(settings, lambda: iter(views.samples), len(views.names), (66, 68)), *given):
+    runtimes = _runtimes(settings, (66, 68))
+    for system in (*_own(settings, runtimes, lambda: iter(views.samples), len(views.names)), *given):
         systems.append(_renamed(system, systems))
     scores = [score for s in systems for score in score_views(s, views, settings.draws, settings.seed)]
     table = views_table(scores, views.truth_cvgtce)
@@ -276,7 +280,7 @@ def _table(root: Path, settings: _Settings) -> None:
             runtime.markup.derivation_from(markup)  # raises, and says what is wrong
         result = report(predicted, markup.normaliser)
         name = "validation rows" if len(settings.weights) == 1 else f"validation rows, {_name(weights)}"
-        typer.echo(f"{name}: {result}")
+        typer.echo(f"{name}: {result}, {markup.n_points} points ({markup.name})")
         record[name] = {"markup": markup.name, "n_points": markup.n_points, **result.to_dict()}
     record = without_nan(record)
     _write_json(record, settings.out and settings.out / "report.json")
@@ -324,21 +328,31 @@ def _paper(root: Path | None, results: list[Path], settings: _Settings) -> None:
     _write_json(record, settings.json_to)
 
 
-def _own(settings: _Settings, samples: Any, count: int, accepted: tuple[int, ...] | None = None) -> Iterator[System]:
+def _runtimes(settings: _Settings, accepted: tuple[int, ...] | None = None) -> dict[str, OnnxRuntime]:
+    """All weights, opened before the first of them works.
+
+    Raises:
+        ValueError: a number of landmarks that is not accepted, or several weights and one file to save to.
+    """
+    if settings.save_predictions is not None and len(settings.weights) != 1:
+        raise ValueError(f"--save-predictions takes one --weights, not {len(settings.weights)}")
+    runtimes = {weights: OnnxRuntime(weights_path(weights), settings.threads) for weights in settings.weights}
+    for weights, runtime in runtimes.items():
+        if accepted is not None and runtime.markup.n_points not in accepted:
+            expected = " or ".join(map(str, accepted))
+            raise ValueError(f"weights {weights}: {runtime.markup.n_points} landmarks; this benchmark takes {expected}")
+    return runtimes
+
+
+def _own(settings: _Settings, runtimes: dict[str, OnnxRuntime], samples: Any, count: int) -> Iterator[System]:
     """Predictions of our weights from true boxes, the detector's, or both; saved as soon as they are there."""
     from jvcr.data.derive import boxed_samples
     from jvcr.evaluate.predictions import PredictionSet, write_predictions
     from jvcr.evaluate.run import predict_detected, predict_samples
     from jvcr.evaluate.scores import System
 
-    if settings.save_predictions is not None and len(settings.weights) != 1:
-        raise ValueError(f"--save-predictions takes one --weights, not {len(settings.weights)}")
-    for weights in settings.weights:
-        runtime = OnnxRuntime(weights_path(weights), settings.threads)
+    for weights, runtime in runtimes.items():
         markup, name = runtime.markup, f"jvcr {_name(weights)}"
-        if accepted is not None and markup.n_points not in accepted:
-            expected = " or ".join(map(str, accepted))
-            raise ValueError(f"weights {weights}: {markup.n_points} landmarks; this benchmark takes {expected}")
         about = {"tool": name, "version": jvcr.__version__, "date": datetime.date.today().isoformat()}
         if settings.boxes != Boxes.detector:
             true_boxes: list[list[float]] = []

@@ -14,39 +14,44 @@ from jvcr.evaluate.truth import Truth
 from jvcr.markup import Markup
 
 
-def in_one_markup(systems: Sequence[System], truth: Truth) -> tuple[list[System], Truth]:
-    """The same systems and labels, all with the same landmarks: those of the truth that is returned (``markup``).
-
-    They are those of the labels, or else of the system with the most landmarks, into which the labels and every system
-    can be converted.
+def common_markup(systems: Sequence[Markup], labels: Markup) -> Markup:
+    """The markup of the labels, or else the largest of a system, into which the labels and all systems convert.
 
     Raises:
-        ValueError: there is no such markup.
+        ValueError: there is none.
     """
-    candidates = [truth.markup, *sorted((s.markup for s in systems), key=lambda markup: -markup.n_points)]
-    for markup in candidates:
-        points = [converted_points(system.points_img, system.markup, markup) for system in systems]
-        original = converted_points(truth.original_img, truth.markup, markup)
-        if original is None or any(these is None for these in points):
-            continue
-        converted = [
-            replace(system, points_img=these, markup=markup)
-            for system, these in zip(systems, points, strict=True)
-            if these is not None
-        ]
-        return converted, replace(
-            truth, original_img=original, reannotated_img=_converted(truth, markup), markup=markup
-        )
-    names = ", ".join(dict.fromkeys(system.markup.name for system in systems))
+    sources = [labels, *systems]
+    for markup in (labels, *sorted(systems, key=lambda markup: -markup.n_points)):
+        faces = [np.zeros((1, source.n_points, 2), np.float32) for source in sources]
+        if all(converted_points(*pair, markup) is not None for pair in zip(faces, sources, strict=True)):
+            return markup
+    names = ", ".join(dict.fromkeys(markup.name for markup in systems))
     raise ValueError(
-        f"landmarks of {names} and labels of {truth.markup.name} have no markup in common; evaluate them one by one, "
+        f"landmarks of {names} and labels of {labels.name} have no markup in common; evaluate them one by one, "
         "or say in a markup file how it is made from the others ([from], docs/markup.md)"
     )
 
 
-def _converted(truth: Truth, markup: Markup) -> NDArray[np.float32] | str:
-    if isinstance(truth.reannotated_img, str):
-        return truth.reannotated_img
-    points = converted_points(truth.reannotated_img, truth.markup, markup)
-    assert points is not None
-    return points
+def in_one_markup(systems: Sequence[System], truth: Truth) -> tuple[list[System], Truth]:
+    """The same systems and labels, all with the landmarks of ``common_markup``, which the truth returned names.
+
+    Raises:
+        ValueError: there is none.
+    """
+    markup = common_markup([system.markup for system in systems], truth.markup)
+    converted = [
+        replace(system, points_img=_converted(system.points_img, system.markup, markup), markup=markup)
+        for system in systems
+    ]
+    original, reannotated = (
+        label if isinstance(label, str) else _converted(label, truth.markup, markup)
+        for label in (truth.original_img, truth.reannotated_img)
+    )
+    assert not isinstance(original, str)
+    return converted, replace(truth, original_img=original, reannotated_img=reannotated, markup=markup)
+
+
+def _converted(points: NDArray[np.float32], source: Markup, target: Markup) -> NDArray[np.float32]:
+    out = converted_points(points, source, target)
+    assert out is not None
+    return out
