@@ -79,11 +79,17 @@ def make_head() -> MakeHead:
 
 @pytest.fixture(scope="session")
 def make_table() -> MakeTable:
-    """Write a training table into a folder; keywords replace arrays of ``labels.npz``, None leaves one out."""
+    """Write a training table into a folder; other keywords replace arrays of ``labels.npz``, None leaves one out."""
 
-    def write(folder: Path, yaws_deg: Sequence[float], splits: Sequence[str] | None = None, **arrays: Any) -> Path:
+    def write(
+        folder: Path,
+        yaws_deg: Sequence[float],
+        splits: Sequence[str] | None = None,
+        names: Sequence[str] | None = None,
+        **arrays: Any,
+    ) -> Path:
         points = np.stack([_head(yaw) for yaw in yaws_deg])
-        names = [f"face{row}" for row in range(len(yaws_deg))]
+        names = list(names or (f"face{row}" for row in range(len(yaws_deg))))
         with tarfile.open(folder / "faces.tar", "w") as archive:
             for row, name in enumerate(names):
                 image = _draw(points[row], 40 + 20 * row)

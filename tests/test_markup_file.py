@@ -165,6 +165,9 @@ def test_the_recipe_makes_the_shipped_200_points(tmp_path: Path) -> None:
         ("right_mouth = 48", "right_mouth = 'lip'", r"from\.ibug-68\.right_mouth: .*'lip' is named, but its markup"),
         ("33 = 0.25", "33 = 0.2", r"from\.ibug-68\.nose: the weights sum to 0\.95; expected 1"),
         ("33 = 0.25", "33 = 'x'", r"from\.ibug-68\.nose: the weight of '33' is 'x'; expected a number"),
+        ("[from.ibug-68]", "[from.ibug68]", r"from\.ibug68: no built-in markup .* \(did you mean 'ibug-68'\?\)"),
+        ("[from.ibug-68]", "[from.IBUG_68]", r"from\.IBUG_68: no built-in markup .* \(did you mean 'ibug-68'\?\)"),
+        ("[from.ibug-68]", "[from.ibgu-68]", r"from\.ibgu-68: no built-in markup .* \(did you mean 'ibug-68'\?\)"),
         ("[from.ibug-68]", "[from.five]", r"from\.five: a markup is not made from itself"),
         # 53 would be the mirror image of 49.
         (
@@ -179,6 +182,11 @@ def test_mistakes_are_named(old: str, new: str, message: str, tmp_path: Path) ->
     assert SMALL.count(old) >= 1
     with pytest.raises(ValueError, match=rf"mine\.toml: {message}"):
         read(SMALL.replace(old, new, 1), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mine", "ibug-51", "synthetic-300", "own-68"])
+def test_a_source_may_be_a_markup_of_ones_own(name: str, tmp_path: Path) -> None:
+    assert list(read(SMALL.replace("[from.ibug-68]", f"[from.{name}]"), tmp_path).derivations) == [name]
 
 
 def test_neither_names_nor_a_number_of_points(tmp_path: Path) -> None:

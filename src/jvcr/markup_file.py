@@ -31,20 +31,24 @@ def markup_from(name_or_path: str | Path) -> Markup:
         FileNotFoundError: neither.
         ValueError: the file is no markup file.
     """
-    found = _built_in(str(name_or_path)) if isinstance(name_or_path, str) else None
+    found = built_in(str(name_or_path)) if isinstance(name_or_path, str) else None
     if found is not None:
         return found
     path = Path(name_or_path)
     if not path.suffix and not path.exists():
-        own_names = [*(markup.name for markup in _IN_CODE.values()), *_SHIPPED.values()]
         raise FileNotFoundError(
-            f"markup {str(name_or_path)!r} is unknown{_nearest(str(name_or_path), [*BUILT_IN, *own_names])}; expected "
+            f"markup {str(name_or_path)!r} is unknown{_nearest(str(name_or_path), [*BUILT_IN, *OWN_NAMES])}; expected "
             f"one of {', '.join(BUILT_IN)} or a markup file (docs/markup.md)"
         )
     return read_markup(path)
 
 
-def _built_in(name: str) -> Markup | None:
+OWN_NAMES = (*(markup.name for markup in _IN_CODE.values()), *_SHIPPED.values())
+"""The built-in markups' own names."""
+
+
+def built_in(name: str) -> Markup | None:
+    """The built-in markup of one of ``BUILT_IN`` or ``OWN_NAMES``; None for any other name."""
     for short, markup in _IN_CODE.items():
         if name in (short, markup.name):
             return markup
@@ -135,6 +139,23 @@ def _array(items: Iterable[str], width: int = 100) -> str:
 def _nearest(word: str, known: Iterable[str]) -> str:
     matches = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean {matches[0]!r}?)" if matches else ""
+
+
+def _misspelt(name: str) -> str | None:
+    """The built-in markup that a name nearly is: but for signs and capitals, or with the same digits and most letters.
+
+    Names of other digits are other markups: a ``synthetic-300`` may well be somebody's own.
+    """
+
+    def plain(text: str) -> str:
+        return re.sub(r"[\W_]+", "", text.lower())
+
+    def digits(text: str) -> str:
+        return re.sub(r"\D+", "", text)
+
+    same = [own for own in OWN_NAMES if digits(own) == digits(name)]
+    close = difflib.get_close_matches(plain(name), map(plain, same), n=1, cutoff=0.8)
+    return next((own for own in same if close and plain(own) == close[0]), None)
 
 
 class _Reader:
@@ -289,7 +310,10 @@ class _Reader:
         derivations = {}
         for given_name, values in self.table(self.values.get("from", {}), "from").items():
             key = f"from.{given_name}"
-            known = _built_in(given_name)
+            known = built_in(given_name)
+            meant = _misspelt(given_name) if known is None else None
+            if meant is not None:
+                self.fail(key, f"no built-in markup has this name (did you mean {meant!r}?)")
             source = given_name if known is None else known.name
             if source == self.values["name"] or source in derivations:
                 self.fail(key, "a markup is not made from itself, nor in two ways from one")

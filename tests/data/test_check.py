@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from jvcr.data.check import check
 from jvcr.data.check_entries import SampleSource, TableSource
 from jvcr.data.check_report import FAULTS, Report
+from jvcr.data.derive import derived_samples
+from jvcr.data.reading import Samples
 from jvcr.data.sample import Sample
 from jvcr.frames import mirrored, resized
 from jvcr.images import ImageError
 from jvcr.markup import MARKUP_66, MARKUP_68, Markup
+from jvcr.markup_file import markup_from
 
 MakeHead = Callable[..., NDArray[np.float32]]
 WIDTH, HEIGHT = 170, 150
@@ -546,6 +549,44 @@ def test_another_markup_is_compared_with_its_own_mean(faces: Faces) -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["21", "200"])
+def test_a_markup_made_from_the_68_is_compared_with_the_mean_head(faces: Faces, name: str) -> None:
+    markup = markup_from(name)
+    samples = list(derived_samples(samples_of(faces), markup))
+    assert found(check(SampleSource({"": samples}))) == {}
+    # All of them: no majority could tell.
+    for sample in samples:
+        sample.points_img[:, 2] *= -1
+    names = sorted(sample.name for sample in samples)
+    assert found(check(SampleSource({"": samples}))) == {"depth-sign": names}
+
+
+def test_splits_that_nobody_reads(faces: Faces, tmp_path: Path) -> None:
+    faces.splits[:3], faces.splits[4] = ["valid", "test", "valid"], ""
+    report = check(faces.source(tmp_path))
+    assert found(report) == {"unknown-split": ["''", "'valid'"]}
+    assert {case.name: case.detail for case in report.findings[0].cases} == {"''": "1 rows", "'valid'": "2 rows"}
+    assert report.exit_code(strict=False) == 1
+    # Data sets that are not divided say nothing.
+    assert found(check(SampleSource({"": samples_of(faces)[4:]}))) == {}
+
+
+def test_what_a_reader_left_out_is_said(faces: Faces) -> None:
+    samples = samples_of(faces)
+    report = check(SampleSource({"": lambda: Samples(samples, lambda s: s, ["3 faces left out"])}, title="photos"))
+    assert found(report) == {"reader-note": ["photos"]}
+    assert report.findings[0].cases[0].detail == "3 faces left out"
+    assert report.exit_code(strict=True) == 0
+
+
+def test_coordinates_that_are_not_pixels(faces: Faces) -> None:
+    samples = samples_of(faces)
+    samples[3] = replace(samples[3], points_img=samples[3].points_img / np.float32(WIDTH))
+    report = check(SampleSource({"": samples}))
+    assert found(report)["speck"] == ["face03"]
+    assert "tiny-face" not in found(report)
+
+
 def test_too_few_labels_of_an_unknown_markup_cannot_be_judged(make_head: MakeHead) -> None:
     points = make_head(5, eyes_px=50, centre=(85, 72))[17:48]
     markup = Markup("some", 31, tuple(range(31)), {}, frozenset(), (0, 1))
@@ -562,7 +603,9 @@ def test_a_reader_that_stops(faces: Faces) -> None:
     report = check(SampleSource({"train": read}))
     assert report.counts.samples == 5
     assert found(report) == {"reader-error": ["train"]}
-    assert report.findings[0].cases[0].detail == "face05.mat: expected pt3d_68; last good sample: face04"
+    assert report.findings[0].cases[0].detail == (
+        "face05.mat: expected pt3d_68; last good sample: face04; no sample after it was seen"
+    )
 
 
 def test_a_reader_that_can_go_on(faces: Faces) -> None:

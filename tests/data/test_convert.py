@@ -395,6 +395,23 @@ def test_command_line(make_layout: MakeLayout, tmp_path: Path, monkeypatch: pyte
     assert not (tmp_path / "none.partial").exists()
 
 
+def test_faces_without_depth_count_as_left_out(
+    make_layout: MakeLayout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = make_layout("300w-lp").root
+    for folder, ending in (("IBUG", ".jpg"), ("landmarks/IBUG", "_pts.mat")):
+        old = root / folder / f"IBUG_image_003_1_0{ending}"
+        old.with_name(f"IBUG_image_004_0{ending}").write_bytes(old.read_bytes())
+    (root / "landmarks" / "IBUG" / "IBUG_image_003_1_2_pts.mat").write_bytes(b"junk")
+    arguments = ("300w-lp", "data", "--option", "unsolved=skip")
+    result = jvcr(*arguments[:2], "rest", *arguments[2:])
+    assert (result.exit_code, "; 2 left out" in result.stdout) == (1, True)
+    assert "left out: IBUG/IBUG_image_004_0: no depth: 1 view of this face" in result.stderr
+    assert len(Table(tmp_path / "rest", None)) == 3
+    assert jvcr(*arguments[:2], "fine", *arguments[2:], "--on-bad", "accept").exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jvcr.data.derive import converted_points, derived, derived_points, derived_samples
+from jvcr.data.derive import boxed_samples, converted_points, derived, derived_points, derived_samples
 from jvcr.data.sample import Sample
 from jvcr.data.table import Table
-from jvcr.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, Markup
+from jvcr.frames import Box
+from jvcr.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, Derivation, Markup, subset
 from jvcr.markup_file import markup_from
 
 MakeHead = Callable[..., np.ndarray]
@@ -84,3 +85,26 @@ def test_points_of_a_part_and_of_what_is_made_from_others() -> None:
     assert from_68 is not None
     np.testing.assert_array_equal(from_68[..., :2], points[:, list(INDICES_66_IN_68), :2])
     assert converted_points(points[:, :66], MARKUP_66, MARKUP_68) is None
+
+
+def test_points_that_are_made_from_the_same_third_markup() -> None:
+    points = np.random.default_rng(4).normal(size=(2, 68, 2)).astype(np.float32)
+    few = markup_from("21")
+    got = converted_points(derived_points(points, MARKUP_68, MARKUP_66), MARKUP_66, few)
+    assert got is not None
+    np.testing.assert_allclose(got, derived_points(points, MARKUP_68, few), atol=1e-6)
+    # The 66 lack a landmark that this one is made from.
+    inner = Markup("inner", 2, (1, 0), {}, frozenset(), (0, 1), derivations={"ibug-68": Derivation.picking((60, 64))})
+    assert converted_points(points[:, :66], MARKUP_66, inner) is None
+
+
+def test_the_box_of_the_weights_landmarks(make_head: MakeHead) -> None:
+    image, points = np.zeros((90, 100, 3), np.uint8), make_head(20)
+    no_jaw = subset(MARKUP_68, tuple(range(17, 68)), "no jaw")
+    whole = Sample("whole", image, points)
+    (sample,) = boxed_samples([whole], no_jaw)
+    assert sample.box == Box.around(points[17:])
+    assert sample.box.height < 0.9 * whole.box.height
+    # 66 points say nothing about 68: the labels' own box stays.
+    less = Sample("less", image, points[:66], markup=MARKUP_66)
+    assert list(boxed_samples([less], MARKUP_68)) == [less]

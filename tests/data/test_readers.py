@@ -47,9 +47,95 @@ def test_points_by_hand() -> None:
     np.testing.assert_array_equal(points_from([[1, 1, 5], [4, 3, 7]], 0, "away"), [[1, 1, -1], [4, 3, 1]])
     nan = np.nan
     # A landmark that is not marked does not count for the mean of z.
-    half = points_from([[1, 1, 5], [nan, 3, 1], [2, 2, 7]], 0, "away")
+    half = points_from([[1, 1, 5], [nan, nan, 1], [2, 2, 7]], 0, "away")
     np.testing.assert_array_equal(half, [[1, 1, -1], [nan, nan, nan], [2, 2, 1]])
     np.testing.assert_array_equal(points_from([[1, 2, nan]], 0, "away"), [[1, 2, nan]])
+
+
+@pytest.mark.parametrize(
+    ("raw", "complete", "message"),
+    [
+        (
+            [[1, 1, 5], [np.nan, 3, 1]],
+            False,
+            r"landmark 1 \(from 0\) has NaN in one of x and y.*found \[nan, 3\.0, 1\.0\]",
+        ),
+        ([[1, np.nan], [4, 3]], False, r"landmark 0 \(from 0\) has NaN in one of x and y"),
+        ([[1, 1], [4, np.inf]], False, r"landmark 1 \(from 0\) is infinite"),
+        ([[1, 1, -np.inf], [4, 3, 2]], False, r"landmark 0 \(from 0\) is infinite"),
+        ([[1, 1, 5], [4, 3, np.nan], [2, 2, 1]], False, r"landmark 1 \(from 0\) has NaN in z, but others have a depth"),
+        ([[1, 1], [np.nan, np.nan]], True, r"landmark 1 \(from 0\) is NaN; in this format every landmark"),
+        ([[1, 1, np.nan]], True, r"landmark 0 \(from 0\) is NaN"),
+    ],
+)
+def test_half_a_landmark_is_refused(raw: list[list[float]], complete: bool, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        points_from(raw, 0, "away", complete)
+
+
+def test_landmarks_that_are_not_numbers_are_named_with_their_file(make_layout: MakeLayout) -> None:
+    root = make_layout("aflw2000-3d").root
+    for number, (where, value) in enumerate((((0, 7), np.nan), ((2, 7), np.inf))):
+        values = scipy.io.loadmat(root / f"image0000{number}.mat")
+        values["pt3d_68"] = values["pt3d_68"].astype(float)
+        values["pt3d_68"][where] = value
+        scipy.io.savemat(root / f"image0000{number}.mat", {k: v for k, v in values.items() if k[0] != "_"})
+    values = scipy.io.loadmat(root / "image00002.mat")
+    values["Pose_Para"][0, 1] = np.nan
+    scipy.io.savemat(root / "image00002.mat", {k: v for k, v in values.items() if k[0] != "_"})
+    samples = read_aflw2000(root)
+    for message in (
+        r"image00000\.mat: pt3d_68: landmark 7 \(from 0\) is NaN",
+        r"image00001\.mat: pt3d_68: landmark 7 \(from 0\) is infinite",
+        r"image00002\.mat: Pose_Para's angles are \[0\.0, nan, 0\.0\]",
+    ):
+        with pytest.raises(ValueError, match=message):
+            next(samples)
+
+
+def test_reannotated_labels_are_checked(make_layout: MakeLayout) -> None:
+    root = make_layout("aflw2000-3d").root
+    with np.load(root / "reannotated.npz") as file:
+        names, points = file["id"], file["points2d"]
+    points[2, 5, 1] = np.nan
+    np.savez(root / "reannotated.npz", id=names, points2d=points)
+    with pytest.raises(ValueError, match=r"reannotated\.npz: the landmarks of image00002 are not all finite"):
+        read_aflw2000(root, labels="reannotated")
+    np.savez(root / "reannotated.npz", id=names, points2d=points[:, :66])
+    with pytest.raises(ValueError, match=r"reannotated\.npz: points2d .*\(4, 66, 2\); expected .*\(4, 68, 2\)"):
+        read_aflw2000(root, labels="reannotated")
+
+
+@pytest.mark.parametrize("name", ["csv", "npz", "pts", "authors-json", "3dfaw"])
+def test_every_format_names_the_file_of_half_a_landmark(make_layout: MakeLayout, name: str) -> None:
+    layout = make_layout(name)
+    if name == "csv":
+        path = layout.root / "faces.csv"
+        lines = path.read_text().splitlines()
+        fields = lines[1].split(",")
+        lines[1] = ",".join([*fields[:-3], "", *fields[-2:]])  # x of the last landmark
+        path.write_text("\n".join(lines))
+    elif name == "npz":
+        with np.load(layout.root / "faces.npz") as file:
+            arrays = dict(file)
+        arrays["points"][0, 4, 0] = np.nan
+        np.savez(layout.root / "faces.npz", **arrays)
+    elif name == "authors-json":
+        path = layout.root / "faces.json"
+        entries = json.loads(path.read_text())
+        entries[0]["landmarks"][4] = [float("nan")] * 3
+        path.write_text(json.dumps(entries))
+    else:
+        path = sorted(layout.root.rglob("*.pts" if name == "pts" else "*_3d.csv"))[0]
+        lines = path.read_text().splitlines()
+        number = 4 + (3 if name == "pts" else 1)
+        parts = lines[number].replace(",", " ").split()
+        lines[number] = " ".join(["nan", *parts[1:]])
+        path.write_text("\n".join(lines))
+    samples = read_samples(layout.format, layout.root, **layout.options)
+    with pytest.raises(ValueError, match=r"(faces\.|face\[0\]\.pts|a_3d\.csv).*landmark 4 \(from 0\)"):
+        next(samples)
+    next(samples)
 
 
 def test_iterating_goes_on_after_a_sample_that_cannot_be_read() -> None:
@@ -197,6 +283,7 @@ def test_300w_lp_faces_without_depth(make_layout: MakeLayout) -> None:
         read_300w_lp(root)
     samples = read_300w_lp(root, unsolved="skip")
     assert len(samples) == 4
+    assert [name for name, _ in samples.left_out] == ["IBUG/IBUG_image_004_0", "IBUG/IBUG_image_004_1"]
     assert samples.notes[0].startswith("1 faces (2 images) left out, no depth: IBUG/IBUG_image_004: 2 views")
     names = [f"IBUG_image_003_1_{number}" for number in range(4)] + ["IBUG/IBUG_image_004_0", "IBUG/IBUG_image_004_1"]
     given = np.arange(6 * 68.0).reshape(6, 68) ** 2
@@ -206,6 +293,29 @@ def test_300w_lp_faces_without_depth(make_layout: MakeLayout) -> None:
     np.savez(root / "points.npz", id=np.array(names[:5]), points=np.zeros((5, 68, 3)))
     with pytest.raises(ValueError, match=r"points\.npz: no finite z for 1 of 6 images, e\.g\. IBUG/IBUG_image_004_1"):
         read_300w_lp(root, depth=root / "points.npz")
+
+
+def test_300w_lp_a_damaged_label_file_costs_its_own_image(make_layout: MakeLayout) -> None:
+    root = make_layout("300w-lp").root
+    labels = root / "landmarks" / "IBUG"
+    (labels / "IBUG_image_003_1_1_pts.mat").write_bytes(b"junk")
+    samples = read_300w_lp(root)
+    assert len(samples) == 4
+    assert [next(samples).name[-1] for _ in range(3)] == ["0", "2", "3"]
+    with pytest.raises(ValueError, match=r"IBUG_image_003_1_1_pts\.mat: cannot be read"):
+        next(samples)
+    # With two bad ones, two views remain: too few for depth, but the data set has other faces.
+    points = scipy.io.loadmat(labels / "IBUG_image_003_1_0_pts.mat")["pts_3d"]
+    points[3, 1] = np.nan
+    scipy.io.savemat(labels / "IBUG_image_003_1_0_pts.mat", {"pts_3d": points})
+    samples = read_300w_lp(root)
+    messages = []
+    for _ in range(4):
+        with pytest.raises(ValueError) as error:
+            next(samples)
+        messages.append(str(error.value))
+    assert "landmark 3 (from 0) is NaN" in messages[0] and "cannot be read as a MATLAB file" in messages[1]
+    assert all("no depth: 2 views" in message and "cannot be read" in message for message in messages[2:])
 
 
 def test_300w_lp_names_what_is_missing(make_layout: MakeLayout, tmp_path: Path) -> None:

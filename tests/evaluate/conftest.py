@@ -18,6 +18,7 @@ from jvcr.images import write_image
 collect_ignore: list[str] = []
 if importlib.util.find_spec("scipy") is None:
     collect_ignore += ["test_pose.py", "test_scores.py", "test_evaluate_cli.py", "test_paper.py"]
+    collect_ignore += ["test_markups.py"]
 
 MakeBenchmark = Callable[..., Path]
 YAWS_DEG = (5.0, -20.0, 45.0, -50.0, 75.0)

@@ -6,16 +6,25 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from jvcr.cli.app import app
+from jvcr.data.aflw2000 import aflw_yaws
+from jvcr.data.derive import converted_points
+from jvcr.data.sample import Sample
+from jvcr.data.table import Table
 from jvcr.evaluate.predictions import PredictionSet, read_predictions, write_predictions
+from jvcr.evaluate.run import Predictions
 from jvcr.evaluate.truth import read_truth
+from jvcr.frames import Box
+from jvcr.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, Markup, subset
+from jvcr.markup_file import markup_from
 
 
 def evaluate(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -95,8 +104,8 @@ def test_peers_side_by_side(benchmark_folder: Path, peers: list[Path], tmp_path:
 
 
 def test_multi_view_of_the_weights(make_table: Callable[..., Path], tmp_path: Path) -> None:
-    groups, sources = np.array(["ann"] * 3), np.array(["300wlp-ibug"] * 3)
-    folder = make_table(tmp_path, (0.0, 40.0, -70.0), ["val"] * 3, group=groups, source=sources)
+    names, sources = ["ann_0", "ann_1", "ann_2"], np.array(["300wlp-ibug"] * 3)
+    folder = make_table(tmp_path, (0.0, 40.0, -70.0), ["val"] * 3, names=names, source=sources)
     done = evaluate(
         "multi-view", "--root", folder, "--boxes", "true", "--json", tmp_path / "views.json", "--threads", 1
     )
@@ -107,8 +116,18 @@ def test_multi_view_of_the_weights(make_table: Callable[..., Path], tmp_path: Pa
     # The validation rows of the same table, as before.
     done = evaluate("table", "--root", folder, "--json", tmp_path / "table.json", "--threads", 1)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("validation rows: NME ")
-    assert json.loads((tmp_path / "table.json").read_text())["validation rows"]["faces"] == 3
+    assert done.stdout.startswith("validation rows: NME ") and "on 3 faces, 68 points (ibug-68)" in done.stdout
+    rows = json.loads((tmp_path / "table.json").read_text())["validation rows"]
+    assert (rows["faces"], rows["n_points"]) == (3, 68)
+
+
+def test_an_empty_bin_is_null_in_json(make_table: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_table(tmp_path, (0.0, 10.0), ["val"] * 2)
+    target = str(tmp_path / "new" / "table.json")
+    result = CliRunner().invoke(app, ["evaluate", "table", "--root", str(folder), "--json", target, "--threads", "1"])
+    assert result.exit_code == 0, result.exception
+    text = Path(target).read_text()
+    assert "NaN" not in text and json.loads(text)["validation rows"]["nme"]["bins"][1:] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -120,6 +139,18 @@ def test_multi_view_of_the_weights(make_table: Callable[..., Path], tmp_path: Pa
         (("aflw2000-3d", "--root", "here", "--save-predictions", "a.csv"), "expected an ending .npz or .jsonl"),
         (("aflw2000-3d", "--root", "nowhere"), "nowhere: no image*.mat"),
         (("paper", "--root", "nowhere"), "nowhere: neither AFLW2000-3D"),
+        (("table", "--root", "a", "--save-predictions", "a.npz"), "table takes no --save-predictions; it is for aflw2"),
+        (("table", "--root", "a", "--aflw-yaw", "a.npy"), "benchmark table takes no --aflw-yaw;"),
+        (
+            ("table", "--root", "a", "--pixel-base", "as-published"),
+            "benchmark table takes no --pixel-base as-published",
+        ),
+        (("multi-view", "--root", "a", "--aflw-yaw-names", "a.txt"), "multi-view takes no --aflw-yaw-names"),
+        (("paper", "--root", "a", "--save-predictions", "a.npz"), "benchmark paper takes no --save-predictions"),
+        (
+            ("table", "--root", "a", "--weights", "my.safetensors"),
+            "my.safetensors: weights as training writes them; run",
+        ),
     ],
 )
 def test_wrong_arguments_are_explained(arguments: tuple[str, ...], message: str) -> None:
@@ -137,3 +168,119 @@ def test_predictions_of_other_photos_are_refused(benchmark_folder: Path, tmp_pat
     )
     assert result.exit_code == 1
     assert "other.npz: not one of its 1 ids is among the 5 photos" in str(result.exception)
+
+
+@pytest.mark.parametrize(("weights", "labels"), [("51", 68), ("71", 68), ("66", 68), ("68", 66)])
+def test_weights_see_the_box_of_their_own_landmarks(
+    make_table: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    weights: str,
+    labels: int,
+) -> None:
+    own = subset(MARKUP_68, tuple(range(17, 68)), "no-jaw") if weights == "51" else markup_from(weights)
+    source = MARKUP_68 if labels == 68 else MARKUP_66
+    folder = make_table(tmp_path, (0.0, 40.0, -70.0), ["val"] * 3)
+    if labels == 66:
+        with np.load(folder / "labels.npz") as file:
+            arrays = {**file, "points": file["points"][:, list(INDICES_66_IN_68)]}
+        np.savez(folder / "labels.npz", **arrays)
+    boxes = []
+
+    def predict(runtime: object, samples: Iterable[Sample]) -> Predictions:
+        samples = list(samples)
+        boxes.extend(sample.box for sample in samples)
+        truth = np.stack([sample.points_img for sample in samples])
+        # True landmarks, as far as the weights' markup can be had from these.
+        points = truth if weights != "71" else np.concatenate([truth, truth[:, :3]], axis=1)
+        if weights == "68":
+            points = np.insert(truth, [60, 63], 0, axis=1)
+        return Predictions([s.name for s in samples], points, truth, np.array([s.yaw_deg for s in samples]), np.ones(3))
+
+    monkeypatch.setattr("jvcr.cli.evaluate.weights_path", Path)
+    monkeypatch.setattr("jvcr.cli.evaluate.OnnxRuntime", lambda *_: SimpleNamespace(markup=own))
+    monkeypatch.setattr("jvcr.evaluate.run.predict_samples", predict)
+    result = CliRunner().invoke(app, ["evaluate", "table", "--root", str(folder), "--weights", weights])
+    assert result.exit_code == 0, result.exception
+    table = Table(folder, "val")
+    expected = converted_points(table.points, source, own)
+    expected = table.points if expected is None else expected
+    assert boxes == [Box.around(points) for points in expected]
+    assert "mean 0.00 ± 0.00 %" in result.stdout
+
+
+class MustNotPredict:
+    def __init__(self, *_: object) -> None:
+        raise AssertionError("predicted before the files were checked")
+
+
+def test_predictions_are_checked_before_the_weights_work(
+    benchmark_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_predictions(tmp_path / "other.npz", PredictionSet(["cat"], np.ones((1, 68, 3))))
+    monkeypatch.setattr("jvcr.cli.evaluate.OnnxRuntime", MustNotPredict)
+    arguments = ["evaluate", "aflw2000-3d", "--root", str(benchmark_folder), "--weights", "small"]
+    result = CliRunner().invoke(app, [*arguments, "--predictions", str(tmp_path / "other.npz")])
+    assert "other.npz: not one of its 1 ids" in str(result.exception)
+
+
+def test_folders_are_made_and_out_is_written_first(
+    benchmark_folder: Path, peers: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("plotly", reason="plotly comes with the extra demo")
+    arguments = ["evaluate", "aflw2000-3d", "--root", str(benchmark_folder), "--predictions", str(peers[0])]
+    arguments += ["--draws", "100", "--worst", "0", "--out", str(tmp_path / "out")]
+    new = tmp_path / "new" / "folder" / "a.json"
+    result = CliRunner().invoke(app, [*arguments, "--json", str(new)])
+    assert result.exit_code == 0, result.exception
+    assert json.loads(new.read_text())["n_points"] == 68
+    # Where the one file cannot be written, the folder is there already.
+    for path in (tmp_path / "out").iterdir():
+        path.unlink()
+    (tmp_path / "taken").mkdir()
+    result = CliRunner().invoke(app, [*arguments, "--json", str(tmp_path / "taken")])
+    assert result.exit_code != 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.json", "report.md", "report.html"}
+
+
+def test_yaws_in_the_order_of_a_list_of_names(benchmark_folder: Path, peers: list[Path], tmp_path: Path) -> None:
+    np.save(tmp_path / "yaw.npy", np.array([70.0, 80, 10, 1, 2, 50]))
+    names = [f"image{7 * i:05d}" for i in (4, 3, 2, 1, 0, 9)]
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    arguments = ["evaluate", "aflw2000-3d", "--root", str(benchmark_folder), "--predictions", str(peers[0])]
+    arguments += ["--aflw-yaw", str(tmp_path / "yaw.npy"), "--json", str(tmp_path / "a.json"), "--draws", "100"]
+    result = CliRunner().invoke(app, [*arguments, "--aflw-yaw-names", str(tmp_path / "names.txt")])
+    assert result.exit_code == 0, result.exception
+    assert json.loads((tmp_path / "a.json").read_text())["yaw_deg"]["AFLW"] == [2, 1, 10, 80, 70]
+    result = CliRunner().invoke(app, [*arguments, "--aflw-yaw-names", str(tmp_path / "no.txt")])
+    assert "no.txt: no such file; expected the names" in str(result.exception)
+
+
+def test_yaws_in_radians_are_refused(tmp_path: Path) -> None:
+    names = [f"image{i:05d}" for i in range(11)]
+    for count, largest, fine in ((11, 3.1, False), (11, 3.3, True), (10, 1.5, True)):
+        np.save(tmp_path / "yaw.npy", np.linspace(-largest, 0, count))
+        if fine:
+            assert len(aflw_yaws(tmp_path, names[:count], tmp_path / "yaw.npy")) == count
+        else:
+            with pytest.raises(
+                ValueError, match=r"yaw\.npy: the largest \|yaw\| of 11 images is 3\.1; expected degrees"
+            ):
+                aflw_yaws(tmp_path, names[:count], tmp_path / "yaw.npy")
+
+
+def test_systems_without_a_common_markup_are_refused_before_the_weights_work(
+    benchmark_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    five = Markup("five", 5, (1, 0, 2, 3, 4), {}, frozenset(), (0, 1))
+    points = np.random.default_rng(0).normal(size=(5, 5, 3))
+    names = read_truth(benchmark_folder).names
+    write_predictions(tmp_path / "five.npz", PredictionSet(names, points, markup=five))
+
+    def predict(*_: object) -> None:
+        raise AssertionError("predicted before the markups were compared")
+
+    monkeypatch.setattr("jvcr.evaluate.run.predict_samples", predict)
+    arguments = ["evaluate", "aflw2000-3d", "--root", str(benchmark_folder), "--weights", "small"]
+    result = CliRunner().invoke(app, [*arguments, "--predictions", str(tmp_path / "five.npz")])
+    assert "landmarks of ibug-68, five and labels of ibug-68 have no markup in common" in str(result.exception)

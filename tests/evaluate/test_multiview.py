@@ -13,14 +13,16 @@ from jvcr.metrics import YawTable
 
 MakeTable = Callable[..., Path]
 YAWS_DEG = (0.0, 35.0, 70.0, 10.0, -80.0, 20.0, 30.0)
-GROUPS = np.array(["ann", "ann", "ann", "bob", "bob", "single", "ann"])
+NAMES = ["ann_1_0", "ann_1_1", "ann_1_2", "ann_2_0", "ann_2_1", "single_0", "ann_1_3"]
+# Two faces of one photo share its group.
+GROUPS = np.array(["ann"] * 5 + ["single", "ann"])
 SOURCES = np.array(["300wlp-ibug"] * 6 + ["aflw"])
 
 
 @pytest.fixture(scope="module")
 def views(make_table: MakeTable, tmp_path_factory: pytest.TempPathFactory) -> Views:
     folder = tmp_path_factory.mktemp("views")
-    return read_views(make_table(folder, YAWS_DEG, ["val"] * 7, group=GROUPS, source=SOURCES))
+    return read_views(make_table(folder, YAWS_DEG, ["val"] * 7, names=NAMES, group=GROUPS, source=SOURCES))
 
 
 def means(table: YawTable | str) -> float:
@@ -29,8 +31,8 @@ def means(table: YawTable | str) -> float:
 
 
 def test_only_faces_with_several_views_are_read(views: Views) -> None:
-    assert views.names == ["face0", "face1", "face2", "face3", "face4"]
-    assert views.groups == ["ann", "ann", "ann", "bob", "bob"]
+    assert views.names == NAMES[:5]
+    assert views.faces == ["ann_1"] * 3 + ["ann_2"] * 2
     np.testing.assert_allclose(views.yaw_deg, YAWS_DEG[:5], atol=1e-3)
 
 
@@ -74,16 +76,37 @@ def test_66_points_missed_views_and_no_depth(views: Views) -> None:
     assert flat.cvgtce == flat.gte == "not measurable: no depth"
     with pytest.raises(ValueError, match="five: 5 landmarks"):
         score_views(System("five", "true boxes", points[:, :5]), views)
-    table = views_table([only, flat])
+    table = views_table([only, flat], 0.00123)
     assert all(len(row) == len(table.header) for row in table.rows)
     assert "not measurable: no depth" in table.to_text()
+    assert "one rigid shape within 0.123" in table.to_text()
 
 
 def test_tables_without_views_are_refused(make_table: MakeTable, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no array 'group'"):
-        read_views(make_table(tmp_path, YAWS_DEG, ["val"] * 7, source=SOURCES))
     with pytest.raises(ValueError, match="several views of one face"):
-        read_views(make_table(tmp_path, YAWS_DEG, ["val"] * 7, group=GROUPS))
-    with pytest.raises(ValueError, match="several views of one face"):
-        alone = np.array([f"face {i}" for i in range(7)])
-        read_views(make_table(tmp_path, YAWS_DEG, ["val"] * 7, group=alone, source=SOURCES))
+        read_views(make_table(tmp_path, YAWS_DEG, ["val"] * 7, names=NAMES))
+    for names in ([f"face{i}" for i in range(7)], [f"face_{i}_0" for i in range(7)]):
+        with pytest.raises(ValueError, match="several views of one face"):
+            read_views(make_table(tmp_path, YAWS_DEG, ["val"] * 7, names=names, source=SOURCES))
+
+
+def test_labels_of_different_faces_are_refused(
+    make_table: MakeTable, make_head: Callable[..., np.ndarray], tmp_path: Path
+) -> None:
+    points = np.stack([make_head(yaw) for yaw in YAWS_DEG]) * np.array([1, 1, -1], np.float32)
+    points[4, :17, 1] += 6  # a longer jaw
+    folder = make_table(tmp_path, YAWS_DEG, ["val"] * 7, names=NAMES, source=SOURCES, points=points)
+    with pytest.raises(
+        ValueError, match=r"labels\.npz: the labels of face 'ann_2' \(2 views\) are not one rigid shape"
+    ):
+        read_views(folder)
+
+
+def test_the_truth_says_how_rigid_it_is(
+    make_table: MakeTable, make_head: Callable[..., np.ndarray], tmp_path: Path
+) -> None:
+    points = np.stack([make_head(yaw) for yaw in YAWS_DEG]) * np.array([1, 1, -1], np.float32)
+    points[1, 8, 1] += 3
+    views = read_views(make_table(tmp_path, YAWS_DEG, ["val"] * 7, names=NAMES, source=SOURCES, points=points))
+    # One landmark of 68 is off by a tenth of the eye distance, and the alignment spreads it over the others.
+    assert 0.5 * 0.1 / 68 < views.truth_cvgtce < 3 * 0.1 / 68

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from jvcr.evaluate.evaluation import evaluate_systems
+from jvcr.evaluate.markups import in_one_markup
 from jvcr.evaluate.paper import OurRow, paper_tables, read_results, rows_of_aflw2000
 from jvcr.evaluate.published import AFLW2000_NME
 from jvcr.evaluate.scores import Options, System
 from jvcr.evaluate.truth import read_truth
+from jvcr.markup import INDICES_66_IN_68, MARKUP_66
 
 
 def test_published_means_are_the_means_of_their_bins() -> None:
@@ -23,16 +25,21 @@ def test_published_means_are_the_means_of_their_bins() -> None:
 
 
 def test_every_row_says_where_it_is_from() -> None:
-    row = OurRow("ours", "measured here", (2.5, 3.25, None), 3.0, 0.5, gte=7.125, cvgtce=4.0)
+    row = OurRow("ours", "measured here", (2.5, 3.25, "no face in this bin"), 3.0, 0.5, gte=7.125, cvgtce=4.0)
     one, two, three, four = paper_tables([row], [row])
     for table in (one, two, three, four):
         assert all(len(r) == len(table.header) for r in table.rows)
         assert all(r[-1].startswith(("published", "measured here", "not measur")) for r in table.rows)
     assert ("JVCR, the paper", "2.94", "3.46", "4.53", "3.64", "0.81", "published") in four.rows
     assert ("SDM", "3.67", "4.94", "9.76", "6.12", "not transcribed", "published") in four.rows
-    assert ("ours", "2.50", "3.25", "–", "3.00", "0.50", "measured here") in four.rows
+    assert ("ours", "2.50", "3.25", "no face in this bin", "3.00", "0.50", "measured here") in four.rows
     assert three.rows[-1] == ("ours", "7.12", "measured here")
-    assert ("jvcr", "–", "–", "not measurable here: the test labels of 3DFAW are not public") in two.rows
+    assert (
+        "jvcr",
+        "not measurable here",
+        "not measurable here",
+        "not measurable here: the test labels of 3DFAW are not public",
+    ) in two.rows
     assert two.rows[-1] == ("ours", "4.00", "7.12", "measured here")
     # Methods that came later are named, not put into the paper's table.
     assert "SynergyNet 3.41" in four.notes[0] and "SynergyNet" not in {r[0] for r in four.rows}
@@ -40,6 +47,8 @@ def test_every_row_says_where_it_is_from() -> None:
 
 def test_without_a_measurement_the_tables_say_so() -> None:
     _, _, three, four = paper_tables([], [])
+    for table in paper_tables([], [OurRow("ours", "here")]):
+        assert not any(cell in ("", "–") for row in table.rows for cell in row)
     assert three.rows[-1][-1].startswith("not measured: give --root")
     assert four.rows[-1][-1].startswith("not measured: give --root")
 
@@ -60,7 +69,7 @@ def test_our_row_comes_from_the_report(benchmark_folder: Path, tmp_path: Path) -
     assert ours.gte == pytest.approx(100 * 5 / 60, rel=1e-4)
     assert ours.name == "ours, true boxes"
     assert "report.json" in ours.source and "5 of its 2,000 images, 1 faces missed" in ours.source
-    assert (other.gte, other.why) == (None, "not measurable: no depth")
+    assert other.gte == "not measurable: no depth"
     assert views == []
     assert rows_of_aflw2000(evaluation.to_dict(), "measured here")[0].mean == pytest.approx(ours.mean)
 
@@ -73,3 +82,34 @@ def test_wrong_results_are_named(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(ValueError, match=r"report\.json: .*expected a report\.json of"):
             read_results(path)
+
+
+def test_an_empty_cell_says_why(benchmark_folder: Path) -> None:
+    truth = read_truth(benchmark_folder)
+    points = truth.original_img.copy()
+    points[4] = np.nan  # the only profile
+    nobody = System("nobody", "true boxes", np.full_like(points, np.nan))
+    evaluation = evaluate_systems([System("ours", "true boxes", points), nobody], truth, Options(draws=100))
+    rows = rows_of_aflw2000(evaluation.to_dict(), "here")
+    assert rows[0].bins == (0, 0, "no face in this bin")
+    assert rows[0].mean == rows[0].std == "not measurable: a bin without a face"
+    assert rows[1].bins == ("not measurable: every face was missed",) * 3
+    for table in paper_tables(rows, []):
+        assert not any(cell in ("", "–") for row in table.rows for cell in row)
+
+
+def test_other_landmarks_than_68_are_refused(benchmark_folder: Path, tmp_path: Path) -> None:
+    truth = read_truth(benchmark_folder)
+    points = truth.original_img[:, list(INDICES_66_IN_68)]
+    systems, labels = in_one_markup([System("66", "true boxes", points, markup=MARKUP_66)], truth)
+    record = evaluate_systems(systems, labels, Options(draws=100)).to_dict()
+    assert (record["markup"], record["n_points"]) == ("3dfaw-66", 66)
+    with pytest.raises(
+        ValueError, match=r"66 landmarks were scored \(markup 3dfaw-66\); the paper's figures are of 68"
+    ):
+        rows_of_aflw2000(record, "here")
+    # A report of version 0.1 does not say.
+    old = {key: value for key, value in record.items() if key not in ("markup", "n_points")}
+    (tmp_path / "report.json").write_text(json.dumps(old))
+    with pytest.raises(ValueError, match=r"report\.json: not 68 landmarks were scored"):
+        read_results(tmp_path / "report.json")

@@ -9,6 +9,7 @@ import pytest
 
 from jvcr.evaluate.predictions import PredictionSet, read_predictions, write_predictions
 from jvcr.markup import MARKUP_66, MARKUP_68, subset
+from jvcr.markup_file import markup_from
 
 THREE = subset(MARKUP_68, (36, 45, 30), "three")
 
@@ -51,6 +52,21 @@ def test_the_smallest_npz(tmp_path: Path) -> None:
 def test_a_markup_by_name(tmp_path: Path) -> None:
     np.savez(tmp_path / "file.npz", id=np.array(["one"]), landmarks=np.ones((1, 66, 3)), markup="3dfaw-66")
     assert read_predictions(tmp_path / "file.npz").markup == MARKUP_66
+
+
+@pytest.mark.parametrize("name", ["71", "jvcr-71", "21", "aflw-like-21", "synthetic-200", "66"])
+def test_every_built_in_markup_by_name(name: str, tmp_path: Path) -> None:
+    markup = markup_from(name)
+    points = np.ones((1, markup.n_points, 3))
+    np.savez(tmp_path / "file.npz", id=np.array(["one"]), landmarks=points, markup=name)
+    assert read_predictions(tmp_path / "file.npz").markup == markup
+    head = json.dumps({"markup": name, "about": {}})
+    (tmp_path / "a.jsonl").write_text(f"{head}\n" + json.dumps({"id": "one", "landmarks": points[0].tolist()}))
+    assert read_predictions(tmp_path / "a.jsonl").markup == markup
+    # It is written by its own name, not as JSON.
+    write_predictions(tmp_path / "again.npz", PredictionSet(["one"], points, markup=markup))
+    with np.load(tmp_path / "again.npz") as file:
+        assert str(file["markup"]) == markup.name
 
 
 def test_the_smallest_json_lines(tmp_path: Path) -> None:

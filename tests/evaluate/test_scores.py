@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jvcr.data.derive import derived_points
+from jvcr.evaluate import html
 from jvcr.evaluate.evaluation import evaluate_systems
 from jvcr.evaluate.html import draw_pair
 from jvcr.evaluate.markdown import to_markdown
+from jvcr.evaluate.markups import in_one_markup
 from jvcr.evaluate.scores import Cell, Curve, Options, System, common, renamed, score
 from jvcr.evaluate.tables import all_tables, short
 from jvcr.evaluate.truth import NO_AFLW_YAW, NO_REANNOTATED, Truth, read_truth
+from jvcr.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68
 from jvcr.metrics import YawTable
 
 OPTIONS = Options(draws=200, balanced_draws=50)
@@ -171,3 +175,74 @@ def test_both_outlines_are_drawn(truth: Truth) -> None:
     assert picture.shape == (300, 300, 3)
     assert (picture == (60, 220, 60)).all(axis=2).sum() > 200
     assert (picture == (255, 140, 0)).all(axis=2).sum() > 200
+
+
+def test_a_report_says_how_many_landmarks_were_scored(truth: Truth) -> None:
+    few = System("few", "true boxes", derived_points(truth.original_img, MARKUP_68, MARKUP_66), markup=MARKUP_66)
+    for system, n_points, name in ((shifted(truth, 3, 4, 0), 68, "ibug-68"), (few, 66, "3dfaw-66")):
+        systems, labels = in_one_markup([system, renamed(system, [system])], truth)
+        evaluation = evaluate_systems(systems, labels, OPTIONS)
+        assert f"Scored on the {n_points} landmarks of markup {name}." in evaluation.introduction
+        record = evaluation.to_dict()
+        assert (record["markup"], record["n_points"]) == (name, n_points)
+        tables = [short(evaluation.scores), *all_tables(evaluation.scores, evaluation.common)]
+        errors = [table for table in tables if table.title.startswith(("NME by", "NME on", "GTE", "3D NME", "Cumul"))]
+        assert len(errors) == 7 and all(f"{n_points} points" in table.title for table in errors)
+        published = {row[0] for table in tables for row in table.rows if "published" in row}
+        assert bool(published) == (n_points == 68)
+
+
+def test_every_table_shows_the_figures_of_its_own_labels(truth: Truth) -> None:
+    # Off by 5 px from the original labels, and by sqrt(10) px from the Reannotated ones.
+    evaluation = evaluate_systems([shifted(truth, 3, 4, 0)], truth, OPTIONS)
+    tables = {table.title: table for table in all_tables(evaluation.scores, [])}
+    for labels, distance in (("original", 5), ("Reannotated", math.sqrt(10))):
+        row = tables[f"NME, 68 points, {labels} labels, fitted yaw, percent"].rows[0]
+        profile = 100 * distance / sizes(truth)[4]
+        assert row[4].startswith(f"{profile:.2f} (")
+        assert row[6].startswith(f"{100 * (distance / sizes(truth)).mean():.2f} (")
+
+
+def test_the_balanced_draw_has_its_own_column(truth: Truth) -> None:
+    # The profile's error counts a third of a balanced draw, a fifth of the plain mean of images.
+    system = shifted(truth, 0, 0, 0)
+    system.points_img[4, :, 0] += 10
+    (row,) = all_tables(evaluate_systems([system], truth, OPTIONS).scores, [])[0].rows[:1]
+    error = 100 * 10 / sizes(truth)[4]
+    assert row[6].startswith(f"{error / 5:.2f} (")
+    assert row[7].startswith(f"{error / 3:.2f} (1 a bin")
+    # Faces of one bin that differ: the draws' own mean is neither that of the images nor that of the bins.
+    system.points_img[0, :, 0] += 7
+    evaluation = evaluate_systems([system], truth, OPTIONS)
+    cell = evaluation.scores[0].cell("NME")
+    assert isinstance(cell, Cell)
+    drawn, plain, bins = (f"{100 * v:.2f}" for v in (cell.balanced.mean, cell.table.image_mean, cell.table.mean))
+    assert len({drawn, plain, bins}) == 3
+    assert all_tables(evaluation.scores, [])[0].rows[0][7].startswith(f"{drawn} (1 a bin")
+
+
+@pytest.mark.parametrize("n_points", [68, 66])
+def test_every_plot_shows_every_system(truth: Truth, n_points: int) -> None:
+    go = pytest.importorskip("plotly.graph_objects", reason="plotly comes with the extra demo")
+    systems = [shifted(truth, 3, 4, 0, name="first"), shifted(truth, 6, 8, 0, name="second")]
+    labels = truth
+    if n_points == 66:
+        few = [replace(s, points_img=s.points_img[:, list(INDICES_66_IN_68)], markup=MARKUP_66) for s in systems]
+        systems, labels = in_one_markup(few, truth)
+    evaluation = evaluate_systems(systems, labels, OPTIONS)
+    shown = {
+        "bins": html._bins(go, evaluation.scores),
+        "curves": html._curves(go, evaluation.scores),
+        "yaw": html._yaw(go, evaluation),
+    }
+    for name, figure in shown.items():
+        traces = {trace.name.split(",")[0]: trace for trace in figure.data}
+        assert {"first", "second"} <= traces.keys(), name
+        published = any("published" in trace.name for trace in figure.data)
+        assert published == (n_points == 68 and name != "yaw"), name
+    bars = {trace.name.split(",")[0]: trace.y for trace in shown["bins"].data}
+    np.testing.assert_allclose(np.array(bars["second"]), 2 * np.array(bars["first"]), rtol=1e-4)
+    parts = html._regions(go, evaluation.scores)
+    first = evaluation.scores[0].regions["original"]
+    assert isinstance(first, dict)
+    np.testing.assert_allclose(parts.data[2].y, [100 * table.bins[2] for table in first.values()])

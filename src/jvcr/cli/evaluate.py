@@ -47,6 +47,7 @@ class _Settings:
     predictions: list[Path]
     boxes: Boxes
     aflw_yaw: Path | None
+    aflw_yaw_names: Path | None
     pixel_base: PixelBase
     limit: float
     draws: int
@@ -79,6 +80,10 @@ def evaluate(
     boxes: Annotated[Boxes, typer.Option(help="How the weights' face boxes are chosen.")] = Boxes.both,
     aflw_yaw: Annotated[
         Path | None, typer.Option(help="AFLW's own yaw of the images: .npy, .npz or .csv (docs/evaluation.md).")
+    ] = None,
+    aflw_yaw_names: Annotated[
+        Path | None,
+        typer.Option(help="For a .npy of --aflw-yaw in another order than the folder's: names, one a line."),
     ] = None,
     pixel_base: Annotated[
         PixelBase, typer.Option(help="as-published: take the 1-based labels for 0-based ones, as usual benchmark code.")
@@ -120,6 +125,7 @@ def evaluate(
         predictions=predictions or [],
         boxes=boxes,
         aflw_yaw=aflw_yaw,
+        aflw_yaw_names=aflw_yaw_names,
         pixel_base=pixel_base,
         limit=limit / 100,
         draws=draws,
@@ -130,8 +136,10 @@ def evaluate(
         out=out,
         json_to=json_to,
     )
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+    _check(benchmark, settings)
+    for folder in (out, *(path.parent for path in (json_to, save_predictions) if path is not None)):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
     if benchmark == "aflw2000-3d":
         assert root is not None
         _aflw2000(root, settings)
@@ -145,12 +153,39 @@ def evaluate(
         _paper(root, results or [], settings)
 
 
+_NOT_FOR = {
+    "table": ("save_predictions", "aflw_yaw", "aflw_yaw_names", "pixel_base"),
+    "multi-view": ("aflw_yaw", "aflw_yaw_names", "pixel_base"),
+    "paper": ("save_predictions",),
+}
+"""Options that a benchmark could only ignore."""
+
+
+def _check(benchmark: str, settings: _Settings) -> None:
+    """What is wrong with the command line, before anything takes its time.
+
+    Raises:
+        ValueError, FileNotFoundError: something is.
+    """
+    for name in _NOT_FOR.get(benchmark, ()):
+        if getattr(settings, name) not in (None, PixelBase.respected):
+            value = f" {settings.pixel_base.value}" if name == "pixel_base" else ""
+            takers = [other for other in _BENCHMARKS.split(", ") if name not in _NOT_FOR.get(other, ())]
+            raise ValueError(
+                f"benchmark {benchmark} takes no --{name.replace('_', '-')}{value}; it is for {', '.join(takers)}"
+            )
+    for weights in settings.weights:
+        if Path(weights).suffix == ".safetensors":
+            raise ValueError(f"--weights {weights}: weights as training writes them; run `jvcr export` first")
+        weights_path(weights)
+
+
 def _aflw2000(root: Path, settings: _Settings) -> dict[str, Any]:
     from jvcr.data.aflw2000 import read_aflw2000
     from jvcr.evaluate.evaluation import evaluate_systems
     from jvcr.evaluate.html import to_html
     from jvcr.evaluate.markdown import to_markdown
-    from jvcr.evaluate.markups import in_one_markup
+    from jvcr.evaluate.markups import common_markup, in_one_markup
     from jvcr.evaluate.scores import Options
     from jvcr.evaluate.tables import short
     from jvcr.evaluate.truth import read_truth
@@ -159,12 +194,13 @@ def _aflw2000(root: Path, settings: _Settings) -> dict[str, Any]:
 
     if settings.out is not None:
         import_plotly()
-    truth = read_truth(root, settings.aflw_yaw)
+    truth = read_truth(root, settings.aflw_yaw, settings.aflw_yaw_names)
+    given = list(_given(settings, truth.names))
+    runtimes = _runtimes(settings)
+    # Before anything is predicted: can they be compared?
+    common_markup([*(r.markup for r in runtimes.values()), *(s.markup for s in given)], truth.markup)
     systems: list[System] = []
-    for system in (
-        *_own(settings, lambda: read_aflw2000(root), len(truth.names)),
-        *_given(settings, truth.names),
-    ):
+    for system in (*_own(settings, runtimes, lambda: read_aflw2000(root), len(truth.names)), *given):
         systems.append(_renamed(system, systems))
     systems, truth = in_one_markup(systems, truth)
     options = Options(
@@ -173,13 +209,14 @@ def _aflw2000(root: Path, settings: _Settings) -> dict[str, Any]:
     evaluation = evaluate_systems(systems, truth, options)
     typer.echo("\n".join([*evaluation.introduction, "", short(evaluation.scores).to_text()]))
     record = evaluation.to_dict()
-    _write_json(record, settings)
+    _write_json(record, settings.out and settings.out / "report.json")
     if settings.out is not None:
         (settings.out / "report.md").write_text(to_markdown(evaluation, settings.worst), encoding="utf-8")
         page = to_html(evaluation, lambda name: read_image(root / f"{name}.jpg"), settings.worst)
         (settings.out / "report.html").write_text(page, encoding="utf-8")
         for name in ("report.json", "report.md", "report.html"):
             typer.echo(f"→ {settings.out / name}")
+    _write_json(record, settings.json_to)
     return record
 
 
@@ -188,14 +225,13 @@ def _multi_view(root: Path, settings: _Settings) -> dict[str, Any]:
     from jvcr.evaluate.multiview import read_views, score_views, views_table
 
     views = read_views(root)
+    given = list(_given(settings, views.names, (66, 68)))
     systems: list[System] = []
-    for system in (
-        *_own(settings, lambda: iter(views.samples), len(views.names), (66, 68)),
-        *_given(settings, views.names, (66, 68)),
-    ):
+    runtimes = _runtimes(settings, (66, 68))
+    for system in (*_own(settings, runtimes, lambda: iter(views.samples), len(views.names)), *given):
         systems.append(_renamed(system, systems))
     scores = [score for s in systems for score in score_views(s, views, settings.draws, settings.seed)]
-    table = views_table(scores)
+    table = views_table(scores, views.truth_cvgtce)
     typer.echo(table.to_text())
     record = without_nan(
         {
@@ -203,23 +239,26 @@ def _multi_view(root: Path, settings: _Settings) -> dict[str, Any]:
             "version": jvcr.__version__,
             "date": datetime.date.today().isoformat(),
             "options": {"draws": settings.draws, "seed": settings.seed},
+            "truth_cvgtce": views.truth_cvgtce,
             "systems": [asdict(score) for score in scores],
         }
     )
-    _write_json(record, settings)
+    _write_json(record, settings.out and settings.out / "report.json")
     if settings.out is not None:
         (settings.out / "report.md").write_text(table.to_markdown() + "\n", encoding="utf-8")
         for name in ("report.json", "report.md"):
             typer.echo(f"→ {settings.out / name}")
+    _write_json(record, settings.json_to)
     return dict(record)
 
 
 def _table(root: Path, settings: _Settings) -> None:
     try:
-        from jvcr.data.derive import converted_points, derived
+        from jvcr.data.derive import boxed_samples, converted_points
         from jvcr.data.table import Table
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
+    from jvcr.evaluate.evaluation import without_nan
     from jvcr.evaluate.run import predict_samples, report
 
     if settings.predictions:
@@ -228,19 +267,24 @@ def _table(root: Path, settings: _Settings) -> None:
     record = {}
     for weights in settings.weights:
         runtime = OnnxRuntime(weights_path(weights), settings.threads)
-        # The crops are those of the table's own landmark boxes, whatever is scored.
-        predicted = predict_samples(runtime, (table[i] for i in range(len(table))))
-        points, markup = converted_points(predicted.points_img, runtime.markup, table.markup), table.markup
+        samples = (table[i] for i in range(len(table)))
+        # The crops are around the box of the weights' own landmarks, as in training, whatever is scored.
+        predicted = predict_samples(runtime, boxed_samples(samples, runtime.markup))
+        markup = table.markup
+        points = converted_points(predicted.points_img, runtime.markup, markup)
         if points is not None:
-            predicted = replace(predicted, points_img=points)
-        else:
+            predicted = replace(predicted, points_img=points, target_img=table.points)
+        elif converted_points(table.points, markup, runtime.markup) is not None:
             markup = runtime.markup
-            predicted = replace(predicted, target_img=derived(table, markup).points)
+        else:
+            runtime.markup.derivation_from(markup)  # raises, and says what is wrong
         result = report(predicted, markup.normaliser)
         name = "validation rows" if len(settings.weights) == 1 else f"validation rows, {_name(weights)}"
-        typer.echo(f"{name}: {result}")
-        record[name] = result.to_dict()
-    _write_json(record, settings)
+        typer.echo(f"{name}: {result}, {markup.n_points} points ({markup.name})")
+        record[name] = {"markup": markup.name, "n_points": markup.n_points, **result.to_dict()}
+    record = without_nan(record)
+    _write_json(record, settings.out and settings.out / "report.json")
+    _write_json(record, settings.json_to)
 
 
 def _paper(root: Path | None, results: list[Path], settings: _Settings) -> None:
@@ -277,31 +321,43 @@ def _paper(root: Path | None, results: list[Path], settings: _Settings) -> None:
         "date": datetime.date.today().isoformat(),
         "tables": [asdict(table) for table in tables],
     }
-    _write_json(record, settings)
+    _write_json(record, settings.out and settings.out / "report.json")
     if settings.out is not None:
         text = "\n\n".join(table.to_markdown() for table in tables)
         (settings.out / "report.md").write_text(text + "\n", encoding="utf-8")
+    _write_json(record, settings.json_to)
 
 
-def _own(settings: _Settings, samples: Any, count: int, accepted: tuple[int, ...] | None = None) -> Iterator[System]:
+def _runtimes(settings: _Settings, accepted: tuple[int, ...] | None = None) -> dict[str, OnnxRuntime]:
+    """All weights, opened before the first of them works.
+
+    Raises:
+        ValueError: a number of landmarks that is not accepted, or several weights and one file to save to.
+    """
+    if settings.save_predictions is not None and len(settings.weights) != 1:
+        raise ValueError(f"--save-predictions takes one --weights, not {len(settings.weights)}")
+    runtimes = {weights: OnnxRuntime(weights_path(weights), settings.threads) for weights in settings.weights}
+    for weights, runtime in runtimes.items():
+        if accepted is not None and runtime.markup.n_points not in accepted:
+            expected = " or ".join(map(str, accepted))
+            raise ValueError(f"weights {weights}: {runtime.markup.n_points} landmarks; this benchmark takes {expected}")
+    return runtimes
+
+
+def _own(settings: _Settings, runtimes: dict[str, OnnxRuntime], samples: Any, count: int) -> Iterator[System]:
     """Predictions of our weights from true boxes, the detector's, or both; saved as soon as they are there."""
+    from jvcr.data.derive import boxed_samples
     from jvcr.evaluate.predictions import PredictionSet, write_predictions
     from jvcr.evaluate.run import predict_detected, predict_samples
     from jvcr.evaluate.scores import System
 
-    if settings.save_predictions is not None and len(settings.weights) != 1:
-        raise ValueError(f"--save-predictions takes one --weights, not {len(settings.weights)}")
-    for weights in settings.weights:
-        runtime = OnnxRuntime(weights_path(weights), settings.threads)
+    for weights, runtime in runtimes.items():
         markup, name = runtime.markup, f"jvcr {_name(weights)}"
-        if accepted is not None and markup.n_points not in accepted:
-            expected = " or ".join(map(str, accepted))
-            raise ValueError(f"weights {weights}: {markup.n_points} landmarks; this benchmark takes {expected}")
         about = {"tool": name, "version": jvcr.__version__, "date": datetime.date.today().isoformat()}
         if settings.boxes != Boxes.detector:
             true_boxes: list[list[float]] = []
             with _Bar(f"{name}, true boxes", count) as bar:
-                predicted = predict_samples(runtime, bar.track(samples(), true_boxes))
+                predicted = predict_samples(runtime, bar.track(boxed_samples(samples(), markup), true_boxes))
             if settings.save_predictions is not None:
                 write_predictions(
                     settings.save_predictions,
@@ -316,7 +372,8 @@ def _own(settings: _Settings, samples: Any, count: int, accepted: tuple[int, ...
             yield System(name, "true boxes", predicted.points_img, markup=markup)
         if settings.boxes != Boxes.true:
             with _Bar(f"{name}, its detector's boxes", count) as bar:
-                found = predict_detected(Landmarker(weights, threads=settings.threads), bar.track(samples(), []))
+                boxed = bar.track(boxed_samples(samples(), markup), [])
+                found = predict_detected(Landmarker(weights, threads=settings.threads), boxed)
             text = "the detector's boxes"
             if settings.save_predictions is not None:
                 path = settings.save_predictions
@@ -374,12 +431,9 @@ def _without_files(settings: _Settings) -> _Settings:
     return replace(settings, out=None, json_to=None)
 
 
-def _write_json(record: dict[str, Any], settings: _Settings) -> None:
-    paths = [settings.json_to] if settings.json_to else []
-    if settings.out is not None:
-        paths.append(settings.out / "report.json")
-    for path in paths:
-        path.write_text(json.dumps(record, indent=1), encoding="utf-8")
+def _write_json(record: dict[str, Any], path: Path | None) -> None:
+    if path is not None:
+        path.write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
 
 
 class _Bar:

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.data.mat import fitted_yaw_deg, read_mat
-from jvcr.data.reading import Samples, points_from, read_arrays, read_csv
+from jvcr.data.reading import Samples, points_of, read_arrays, read_csv
 from jvcr.data.sample import Sample
 from jvcr.images import read_image
 
 _FULL = 2000
+_FEW, _RADIANS = 10, 3.2
+"""Yaws of more images than the one that are all below the other are taken for radians."""
 _YAW_FILES = ("AFLW2000-3D.pose.npy", "yaw.csv", "yaw.npz")
 
 
@@ -71,12 +73,12 @@ def _read(path: Path, reannotated: dict[str, NDArray[np.float32]] | None, yaws: 
     values = read_mat(path, ("pt3d_68", "Pose_Para"))
     yaw_deg = fitted_yaw_deg(values, path)
     if reannotated is not None:
-        points = points_from(reannotated[path.stem], base=0, z="away")
+        points = points_of(path.with_name("reannotated.npz"), reannotated[path.stem], base=0, z="away")
         provenance = "reannotated.npz, 0-based, 2D"
     else:
         if values["pt3d_68"].shape != (3, 68):
             raise ValueError(f"{path}: pt3d_68 has shape {values['pt3d_68'].shape}; expected (3, 68)")
-        points = points_from(values["pt3d_68"].T, base=1, z="towards")
+        points = points_of(f"{path}: pt3d_68", values["pt3d_68"].T, base=1, z="towards", complete=True)
         provenance = f"{path.name} pt3d_68, 1-based, z towards the camera"
     if yaws is not None:
         yaw_deg = math.copysign(yaws[path.stem], yaw_deg)
@@ -97,13 +99,22 @@ def reannotated_targets(root: Path, names: list[str]) -> NDArray[np.float32] | N
     """The Reannotated 2D landmarks (B, 68, 2) of the named images, 0-based pixels; None without ``reannotated.npz``.
 
     Raises:
-        ValueError: an image has none.
+        ValueError: an image has none, or they are not 68 finite x, y.
     """
     path = root / "reannotated.npz"
     if not path.is_file():
         return None
     arrays = read_arrays(path, ("id", "points2d"))
-    points = dict(zip(arrays["id"].tolist(), arrays["points2d"].astype(np.float32), strict=True))
+    names_there, values = arrays["id"].tolist(), arrays["points2d"]
+    if values.shape != (len(names_there), 68, 2) or values.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{path}: points2d are {values.dtype} of shape {values.shape}; expected numbers of shape "
+            f"({len(names_there)}, 68, 2), one row for each id"
+        )
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=(1, 2)))
+    if len(bad):
+        raise ValueError(f"{path}: the landmarks of {names_there[bad[0]]} are not all finite numbers")
+    points = dict(zip(names_there, values.astype(np.float32), strict=True))
     return np.stack([points[name] for name in _all_there(names, points, path, "landmarks")])
 
 
@@ -145,6 +156,8 @@ def _yaws_in_order(path: Path, names: list[str], yaw_names: Path | None) -> dict
         raise ValueError(f"{path}: cannot be read as an .npy file of numbers ({error})") from None
     order = names
     if yaw_names is not None:
+        if not yaw_names.is_file():
+            raise FileNotFoundError(f"{yaw_names}: no such file; expected the names of the yaws' images, one a line")
         order = [line.strip() for line in yaw_names.read_text(encoding="utf-8").splitlines() if line.strip()]
     if values.shape != (len(order),):
         hint = ""
@@ -160,7 +173,7 @@ def _yaws_in_order(path: Path, names: list[str], yaw_names: Path | None) -> dict
 def _by_name(names: Sequence[object], yaws: Sequence[object], path: Path) -> dict[str, float]:
     if len(names) != len(yaws):
         raise ValueError(f"{path}: {len(names)} ids, but {len(yaws)} yaws")
-    result = {}
+    result: dict[str, float] = {}
     for name, yaw in zip(names, yaws, strict=True):
         try:
             value = abs(float(str(yaw)))
@@ -169,6 +182,11 @@ def _by_name(names: Sequence[object], yaws: Sequence[object], path: Path) -> dic
         if not value <= 180:
             raise ValueError(f"{path}: the yaw of {name} is {yaw}; expected degrees")
         result[Path(str(name)).stem] = value
+    if len(result) > _FEW and max(result.values()) < _RADIANS:
+        raise ValueError(
+            f"{path}: the largest |yaw| of {len(result):,} images is {max(result.values()):.3g}; expected degrees, and "
+            "these look like radians: multiply them by 180/π"
+        )
     return result
 
 

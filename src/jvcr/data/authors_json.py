@@ -56,7 +56,7 @@ def read_authors_json(
         image = folder / entry["img_paths"]
         where = f"{path}: entry {number} ({entry['img_paths']})"
         try:
-            points = points_from(entry["landmarks"], base, z)
+            points = points_from(entry["landmarks"], base, z, complete=True)
             box = _box(entry, base)
         except (ValueError, TypeError) as error:
             raise ValueError(f"{where}: {error}") from None

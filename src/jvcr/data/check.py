@@ -8,6 +8,7 @@ One pass over the images, none of which is kept; then the landmarks are judged t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -26,6 +27,9 @@ from jvcr.markup import Markup
 
 TINY_PX = 32.0
 """A landmark box whose longer side is below this says little: the small network sees a face of 80 px."""
+SPECK_PX = 4.0
+"""Below this, the numbers are hardly pixels."""
+SPLITS = ("train", "val", "test")
 BLANK_STD = 2.0
 """Standard deviation of the grey levels below which an image has no content."""
 _UNIT_PX = 256
@@ -149,7 +153,9 @@ def _examine_points(entry: Entry, image: Image | None) -> tuple[Box | None, list
     except ValueError as error:
         return None, [*cases, _case(entry, "empty-box", str(error))]
     longer = max(box.width, box.height)
-    if longer < TINY_PX:
+    if longer < SPECK_PX:
+        cases.append(_case(entry, "speck", f"{longer:.2g} px", size=-longer))
+    elif longer < TINY_PX:
         cases.append(_case(entry, "tiny-face", f"{longer:.1f} px", size=-longer))
     if image is not None:
         cases += _outside_image(entry, placed, image)
@@ -205,8 +211,13 @@ def _case(entry: Entry, code: str, detail: str = "", landmarks: tuple[int, ...] 
 
 
 def _identity(entries: Sequence[Entry]) -> list[Case]:
-    """Names that occur twice, groups that cross the split."""
-    cases: list[Case] = []
+    """Splits that nobody reads, names that occur twice, groups that cross the split."""
+    # Where a data set is not divided, "" is no mistake; a table is.
+    unknown = Counter(e.split for e in entries if e.split not in SPLITS and (e.split or e.strict))
+    cases = [
+        Case("unknown-split", repr(split), f"{count} rows", next(e.row for e in entries if e.split == split))
+        for split, count in unknown.items()
+    ]
     rows: dict[str, list[Entry]] = {}
     groups: dict[str, dict[str, list[str]]] = {}
     for entry in entries:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -98,6 +98,7 @@ class SampleSource:
         except _READING as error:
             self.cases.append(Case("reader-error", split or self.title, str(error)))
             return
+        self.cases += [Case("reader-note", split or self.title, note) for note in getattr(iterator, "notes", ())]
         while repeated < _REPEATS:
             try:
                 sample = next(iterator)
@@ -106,8 +107,9 @@ class SampleSource:
             except _READING as error:
                 repeated = repeated + 1 if str(error) == before else 0
                 before = str(error)
+                ended = "; no sample after it was seen" if isinstance(iterator, Generator) else ""
                 code = "unreadable-image" if isinstance(error, ImageError) else "reader-error"
-                self.cases.append(Case(code, split or self.title, f"{error}; last good sample: {last}"))
+                self.cases.append(Case(code, split or self.title, f"{error}; last good sample: {last}{ended}"))
                 continue
             last, repeated, before = sample.name, 0, ""
             yield sample

@@ -27,9 +27,10 @@ _LIST: tuple[Fault, ...] = (
     Fault(
         "reader-error",
         "error",
-        "the data set's reader stopped; samples after this one were not seen",
+        "the data set's reader refused a sample",
         "mend or remove the sample that it names, then check again",
     ),
+    Fault("reader-note", "note", "the data set's reader left samples out", "nothing, if that is meant"),
     Fault("damaged-archive", "error", "a tar file is damaged or cut off", "copy or pack it again"),
     Fault("missing-image", "error", "a label has no image", "add the image, or drop the row"),
     Fault("unreadable-image", "error", "an image cannot be decoded", "export it again, or drop the row"),
@@ -41,6 +42,12 @@ _LIST: tuple[Fault, ...] = (
     Fault("no-landmarks", "error", "no landmark is marked", "mark it, or drop the sample"),
     Fault("weight-out-of-range", "error", "the weight is not above 0 and at most 1", "correct the weight"),
     Fault("empty-box", "error", "the landmark box has no width or no height", "mark it again, or drop the row"),
+    Fault(
+        "speck",
+        "error",
+        "the landmark box is under 4 px",
+        "look at the unit of x and y: pixels of the image, not shares of its width; or drop the row",
+    ),
     Fault(
         "flat-depth", "error", "all z are the same", "2D labels have z = NaN, not a constant; give depth, or say NaN"
     ),
@@ -101,6 +108,12 @@ _LIST: tuple[Fault, ...] = (
     Fault("tiny-face", "warning", "the face is very small", "drop it, or take the photo at a higher resolution"),
     Fault("blank-image", "warning", "the image has no content", "drop it"),
     # Between samples.
+    Fault(
+        "unknown-split",
+        "error",
+        "a split is none of train, val and test: neither training nor a benchmark reads its rows",
+        "give these rows one of the three",
+    ),
     Fault(
         "group-across-splits", "error", "a person or photo is in more than one split", "keep a group in a single split"
     ),

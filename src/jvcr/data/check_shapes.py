@@ -4,7 +4,7 @@ A head is not flat, so its mirror image cannot be turned into it: a label that f
 reflection has exchanged left and right, or the wrong sign of z. The two are the same shape, seen from the front and
 from behind, so the direction in which the face looks tells them apart, except on a profile.
 
-Lengths are in units of the reference's normaliser (68 points: the distance of the outer eye corners).
+Lengths are in units of the reference: the distance of the outer eye corners, or a data set's own normaliser.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.data.check_report import Case
-from jvcr.geometry import mean_shape_68
-from jvcr.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, Markup
+from jvcr.geometry import mean_head
+from jvcr.markup import MARKUP_66, MARKUP_68, Markup
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -132,7 +132,8 @@ def _turned_2d(x: Floats, y: Floats, share: Floats) -> tuple[Floats, Floats]:
 class Reference:
     """What labels are compared with.
 
-    shape: (N, 3), zero mean, the normaliser 1 long, looking into the camera.
+    shape: (N, 3), zero mean, looking into the camera; the outer eye corners of the mean head are 1 apart, of a data
+        set's own mean the normaliser.
     absolute: known from elsewhere; else it is the data set's own mean, and a fault of the majority cannot be seen.
     """
 
@@ -141,13 +142,12 @@ class Reference:
 
 
 def reference_head(markup: Markup) -> Reference | None:
-    """The shipped mean head in a markup, None where it is not known."""
-    if markup.n_points == 68 and markup.mirror == MARKUP_68.mirror:
-        return Reference(mean_shape_68(), True)
-    if markup.n_points == 66 and markup.mirror == MARKUP_66.mirror:
-        shape = mean_shape_68()[list(INDICES_66_IN_68)]
-        return Reference(shape - shape.mean(axis=0), True)
-    return None
+    """The shipped mean head in a markup: the 68 or 66 points by any name, or made from the 68; else None."""
+    for known in (MARKUP_68, MARKUP_66):
+        if (markup.n_points, markup.mirror) == (known.n_points, known.mirror):
+            markup = known
+    head = mean_head(markup)
+    return None if head is None else Reference(head - head.mean(axis=0), True)
 
 
 def own_mean(points_img: Floats, markup: Markup) -> Reference | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jvcr.data.reading import Samples, markup_of, only_file, points_from, read_json
+from jvcr.data.reading import Samples, markup_of, only_file, points_of, read_json
 from jvcr.data.sample import Sample
 from jvcr.frames import Box
 from jvcr.images import read_image
@@ -73,7 +73,7 @@ def read_coco(
         return Sample(
             name=f"{stem}#{face.get('id')}",
             image=read_image(folder / file_name),
-            points_img=points_from(np.where(rows[:, 2:] > 0, rows[:, :2], np.nan), base, "away"),
+            points_img=points_of(where, np.where(rows[:, 2:] > 0, rows[:, :2], np.nan), base, "away"),
             given_box=_box(face.get(box_key), base, where),
             group=stem,
             markup=markup_of(len(rows), markup, where),

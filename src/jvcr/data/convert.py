@@ -152,7 +152,7 @@ def _write(
     samples: Iterator[Sample], folder: Path, storage: Storage, about: dict[str, Any], on_sample: Callable[[], object]
 ) -> Converted:
     labels = _Labels(storage)
-    skipped: list[Skipped] = []
+    skipped = [Skipped(name, reason) for name, reason in getattr(samples, "left_out", ())]
     pending: list[tuple[str, Future[tuple[bytes, str]]]] = []
     with ThreadPoolExecutor() as pool, TarShards(folder, storage.shard_mb) as shards:
 

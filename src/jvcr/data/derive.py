@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jvcr.data.sample import Sample
 from jvcr.data.table import Table
-from jvcr.markup import Markup
+from jvcr.markup import Derivation, Markup
 
 
 def derived_points(points: NDArray[np.float32], source: Markup, target: Markup) -> NDArray[np.float32]:
@@ -24,7 +24,11 @@ def derived_points(points: NDArray[np.float32], source: Markup, target: Markup) 
     """
     if points.shape[-2] != source.n_points:
         raise ValueError(f"expected the {source.n_points} points of markup {source.name!r}, got shape {points.shape}")
-    out = target.derivation_from(source).apply(points)
+    return _applied(target.derivation_from(source), points)
+
+
+def _applied(derivation: Derivation, points: NDArray[np.float32]) -> NDArray[np.float32]:
+    out = derivation.apply(points)
     if out.shape[-1] == 3:
         known = np.isfinite(out[..., 2])
         total = np.where(known, out[..., 2], 0).sum(axis=-1, keepdims=True)
@@ -35,12 +39,25 @@ def derived_points(points: NDArray[np.float32], source: Markup, target: Markup) 
 def converted_points(points: NDArray[np.float32], source: Markup, target: Markup) -> NDArray[np.float32] | None:
     """(…, M, K) points of ``source`` → (…, N, K) of ``target``, which is part of it or made from it; else None.
 
-    Example: the 66 points are made from the 68, and the 68 are part of the 71.
+    Two markups that are both made from a third are converted, too, where ``source`` has every landmark that ``target``
+    is made from.
+
+    Example: the 66 points are made from the 68, the 68 are part of the 71, and the 21 are made from those of the 68
+    that are among the 66.
     """
     places = source.indices_of(target)
     if places is not None:
         return points[..., list(places), :]
-    return derived_points(points, source, target) if source.name in target.derivations else None
+    if source.name in target.derivations:
+        return derived_points(points, source, target)
+    for third in source.derivations.keys() & target.derivations.keys():
+        place_of = {terms[0][0]: n for n, terms in enumerate(source.derivations[third].terms) if len(terms) == 1}
+        sums = target.derivations[third].terms
+        if all(index in place_of for terms in sums for index, _ in terms):
+            return _applied(
+                Derivation(tuple(tuple((place_of[index], weight) for index, weight in terms) for terms in sums)), points
+            )
+    return None
 
 
 def derived(table: Table, markup: Markup) -> Table:
@@ -71,3 +88,13 @@ def derived_samples(samples: Iterable[Sample], markup: Markup) -> Iterator[Sampl
     for sample in samples:
         points = derived_points(sample.points_img, sample.markup, markup)
         yield replace(sample, points_img=points, markup=markup)
+
+
+def boxed_samples(samples: Iterable[Sample], markup: Markup) -> Iterator[Sample]:
+    """The samples for weights of this markup: with its points, and so in the box that training crops around.
+
+    Where the labels do not give these points (weights of 68, labels of 66), a sample stays as it is.
+    """
+    for sample in samples:
+        points = converted_points(sample.points_img, sample.markup, markup)
+        yield sample if points is None else replace(sample, points_img=points, markup=markup)

@@ -30,4 +30,6 @@ def fitted_yaw_deg(values: dict[str, Any], path: Path) -> float:
     pose = np.asarray(values["Pose_Para"], np.float64)
     if pose.shape != (1, 7):
         raise ValueError(f"{path}: Pose_Para has shape {pose.shape}; expected (1, 7)")
+    if not np.isfinite(pose[0, :3]).all():
+        raise ValueError(f"{path}: Pose_Para's angles are {pose[0, :3].tolist()}; expected finite numbers, in radians")
     return float(-np.degrees(pose[0, 1]))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.data.reading import DepthSign, Samples, markup_of, points_from
+from jvcr.data.reading import DepthSign, Samples, markup_of, points_of
 from jvcr.data.sample import Sample
 from jvcr.images import IMAGE_ENDINGS, read_image
 from jvcr.markup import Markup
@@ -43,7 +43,7 @@ def read_pts_folder(
         return Sample(
             name=name,
             image=read_image(image),
-            points_img=points_from(raw, base, z),
+            points_img=points_of(path, raw, base, z),
             group=name,
             markup=markup_of(len(raw), markup, path),
             source="pts",

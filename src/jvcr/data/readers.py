@@ -44,8 +44,8 @@ def read_samples(format: str, root: Path, **options: Any) -> Samples:
     Args:
         format: a key of ``READERS``.
         root: folder, or for some formats the file, of the data set.
-        options: the reader's own. A text is read as what the option is: ``base="1"`` is ``base=1.0``, a markup the path
-            of its JSON file, a file a path.
+        options: the reader's own. A text is read as what the option is: ``base="1"`` is ``base=1.0``, a markup the name
+            of a built-in one or the path of its file (docs/markup.md), a file a path.
     Raises:
         ValueError: unknown format or option (the nearest one is named), or a value that the option cannot have.
         FileNotFoundError: the data set is not there.

@@ -31,13 +31,21 @@ class Samples(Iterator[Sample]):
 
     Attributes:
         notes: what the reader left out on purpose, one line each, for people.
+        left_out: name and reason of each sample that it left out because it had to (not among ``len()``).
     """
 
-    def __init__(self, entries: Sequence[_Entry], read: Callable[[_Entry], Sample], notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        entries: Sequence[_Entry],
+        read: Callable[[_Entry], Sample],
+        notes: Sequence[str] = (),
+        left_out: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self._count = len(entries)
         # Unlike a generator, a map survives an error of its function.
         self._samples: Iterator[Sample] = map(read, entries)
         self.notes = tuple(notes)
+        self.left_out = tuple(left_out)
 
     def __len__(self) -> int:
         return self._count
@@ -46,22 +54,28 @@ class Samples(Iterator[Sample]):
         return next(self._samples)
 
 
-def points_from(raw: ArrayLike, base: float, z: DepthSign) -> NDArray[np.float32]:
+def points_from(raw: ArrayLike, base: float, z: DepthSign, complete: bool = False) -> NDArray[np.float32]:
     """Labels as a file holds them → (N, 3) ``Sample.points_img``.
 
     Args:
-        raw: (N, 2) or (N, 3) x, y (, z). A landmark with a NaN is not marked; with z NaN in all, the labels are 2D.
+        raw: (N, 2) or (N, 3) x, y (, z). A landmark with NaN in x and y is not marked; with z NaN in all, the labels
+            are 2D.
         base: coordinate of the first pixel's centre: 1 in files of MATLAB, 0 in most others. Subtracted from x and y.
         z: the direction in which the file's z grows. Any offset of z is removed: mean 0 over the marked landmarks.
+        complete: the format has no landmark that is not marked: refuse any NaN.
+    Raises:
+        ValueError: another shape; infinity; NaN in one of x and y, or in z of some marked landmarks. The landmark's
+            number is named, the file is not: callers do.
     Example: ``points_from([[1, 1, 5], [4, 3, 7]], 1, "towards")`` is ``[[0, 0, 1], [3, 2, -1]]``.
     """
     values = np.asarray(raw, np.float64)
     if values.ndim != 2 or values.shape[1] not in (2, 3):
         raise ValueError(f"expected N rows of x, y or x, y, z; found shape {values.shape}")
-    if values.shape[1] == 3 and np.isnan(values[:, 2]).all():
+    _check_landmarks(values, complete)
+    marked = np.isfinite(values[:, :2]).all(axis=1)
+    if values.shape[1] == 3 and np.isnan(values[marked, 2]).all():
         values = values[:, :2]
     points = np.full((len(values), 3), np.nan)
-    marked = np.isfinite(values).all(axis=1)
     points[marked, : values.shape[1]] = values[marked]
     points[:, :2] -= base
     if values.shape[1] == 3 and marked.any():
@@ -69,6 +83,31 @@ def points_from(raw: ArrayLike, base: float, z: DepthSign) -> NDArray[np.float32
         if z == "towards":
             points[:, 2] *= -1
     return points.astype(np.float32)
+
+
+def _check_landmarks(values: NDArray[np.float64], complete: bool) -> None:
+    unknown = np.isnan(values)
+    marked = ~unknown[:, :2].any(axis=1)
+    for wrong, what in (
+        (np.isinf(values).any(axis=1), "is infinite; expected numbers"),
+        (complete & unknown.any(axis=1), "is NaN; in this format every landmark has all its coordinates"),
+        (unknown[:, 0] != unknown[:, 1], "has NaN in one of x and y; expected it in both, for a landmark not marked"),
+        (
+            marked & unknown[:, 2:].any(axis=1) & (not unknown[marked, 2:].all()),
+            "has NaN in z, but others have a depth; expected a z in all marked landmarks, or in none",
+        ),
+    ):
+        if wrong.any():
+            number = int(np.flatnonzero(wrong)[0])
+            raise ValueError(f"landmark {number} (from 0) {what}; found {values[number].tolist()}")
+
+
+def points_of(where: object, raw: ArrayLike, base: float, z: DepthSign, complete: bool = False) -> NDArray[np.float32]:
+    """``points_from``, whose errors name the file (and row) ``where`` the labels are from."""
+    try:
+        return points_from(raw, base, z, complete)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
 
 
 def markup_of(n_points: int, given: Markup | None, where: object) -> Markup:

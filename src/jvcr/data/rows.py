@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.data.reading import DepthSign, Samples, markup_of, only_file, points_from, read_arrays, read_csv
+from jvcr.data.reading import DepthSign, Samples, markup_of, only_file, points_of, read_arrays, read_csv
 from jvcr.data.sample import Sample
 from jvcr.frames import Box
 from jvcr.images import read_image
@@ -136,7 +136,7 @@ def _samples(
         return Sample(
             name=names[number],
             image=read_image(image),
-            points_img=points_from(row["points"], base, z),
+            points_img=points_of(f"{path}: row {number} ({row['image']})", row["points"], base, z),
             weight=float(row.get("weight", 1.0)),
             yaw_deg=float(row.get("yaw_deg", math.nan)),
             given_box=_box(row.get("box"), base, f"{path}: row {number}"),

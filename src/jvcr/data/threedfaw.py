@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.data.reading import DepthSign, Samples, points_from
+from jvcr.data.reading import DepthSign, Samples, points_of
 from jvcr.data.sample import Sample
 from jvcr.frames import Box
 from jvcr.images import read_image
@@ -113,7 +113,7 @@ def read_3dfaw_layout(root: Path, layout: Layout) -> Samples:
         return Sample(
             name=name,
             image=read_image(path),
-            points_img=points_from(raw, layout.base, layout.z),
+            points_img=points_of(label, raw, layout.base, layout.z, complete=True),
             given_box=_box(path, layout) if layout.box else None,
             group=_search(layout.group, name) or name,
             markup=MARKUP_66,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from jvcr.data.factorise import NotSolvable, depth_from_views
 from jvcr.data.mat import fitted_yaw_deg, read_mat
-from jvcr.data.reading import DepthSign, Samples, read_arrays
+from jvcr.data.reading import DepthSign, Samples, points_of, read_arrays
 from jvcr.data.sample import Sample
 from jvcr.frames import mirrored
 from jvcr.geometry import head_pose
@@ -27,6 +27,14 @@ from jvcr.markup import MARKUP_68
 
 _NOSE_TIP, _JAW_ENDS = 30, (0, 16)
 _LISTED = 5
+
+
+@dataclass(frozen=True)
+class _Bad:
+    """An image without usable labels; reading it raises the reason."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +58,9 @@ def read_300w_lp(
 ) -> Samples:
     """All faces, sorted by name. All landmark files are read first, images one after the other.
 
+    A landmark file that cannot be read is an error of its own image, when it comes to it; and of the other views of its
+    face, where they do not determine z without it.
+
     ``pts_3d`` is 1-based. Yaw is that of ``SET/NAME_k.mat`` (``Pose_Para``) where it is there, else the head pose of
     the recovered 3D. The group is the photo: the views of all faces in it, and their flips. The ``.mat`` files'
     ``roi`` is a square of another image: it is not a ``given_box``.
@@ -60,23 +71,28 @@ def read_300w_lp(
             in pixels of the images. Only z is taken. By default z is recovered from the views.
         depth_z: where that z grows to.
         unsolved: what to do about faces whose views do not determine z: stop with a list of them, or leave them out
-            and say how many.
+            and say which (``Samples.notes``, ``Samples.left_out``).
         flips: also read ``SET_Flip``: the mirror images, with mirrored landmarks. Training mirrors by itself.
     Raises:
         FileNotFoundError: no landmarks, or a folder or file named is not there.
-        ValueError: a .mat of another form, or faces whose z cannot be had.
+        ValueError: faces whose z cannot be had; a .mat of another form, when it comes to it.
         ImageError: an image that is missing or damaged, when it comes to it.
     """
     if unsolved not in ("stop", "skip"):
         raise ValueError(f"unsolved {unsolved!r} is unknown; expected stop or skip")
-    labels = _read_labels(root, [name.strip() for name in subsets.split(",") if name.strip()])
+    labels, bad = _read_labels(root, [name.strip() for name in subsets.split(",") if name.strip()])
     notes: list[str] = []
+    left_out: list[tuple[str, str]] = []
     if depth is not None:
         z_of = _given_depth(depth, depth_z, list(labels))
         how = f"z from {depth.name}"
     else:
         z_of, refused = _recovered_depth(labels)
         how = "z from the views of the face"
+        lacking = {_face_of(name) for name in bad}
+        for face in lacking & refused.keys():
+            reason = f"no depth: {refused.pop(face)}, and a landmark file of this face cannot be read"
+            bad |= {name: f"{name}: {reason}" for name in labels if _face_of(name) == face}
         if refused:
             listed = "; ".join(f"{face}: {reason}" for face, reason in list(refused.items())[:_LISTED])
             more = f"; and {len(refused) - _LISTED} more" if len(refused) > _LISTED else ""
@@ -85,9 +101,9 @@ def read_300w_lp(
                     f"{root}: the depth of {len(refused)} faces cannot be recovered ({listed}{more}); give their 3D "
                     "with option depth=FILE.npz, or leave them out with unsolved=skip"
                 )
-            left_out = len(labels) - len(z_of)
-            notes.append(f"{len(refused)} faces ({left_out} images) left out, no depth: {listed}{more}")
-    views = []
+            left_out = [(name, f"no depth: {refused[_face_of(name)]}") for name in labels if _face_of(name) in refused]
+            notes.append(f"{len(refused)} faces ({len(left_out)} images) left out, no depth: {listed}{more}")
+    views: list[_View | _Bad] = []
     for name, xy in labels.items():
         if name not in z_of:
             continue
@@ -95,12 +111,13 @@ def read_300w_lp(
         subset, stem = name.split("/")
         views.append(_View(root / subset / f"{stem}.jpg", points, _face_of(name), f"pts_3d, 1-based; {how}"))
     if flips:
-        views += [_flip_of(view) for view in views]
-    return Samples(views, _read, notes)
+        views += [_flip_of(view) for view in views if isinstance(view, _View)]
+    views += [_Bad(name, reason) for name, reason in sorted(bad.items())]
+    return Samples(views, _read, notes, left_out)
 
 
-def _read_labels(root: Path, subsets: list[str]) -> dict[str, NDArray[np.float64]]:
-    """``SET/NAME_k`` → (68, 2) x, y, 0-based."""
+def _read_labels(root: Path, subsets: list[str]) -> tuple[dict[str, NDArray[np.float64]], dict[str, str]]:
+    """``SET/NAME_k`` → (68, 2) x, y, 0-based; and by the same names, what is wrong with the files of others."""
     folder = root / "landmarks"
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected 300W-LP in its original layout")
@@ -108,16 +125,22 @@ def _read_labels(root: Path, subsets: list[str]) -> dict[str, NDArray[np.float64
     absent = [name for name in subsets if name not in there]
     if absent:
         raise FileNotFoundError(f"{folder}: no subset {', '.join(absent)}; found {', '.join(there) or 'none'}")
-    labels = {}
+    labels: dict[str, NDArray[np.float64]] = {}
+    bad: dict[str, str] = {}
     for subset in subsets or there:
         for path in sorted((folder / subset).glob("*_pts.mat")):
-            points = read_mat(path, ("pts_3d",))["pts_3d"]
-            if points.shape != (68, 2):
-                raise ValueError(f"{path}: pts_3d has shape {points.shape}; expected (68, 2)")
-            labels[f"{subset}/{path.stem.removesuffix('_pts')}"] = points.astype(np.float64) - 1
-    if not labels:
+            name = f"{subset}/{path.stem.removesuffix('_pts')}"
+            try:
+                points = read_mat(path, ("pts_3d",))["pts_3d"]
+                if points.shape != (68, 2):
+                    raise ValueError(f"{path}: pts_3d has shape {points.shape}; expected (68, 2)")
+                points_of(f"{path}: pts_3d", points, base=1, z="away", complete=True)  # all finite
+                labels[name] = points.astype(np.float64) - 1
+            except ValueError as error:
+                bad[name] = str(error)
+    if not labels and not bad:
         raise FileNotFoundError(f"{folder}: no SET/NAME_pts.mat; expected 300W-LP in its original layout")
-    return labels
+    return labels, bad
 
 
 def _recovered_depth(
@@ -177,7 +200,9 @@ def _flip_of(view: _View) -> _View:
     return _View(image, view.points, view.face, f"{view.provenance}; mirrored", flipped=True)
 
 
-def _read(view: _View) -> Sample:
+def _read(view: _View | _Bad) -> Sample:
+    if isinstance(view, _Bad):
+        raise ValueError(view.reason)
     image = read_image(view.image)
     points = view.points
     if view.flipped:

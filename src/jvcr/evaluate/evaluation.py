@@ -27,6 +27,11 @@ class Evaluation:
     date: str
 
     @property
+    def n_points(self) -> int:
+        """Landmarks that were scored."""
+        return int(self.truth.original_img.shape[1])
+
+    @property
     def introduction(self) -> list[str]:
         """What a reader must know before any figure, one sentence a line."""
         counts = {
@@ -44,6 +49,7 @@ class Evaluation:
         }[self.options.pixel_base]
         lines = [
             f"AFLW2000-3D, {len(self.truth.names)} images ({full}), {bins}. jvcr {jvcr.__version__}, {self.date}.",
+            f"Scored on the {self.n_points} landmarks of markup {self.truth.markup.name}.",
             base,
             f"Intervals: {self.options.draws} bootstrap draws of images within each bin, seed {self.options.seed}. "
             f"Balanced draw: as many images of each bin (at most {self.options.balanced_per_bin}), mean over "
@@ -66,6 +72,8 @@ class Evaluation:
             "version": jvcr.__version__,
             "date": self.date,
             "images": len(self.truth.names),
+            "markup": self.truth.markup.name,
+            "n_points": self.n_points,
             "options": asdict(self.options),
             "about": self.introduction,
             "systems": [_system(one, self.truth) for one in self.scores],

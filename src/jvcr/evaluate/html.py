@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.evaluate.evaluation import Evaluation
-from jvcr.evaluate.published import AFLW2000_NME
+from jvcr.evaluate.published import AFLW2000_NME, PublishedNme
 from jvcr.evaluate.scores import Cell, Curve, Score
-from jvcr.evaluate.tables import BINS, Table, all_tables
+from jvcr.evaluate.tables import BINS, PUBLISHED_POINTS, Table, all_tables, n_points_of
 from jvcr.figure import import_plotly
 from jvcr.frames import Box, Crop, CropRule
 from jvcr.images import Image, extract
@@ -80,6 +80,11 @@ def _table(table: Table) -> str:
     )
 
 
+def _published(scores: Sequence[Score]) -> tuple[PublishedNme, ...]:
+    """What may stand beside these scores: published figures are of 68 points."""
+    return AFLW2000_NME if n_points_of(scores) == PUBLISHED_POINTS else ()
+
+
 def _bins(go: Any, scores: Sequence[Score]) -> Any:
     """NME by yaw with its intervals; published means as marks."""
     x = [*BINS, "mean of bins"]
@@ -104,7 +109,7 @@ def _bins(go: Any, scores: Sequence[Score]) -> Any:
                 marker_color=_COLOURS[number % len(_COLOURS)],
             )
         )
-    for number, method in enumerate(AFLW2000_NME):
+    for number, method in enumerate(_published(scores)):
         values = [*(method.bins or (None, None, None)), method.mean]
         shown = method.method.startswith(("JVCR", "SynergyNet", "3DDFA_V2, released"))
         traces.append(
@@ -149,7 +154,7 @@ def _curves(go: Any, scores: Sequence[Score]) -> Any:
                     name=f"{_label(one)}, {labels} labels",
                 )
             )
-    for number, method in enumerate(m for m in AFLW2000_NME if m.mean < limit):
+    for number, method in enumerate(m for m in _published(scores) if m.mean < limit):
         shown = method.method.startswith(("JVCR", "SynergyNet"))
         figure.add_trace(
             go.Scatter(

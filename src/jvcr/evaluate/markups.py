@@ -5,35 +5,53 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from jvcr.data.derive import converted_points, derived_points
+import numpy as np
+from numpy.typing import NDArray
+
+from jvcr.data.derive import converted_points
 from jvcr.evaluate.scores import System
 from jvcr.evaluate.truth import Truth
+from jvcr.markup import Markup
+
+
+def common_markup(systems: Sequence[Markup], labels: Markup) -> Markup:
+    """The markup of the labels, or else the largest of a system, into which the labels and all systems convert.
+
+    Raises:
+        ValueError: there is none.
+    """
+    sources = [labels, *systems]
+    for markup in (labels, *sorted(systems, key=lambda markup: -markup.n_points)):
+        faces = [np.zeros((1, source.n_points, 2), np.float32) for source in sources]
+        if all(converted_points(*pair, markup) is not None for pair in zip(faces, sources, strict=True)):
+            return markup
+    names = ", ".join(dict.fromkeys(markup.name for markup in systems))
+    raise ValueError(
+        f"landmarks of {names} and labels of {labels.name} have no markup in common; evaluate them one by one, "
+        "or say in a markup file how it is made from the others ([from], docs/markup.md)"
+    )
 
 
 def in_one_markup(systems: Sequence[System], truth: Truth) -> tuple[list[System], Truth]:
-    """The same systems and labels, all with the same landmarks.
-
-    Systems whose landmarks hold those of the labels, or from which those are made, are scored on these. Where one does
-    not, all must have one markup that is made from the labels'; then the labels are converted.
+    """The same systems and labels, all with the landmarks of ``common_markup``, which the truth returned names.
 
     Raises:
-        ValueError: neither is so.
+        ValueError: there is none.
     """
-    points = [converted_points(system.points_img, system.markup, truth.markup) for system in systems]
-    reduced = [
-        replace(system, points_img=these, markup=truth.markup)
-        for system, these in zip(systems, points, strict=True)
-        if these is not None
+    markup = common_markup([system.markup for system in systems], truth.markup)
+    converted = [
+        replace(system, points_img=_converted(system.points_img, system.markup, markup), markup=markup)
+        for system in systems
     ]
-    if len(reduced) == len(systems):
-        return reduced, truth
-    markup = next(system.markup for system, these in zip(systems, points, strict=True) if these is None)
-    if any(system.markup != markup for system in systems):
-        names = ", ".join(sorted({system.markup.name for system in systems}))
-        raise ValueError(f"landmarks of different markups ({names}) cannot be compared; evaluate them one by one")
-    labels = [truth.original_img, truth.reannotated_img]
     original, reannotated = (
-        label if isinstance(label, str) else derived_points(label, truth.markup, markup) for label in labels
+        label if isinstance(label, str) else _converted(label, truth.markup, markup)
+        for label in (truth.original_img, truth.reannotated_img)
     )
     assert not isinstance(original, str)
-    return list(systems), replace(truth, original_img=original, reannotated_img=reannotated, markup=markup)
+    return converted, replace(truth, original_img=original, reannotated_img=reannotated, markup=markup)
+
+
+def _converted(points: NDArray[np.float32], source: Markup, target: Markup) -> NDArray[np.float32]:
+    out = converted_points(points, source, target)
+    assert out is not None
+    return out

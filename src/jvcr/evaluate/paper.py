@@ -14,29 +14,46 @@ from typing import Any
 
 from jvcr.evaluate import published
 from jvcr.evaluate.published import NOT_TRANSCRIBED
-from jvcr.evaluate.tables import BINS, NONE, Table
+from jvcr.evaluate.scores import NO_FACE, OTHER_MARKUP
+from jvcr.evaluate.tables import BINS, PUBLISHED_POINTS, Table
 
 NO_3DFAW = "not measurable here: 3DFAW is not at hand"
 NO_TEST_LABELS = "not measurable here: the test labels of 3DFAW are not public"
+NOT_SAID = "not measured by this benchmark"
+NO_FACE_IN_BIN = "no face in this bin"
+NO_MEAN = "not measurable: a bin without a face"
 _ALL_IMAGES = 2000
+_NOT_HERE = "not measurable here"
+_NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True)
 class OurRow:
-    """What one of our evaluations says about one aligner. Percent; None where it says nothing, ``why`` the reason."""
+    """What one of our evaluations says about one aligner. Percent; a text where there is no figure, the reason."""
 
     name: str
     source: str
-    bins: tuple[float | None, ...] = (None, None, None)
-    mean: float | None = None
-    std: float | None = None
-    gte: float | None = None
-    cvgtce: float | None = None
-    why: str = ""
+    bins: tuple[float | str, ...] = (NOT_SAID,) * 3
+    mean: float | str = NOT_SAID
+    std: float | str = NOT_SAID
+    gte: float | str = NOT_SAID
+    cvgtce: float | str = NOT_SAID
 
 
 def rows_of_aflw2000(record: dict[str, Any], origin: str) -> list[OurRow]:
-    """From the record of ``jvcr evaluate aflw2000-3d`` (report.json): one row a system, original labels, fitted yaw."""
+    """From the record of ``jvcr evaluate aflw2000-3d`` (report.json): one row a system, original labels, fitted yaw.
+
+    Raises:
+        ValueError: other landmarks than the 68 of the paper's tables were scored.
+    """
+    # Reports of version 0.1 do not say; of other landmarks than the 68, they have no head pose.
+    of_others = any(system["pose"] == OTHER_MARKUP for system in record["systems"])
+    n_points = record.get("n_points", "not 68" if of_others else PUBLISHED_POINTS)
+    if n_points != PUBLISHED_POINTS:
+        raise ValueError(
+            f"{n_points} landmarks were scored (markup {record.get('markup', 'not stated')}); the paper's figures are "
+            f"of {PUBLISHED_POINTS} points, and errors of others cannot stand beside them"
+        )
     images = record["images"]
     part = "" if images == _ALL_IMAGES else f", {images} of its {_ALL_IMAGES:,} images"
     base = "" if record["options"]["pixel_base"] == "respected" else ", pixel base as published"
@@ -51,11 +68,12 @@ def rows_of_aflw2000(record: dict[str, Any], origin: str) -> list[OurRow]:
             OurRow(
                 name=f"{system['name']}, {system['boxes']}",
                 source=f"{origin}{part}{base}{missed}",
-                bins=tuple(map(_percent, nme["table"]["bins"])) if nme["measured"] else (None, None, None),
-                mean=_percent(nme["table"]["mean"]) if nme["measured"] else None,
-                std=_percent(nme["table"]["std"]) if nme["measured"] else None,
-                gte=_percent(gte["table"]["image_mean"]) if gte["measured"] else None,
-                why="" if gte["measured"] else gte["reason"],
+                bins=tuple(_percent(v, NO_FACE_IN_BIN) for v in nme["table"]["bins"])
+                if nme["measured"]
+                else (nme["reason"],) * 3,
+                mean=_percent(nme["table"]["mean"], NO_MEAN) if nme["measured"] else nme["reason"],
+                std=_percent(nme["table"]["std"], NO_MEAN) if nme["measured"] else nme["reason"],
+                gte=_percent(gte["table"]["image_mean"], NO_FACE) if gte["measured"] else gte["reason"],
             )
         )
     return rows
@@ -72,9 +90,8 @@ def rows_of_views(record: dict[str, Any], origin: str) -> list[OurRow]:
             OurRow(
                 name=f"{one['system']}, {one['boxes']}",
                 source=f"{origin} on other data ({one['faces']} IBUG faces, {one['views']} views): not comparable",
-                gte=_percent(one["gte"]["image_mean"]) if measured else None,
-                cvgtce=_percent(one["cvgtce"]["image_mean"]) if measured else None,
-                why="" if measured else one["cvgtce"],
+                gte=_percent(one["gte"]["image_mean"], NO_FACE) if measured else one["gte"],
+                cvgtce=_percent(one["cvgtce"]["image_mean"], NO_FACE) if measured else one["cvgtce"],
             )
         )
     return rows
@@ -85,7 +102,7 @@ def read_results(path: Path) -> tuple[list[OurRow], list[OurRow]]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not written by ``jvcr evaluate``.
+        ValueError: not written by ``jvcr evaluate``, or of other landmarks than the paper's.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; expected a report.json of `jvcr evaluate`")
@@ -98,8 +115,9 @@ def read_results(path: Path) -> tuple[list[OurRow], list[OurRow]]:
             return [], rows_of_views(record, origin)
         raise ValueError(f"benchmark {record['benchmark']!r}")
     except (ValueError, KeyError, TypeError) as error:
+        what = error if isinstance(error, ValueError) else repr(error)
         raise ValueError(
-            f"{path}: {error!r}; expected a report.json of `jvcr evaluate aflw2000-3d` or `multi-view`"
+            f"{path}: {what}; expected a report.json of `jvcr evaluate aflw2000-3d` or `multi-view`"
         ) from error
 
 
@@ -112,8 +130,8 @@ def paper_tables(aflw2000: Sequence[OurRow], views: Sequence[OurRow]) -> list[Ta
             ("method", "GTE", "where from"),
             (
                 *((name, f"{gte:.2f}", "published") for name, gte in published.THREEDFAW_VALIDATION_GTE.items()),
-                ("jvcr", NONE, NO_3DFAW),
-                *((row.name, _figure(row.gte, row.why), row.source) for row in views),
+                ("jvcr", _NOT_HERE, NO_3DFAW),
+                *((row.name, _figure(row.gte), row.source) for row in views),
             ),
             (
                 _numbering(),
@@ -125,8 +143,8 @@ def paper_tables(aflw2000: Sequence[OurRow], views: Sequence[OurRow]) -> list[Ta
             ("method", "CVGTCE", "GTE", "where from"),
             (
                 *((name, f"{c:.2f}", f"{g:.2f}", "published") for name, (c, g) in published.THREEDFAW_TEST.items()),
-                ("jvcr", NONE, NONE, NO_TEST_LABELS),
-                *((row.name, _figure(row.cvgtce, row.why), _figure(row.gte, row.why), row.source) for row in views),
+                ("jvcr", _NOT_HERE, _NOT_HERE, NO_TEST_LABELS),
+                *((row.name, _figure(row.cvgtce), _figure(row.gte), row.source) for row in views),
             ),
             (_numbering(),),
         ),
@@ -135,8 +153,8 @@ def paper_tables(aflw2000: Sequence[OurRow], views: Sequence[OurRow]) -> list[Ta
             ("method", "GTE", "where from"),
             (
                 *((name, f"{gte:.2f}", "published") for name, gte in published.AFLW2000_GTE.items()),
-                *((row.name, _figure(row.gte, row.why), row.source) for row in aflw2000),
-                *((("jvcr", NONE, unmeasured),) if not aflw2000 else ()),
+                *((row.name, _figure(row.gte), row.source) for row in aflw2000),
+                *((("jvcr", _NOT_MEASURED, unmeasured),) if not aflw2000 else ()),
             ),
             (_numbering(),),
         ),
@@ -149,7 +167,7 @@ def paper_tables(aflw2000: Sequence[OurRow], views: Sequence[OurRow]) -> list[Ta
                     (row.name, *map(_figure, row.bins), _figure(row.mean), _figure(row.std), row.source)
                     for row in aflw2000
                 ),
-                *((("jvcr", *[NONE] * 5, unmeasured),) if not aflw2000 else ()),
+                *((("jvcr", *[_NOT_MEASURED] * 5, unmeasured),) if not aflw2000 else ()),
             ),
             (
                 "Published after the paper: "
@@ -174,9 +192,9 @@ def _published_row(one: published.PublishedNme) -> tuple[str, ...]:
     return (one.method, *bins, f"{one.mean:.2f}", std, "published")
 
 
-def _percent(ratio: float | None) -> float | None:
-    return None if ratio is None else 100 * ratio
+def _percent(ratio: float | None, why_not: str) -> float | str:
+    return why_not if ratio is None else 100 * ratio
 
 
-def _figure(value: float | None, why: str = "") -> str:
-    return (why or NONE) if value is None else f"{value:.2f}"
+def _figure(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.2f}"

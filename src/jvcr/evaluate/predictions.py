@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.markup import MARKUP_66, MARKUP_68, Markup
+from jvcr.markup import MARKUP_68, Markup
+from jvcr.markup_file import BUILT_IN, OWN_NAMES, built_in
 
 _FORMS = "expected an .npz file with id and landmarks, or JSON lines {id, landmarks, box} (docs/predictions.md)"
-_KNOWN = {markup.name: markup for markup in (MARKUP_68, MARKUP_66)}
+_KNOWN = (*OWN_NAMES, *BUILT_IN)
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,8 +202,9 @@ def _read_jsonl(path: Path) -> PredictionSet:
 
 
 def _markup(value: object) -> Markup:
-    if isinstance(value, str) and value in _KNOWN:
-        return _KNOWN[value]
+    known = built_in(value) if isinstance(value, str) else None
+    if known is not None:
+        return known
     try:
         return Markup.from_dict(json.loads(value) if isinstance(value, str) else value)  # type: ignore[arg-type]
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
@@ -210,7 +212,7 @@ def _markup(value: object) -> Markup:
 
 
 def _markup_text(markup: Markup) -> str:
-    return markup.name if _KNOWN.get(markup.name) == markup else json.dumps(markup.to_dict())
+    return markup.name if built_in(markup.name) == markup else json.dumps(markup.to_dict())
 
 
 def _about(value: object) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from jvcr.metrics import Interval
 
 BINS = ("[0,30]°", "(30,60]°", "over 60°")
 NONE = "–"
+PUBLISHED_POINTS = 68
+"""Landmarks of every published figure on AFLW2000-3D."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ def span(bounds: Interval) -> str:
     return NONE if bounds.low != bounds.low else f"{100 * bounds.low:.2f} to {100 * bounds.high:.2f}"
 
 
+def n_points_of(scores: Sequence[Score]) -> int:
+    """Landmarks that were scored: those of every system."""
+    return int(scores[0].system.points_img.shape[1])
+
+
 def short(scores: Sequence[Score]) -> Table:
     """What fits on a terminal: means by yaw, original and Reannotated labels, GTE, missed faces."""
     rows = []
@@ -69,7 +76,7 @@ def short(scores: Sequence[Score]) -> Table:
                 )
             )
     header = ("aligner", "boxes", "labels", *BINS, "mean of bins", "of images", "GTE", "missed")
-    return Table("NME by |yaw| (fitted), percent", header, tuple(rows))
+    return Table(f"NME by |yaw| (fitted), {n_points_of(scores)} points, percent", header, tuple(rows))
 
 
 def all_tables(scores: Sequence[Score], common: Sequence[CommonRow]) -> list[Table]:
@@ -82,13 +89,14 @@ def all_tables(scores: Sequence[Score], common: Sequence[CommonRow]) -> list[Tab
         for yaw in ("fitted", "AFLW"):
             tables.append(_by_yaw(scores, error, "original", yaw))
     if common and len(scores) > 1:
-        tables.append(_common(common))
+        tables.append(_common(common, n_points_of(scores)))
     tables += [_curves(scores), _regions(scores), _pose(scores)]
     return tables
 
 
 def _by_yaw(scores: Sequence[Score], error: str, labels: str, yaw: str) -> Table:
-    title = f"{error}, {labels} labels, {yaw} yaw, percent"
+    n_points = n_points_of(scores)
+    title = f"{error}, {n_points} points, {labels} labels, {yaw} yaw, percent"
     header = ("aligner", "boxes", *BINS, "mean of bins ± their std", "mean of images", "balanced draw", "faces missed")
     reasons = {cell for one in scores if isinstance(cell := one.cell(error, labels, yaw), str)}
     if len(reasons) == 1 and all(isinstance(one.cell(error, labels, yaw), str) for one in scores):
@@ -115,14 +123,16 @@ def _by_yaw(scores: Sequence[Score], error: str, labels: str, yaw: str) -> Table
             )
         )
     notes = ["In brackets: 95 % bootstrap interval; number of faces found."]
-    if yaw == "fitted" and labels == "original" and error != "3D NME":
+    if n_points != PUBLISHED_POINTS:
+        notes.append(f"Published figures are of {PUBLISHED_POINTS} points and stand beside no others.")
+    elif yaw == "fitted" and labels == "original" and error != "3D NME":
         rows += _published(error)
         notes.append(
             "Published rows are on all 2,000 images and in their authors' pixel base, and were not measured here."
         )
         if error == "GTE":
             notes.append("Which mean the published GTE are is not known here; they stand under the mean of images.")
-    if error == "NME" and yaw == "fitted" and labels == "Reannotated":
+    if n_points == PUBLISHED_POINTS and error == "NME" and yaw == "fitted" and labels == "Reannotated":
         rows += [
             (name, "published", *[NONE] * 3, f"{mean:.2f}", *[NONE] * 3)
             for name, mean in published.AFLW2000_NME_REANNOTATED.items()
@@ -144,7 +154,7 @@ def _published(error: str) -> list[tuple[str, ...]]:
     return rows
 
 
-def _common(common: Sequence[CommonRow]) -> Table:
+def _common(common: Sequence[CommonRow], n_points: int) -> Table:
     rows = []
     for row in common:
         cell = row.nme
@@ -166,7 +176,10 @@ def _common(common: Sequence[CommonRow]) -> Table:
     faces = sum(common[0].nme.table.counts)
     notes = ("The difference to the first row has a paired interval: both are judged on the same draws of faces.",)
     return Table(
-        f"NME on the {faces} faces that all found, original labels, fitted yaw, percent", header, tuple(rows), notes
+        f"NME on the {faces} faces that all found, {n_points} points, original labels, fitted yaw, percent",
+        header,
+        tuple(rows),
+        notes,
     )
 
 
@@ -182,7 +195,7 @@ def _curves(scores: Sequence[Score]) -> Table:
                 limit = curve.limit
                 rows.append((*head, percent(curve.auc), percent(curve.failure_rate), str(one.missed)))
     return Table(
-        f"Cumulative errors of NME up to {100 * limit:g} %, percent",
+        f"Cumulative errors of NME up to {100 * limit:g} %, {n_points_of(scores)} points, percent",
         ("aligner", "boxes", "labels", "AUC", "failure rate", "faces missed"),
         tuple(rows),
         (f"Failure: an error of {100 * limit:g} % or more, or a missed face (which counts in no mean).",),
@@ -239,9 +252,7 @@ def _pose(scores: Sequence[Score]) -> Table:
             "Offset: the constant turn of the head's axes between our pose of the true landmarks and Pose_Para, from "
             f"the labels alone (pitch has another zero): yaw {yaw:+.1f}°, pitch {pitch:+.1f}°, roll {roll:+.1f}°.",
         )
-    rows += [
-        (name, "published", "Pose_Para", *[NONE] * 4, f"{mae:.2f}", NONE)
-        for name, mae in published.AFLW2000_POSE_MAE_DEG.items()
-    ]
+    beside = published.AFLW2000_POSE_MAE_DEG if n_points_of(scores) == PUBLISHED_POINTS else {}
+    rows += [(name, "published", "Pose_Para", *[NONE] * 4, f"{mae:.2f}", NONE) for name, mae in beside.items()]
     header = ("aligner", "boxes", "against", "faces", "yaw", "pitch", "roll", "mean of the three", "rotation")
     return Table("Head pose, mean absolute error, degrees", header, tuple(rows), notes)

@@ -46,8 +46,11 @@ class Truth:
         return {"fitted": self.fitted_yaw_deg, "AFLW": self.aflw_yaw_deg}
 
 
-def read_truth(root: Path, aflw_yaw: Path | None = None) -> Truth:
+def read_truth(root: Path, aflw_yaw: Path | None = None, aflw_yaw_names: Path | None = None) -> Truth:
     """Labels of all images of a folder in AFLW2000-3D's layout.
+
+    Args:
+        aflw_yaw, aflw_yaw_names: ``yaw_file`` and ``yaw_names`` of ``read_aflw2000``.
 
     Raises:
         FileNotFoundError, ValueError, ImageError: as ``read_aflw2000``, ``reannotated_targets``, ``aflw_yaws``.
@@ -62,16 +65,16 @@ def read_truth(root: Path, aflw_yaw: Path | None = None) -> Truth:
         original_img=original,
         reannotated_img=NO_REANNOTATED if reannotated is None else reannotated,
         fitted_yaw_deg=np.array([yaw for _, _, yaw in samples]),
-        aflw_yaw_deg=_aflw_yaws(root, names, aflw_yaw),
+        aflw_yaw_deg=_aflw_yaws(root, names, aflw_yaw, aflw_yaw_names),
         pose=PoseTruth.of(original, pose_para),
     )
 
 
-def _aflw_yaws(root: Path, names: list[str], path: Path | None) -> NDArray[np.float64] | str:
+def _aflw_yaws(root: Path, names: list[str], path: Path | None, order: Path | None) -> NDArray[np.float64] | str:
     try:
-        yaws = aflw_yaws(root, names, path)
+        yaws = aflw_yaws(root, names, path, order)
     except FileNotFoundError:
-        if path is not None:
+        if path is not None or order is not None:
             raise
         return NO_AFLW_YAW
     return np.array([yaws[name] for name in names])
