@@ -20,7 +20,7 @@ from jvcr.data.derive import converted_points
 from jvcr.data.sample import Sample
 from jvcr.data.table import Table
 from jvcr.evaluate.predictions import PredictionSet, read_predictions, write_predictions
-from jvcr.evaluate.run import Predictions
+from jvcr.evaluate.run import Detected, Predictions
 from jvcr.evaluate.truth import read_truth
 from jvcr.frames import Box
 from jvcr.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, Markup, subset
@@ -284,3 +284,37 @@ def test_systems_without_a_common_markup_are_refused_before_the_weights_work(
     arguments = ["evaluate", "aflw2000-3d", "--root", str(benchmark_folder), "--weights", "small"]
     result = CliRunner().invoke(app, [*arguments, "--predictions", str(tmp_path / "five.npz")])
     assert "landmarks of ibug-68, five and labels of ibug-68 have no markup in common" in str(result.exception)
+
+
+def test_the_benchmark_crops_around_the_weights_own_landmarks(
+    benchmark_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = subset(MARKUP_68, tuple(range(17, 68)), "no-jaw")
+    truth = read_truth(benchmark_folder)
+    seen: dict[str, list[Box]] = {}
+
+    def predict(_: object, samples: Iterable[Sample]) -> Predictions:
+        seen["true"] = [sample.box for sample in samples]
+        points = truth.original_img[:, 17:] + np.array([3, 4, 0], np.float32)
+        return Predictions(truth.names, points, points, truth.fitted_yaw_deg, np.ones(5))
+
+    def detect(_: object, samples: Iterable[Sample]) -> Detected:
+        seen["detector"] = [sample.box for sample in samples]
+        return Detected(truth.names, truth.original_img[:, 17:], np.ones((5, 4)), np.ones(5), 0)
+
+    monkeypatch.setattr("jvcr.cli.evaluate.OnnxRuntime", lambda *_: SimpleNamespace(markup=own))
+    monkeypatch.setattr("jvcr.cli.evaluate.Landmarker", lambda *_, **__: None)
+    monkeypatch.setattr("jvcr.evaluate.run.predict_samples", predict)
+    monkeypatch.setattr("jvcr.evaluate.run.predict_detected", detect)
+    saved, report = tmp_path / "new" / "ours.npz", tmp_path / "a.json"
+    arguments = ["evaluate", "aflw2000-3d", "--root", str(benchmark_folder), "--weights", "mine.onnx"]
+    arguments += ["--save-predictions", str(saved), "--json", str(report), "--draws", "100"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.exception
+    expected = [Box.around(points[17:]) for points in truth.original_img]
+    assert seen == {"true": expected, "detector": expected}
+    boxes = read_predictions(saved).boxes
+    assert boxes is not None
+    np.testing.assert_allclose(boxes, [box.to_list() for box in expected])
+    # The 68 cannot be had from these: both are scored on the 51, and the report says so.
+    assert (json.loads(report.read_text())["markup"], "Scored on the 51 landmarks" in result.stdout) == ("no-jaw", True)
