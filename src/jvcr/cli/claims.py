@@ -48,7 +48,10 @@ def claims(
     rows: list[tuple[Outcome, Cost]] = []
     for name in chosen:
         kept = json.loads((out / name / "outcome.json").read_text(encoding="utf-8"))
-        outcome = Outcome(**{**kept, "nme_bins": tuple(kept["nme_bins"])})
+        try:
+            outcome = Outcome(**{**kept, "nme_bins": tuple(kept["nme_bins"])})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{out / name / 'outcome.json'}: not of this version ({error}); delete it") from error
         if (outcome.preset, outcome.samples, outcome.seed) != (preset, samples, seed):
             raise ValueError(
                 f"{out / name} is a run of preset {outcome.preset} with {outcome.samples} samples and seed "

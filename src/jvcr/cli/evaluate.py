@@ -114,6 +114,8 @@ def evaluate(
     if table is not None and benchmark not in (None, "paper"):
         raise ValueError(f"--table paper measures what --root holds by itself; leave {benchmark!r} away")
     benchmark = benchmark or table
+    if benchmark is None:
+        raise ValueError(f"which benchmark? Expected one of {_BENCHMARKS}, or --table paper")
     if benchmark not in _BENCHMARKS.split(", "):
         raise ValueError(f"benchmark {benchmark!r} is unknown; expected one of {_BENCHMARKS}")
     if root is None and not (benchmark == "paper" and results):

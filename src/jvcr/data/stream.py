@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -148,7 +149,7 @@ def batches(
         _Crops(table, size_px, markup, augmentation, backgrounds, seed, rule),
         batch_sampler=_Order(row_rates(table, sampling), batch_size, seed, first, share),  # type: ignore[arg-type]
         collate_fn=_collate,
-        num_workers=workers,
+        num_workers=min(workers, os.cpu_count() or 1),
         # Forked workers share the decoded table; others would each get a copy.
         multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
         worker_init_fn=_one_thread,

@@ -411,8 +411,10 @@ class Training:
         different = [
             f"{key}: {saved.get(key)} → {value}"
             for key, value in wanted.items()
-            if saved.get(key) != value and key not in _MAY_CHANGE
+            if saved.get(key) != value and key not in (*_MAY_CHANGE, "markup")
         ]
+        if saved["markup"] != wanted["markup"]:
+            different.append(f"markup: {saved['markup'].get('name')} → {self.markup.name}")
         if state.get("data") != self._fingerprint():
             different.append("the training table: other rows, labels or backgrounds")
         if different:
