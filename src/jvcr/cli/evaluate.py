@@ -18,6 +18,8 @@ import jvcr
 from jvcr.cli.console import log
 from jvcr.extras import missing
 from jvcr.landmarker import Landmarker, weights_path
+from jvcr.runtime.base import Runtime
+from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.runtime.onnx import OnnxRuntime
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class _Settings:
     seed: int
     worst: int
     threads: int
+    mirror: bool
     save_predictions: Path | None
     out: Path | None
     json_to: Path | None
@@ -102,6 +105,9 @@ def evaluate(
         list[Path] | None, typer.Option(help="For paper: a report.json to take figures from; may be repeated.")
     ] = None,
     json_to: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror/--no-mirror", help="Average with the mirrored crop, as `jvcr predict` does.")
+    ] = True,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
 ) -> None:
     """NME per yaw bin, GTE, head pose and more, with intervals, of weights or of any aligner's predictions."""
@@ -134,6 +140,7 @@ def evaluate(
         seed=seed,
         worst=worst,
         threads=threads,
+        mirror=mirror,
         save_predictions=save_predictions,
         out=out,
         json_to=json_to,
@@ -268,7 +275,7 @@ def _table(root: Path, settings: _Settings) -> None:
     table = Table(root, "val")
     record = {}
     for weights in settings.weights:
-        runtime = OnnxRuntime(weights_path(weights), settings.threads)
+        runtime = _runtime(weights, settings)
         samples = (table[i] for i in range(len(table)))
         # The crops are around the box of the weights' own landmarks, as in training, whatever is scored.
         predicted = predict_samples(runtime, boxed_samples(samples, runtime.markup))
@@ -330,7 +337,12 @@ def _paper(root: Path | None, results: list[Path], settings: _Settings) -> None:
     _write_json(record, settings.json_to)
 
 
-def _runtimes(settings: _Settings, accepted: tuple[int, ...] | None = None) -> dict[str, OnnxRuntime]:
+def _runtime(weights: str, settings: _Settings) -> Runtime:
+    runtime = OnnxRuntime(weights_path(weights), settings.threads)
+    return MirrorAveraged(runtime) if settings.mirror else runtime
+
+
+def _runtimes(settings: _Settings, accepted: tuple[int, ...] | None = None) -> dict[str, Runtime]:
     """All weights, opened before the first of them works.
 
     Raises:
@@ -338,7 +350,7 @@ def _runtimes(settings: _Settings, accepted: tuple[int, ...] | None = None) -> d
     """
     if settings.save_predictions is not None and len(settings.weights) != 1:
         raise ValueError(f"--save-predictions takes one --weights, not {len(settings.weights)}")
-    runtimes = {weights: OnnxRuntime(weights_path(weights), settings.threads) for weights in settings.weights}
+    runtimes = {weights: _runtime(weights, settings) for weights in settings.weights}
     for weights, runtime in runtimes.items():
         if accepted is not None and runtime.markup.n_points not in accepted:
             expected = " or ".join(map(str, accepted))
@@ -346,7 +358,7 @@ def _runtimes(settings: _Settings, accepted: tuple[int, ...] | None = None) -> d
     return runtimes
 
 
-def _own(settings: _Settings, runtimes: dict[str, OnnxRuntime], samples: Any, count: int) -> Iterator[System]:
+def _own(settings: _Settings, runtimes: dict[str, Runtime], samples: Any, count: int) -> Iterator[System]:
     """Predictions of our weights from true boxes, the detector's, or both; saved as soon as they are there."""
     from jvcr.data.derive import boxed_samples
     from jvcr.evaluate.predictions import PredictionSet, write_predictions
@@ -375,7 +387,7 @@ def _own(settings: _Settings, runtimes: dict[str, OnnxRuntime], samples: Any, co
         if settings.boxes != Boxes.true:
             with _Bar(f"{name}, its detector's boxes", count) as bar:
                 boxed = bar.track(boxed_samples(samples(), markup), [])
-                found = predict_detected(Landmarker(weights, threads=settings.threads), boxed)
+                found = predict_detected(Landmarker(weights, mirror=settings.mirror, threads=settings.threads), boxed)
             text = "the detector's boxes"
             if settings.save_predictions is not None:
                 path = settings.save_predictions

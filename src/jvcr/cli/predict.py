@@ -42,6 +42,12 @@ def predict(
     html: Annotated[bool, typer.Option("--html", help="Write a 3D page for each photo (extra: demo).")] = False,
     weights: Annotated[str, typer.Option(help="Name of shipped weights, or an ONNX file.")] = "small",
     min_score: Annotated[float, typer.Option(help="Drop found faces with a lower score.")] = MIN_SCORE,
+    mirror: Annotated[
+        bool,
+        typer.Option(
+            "--mirror/--no-mirror", help="Average with the mirrored crop: less error, twice the network's time."
+        ),
+    ] = True,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
 ) -> None:
     """Find faces and their landmarks in 3D: the 68 points, or those of the weights' own markup.
@@ -54,7 +60,7 @@ def predict(
         import_plotly()
     given = GivenBoxes.read(boxes) if boxes else None
     paths, failures = find_photos(photos)
-    landmarker = Landmarker(weights, min_score=min_score, threads=threads)
+    landmarker = Landmarker(weights, min_score=min_score, mirror=mirror, threads=threads)
     outputs = Outputs(out, paths)
     done = 0
     # Summaries on a terminal show the progress; a bar would be drawn across them.

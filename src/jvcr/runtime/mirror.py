@@ -1,0 +1,26 @@
+"""Test-time averaging: a network that is asked about each crop and its mirror image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jvcr.images import Image
+from jvcr.runtime.base import Prediction, Runtime
+
+
+class MirrorAveraged:
+    """Another runtime's mean over a crop and its mirror image, turned back. Twice the time, less error.
+
+    Volumes are averaged too: slices along x are reversed, and no channel belongs to a landmark.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.image_size, self.markup, self.crop_rule = runtime.image_size, runtime.markup, runtime.crop_rule
+
+    def __call__(self, crops: Image) -> Prediction:
+        both = self._runtime(np.concatenate([crops, crops[:, :, ::-1]]))
+        (volume, reversed_volume), (points, mirror_points) = (np.split(values, 2) for values in both)
+        turned_back = mirror_points[:, list(self.markup.mirror)]
+        turned_back[..., 0] = 1 - turned_back[..., 0]
+        return Prediction((volume + reversed_volume[..., ::-1]) / 2, (points + turned_back) / 2)
