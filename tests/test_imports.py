@@ -15,7 +15,17 @@ PACKAGE = Path(jvcr.__file__).parent
 LAYERS = (
     ("markup", "markup_file", "frames", "extras"),
     ("geometry", "volume", "metrics", "images"),
-    ("results", "detect", "draw", "volume_picture", "paper_figures", "figure", "runtime.base", "runtime.mirror", "runtime.onnx"),
+    (
+        "results",
+        "detect",
+        "draw",
+        "volume_picture",
+        "paper_figures",
+        "figure",
+        "runtime.base",
+        "runtime.mirror",
+        "runtime.onnx",
+    ),
     ("landmarker",),
     ("model", "runtime.pytorch"),
     ("data",),

@@ -122,6 +122,18 @@ class Crop:
         x, y = box.centre
         return cls(x, y, rule.side(box), size_px, rotation_deg)
 
+    @classmethod
+    def around(cls, points_img: Points, size_px: int, rotation_deg: float = 0.0, rule: CropRule = CROP_RULE) -> Crop:
+        """A crop around (N, ≥2) landmarks; the rule speaks of their box after they are turned by ``rotation_deg``."""
+        box = Box.around(points_img)
+        frame = cls.from_box(box, size_px, rotation_deg)
+        turned = Box.around(frame.to_crop(points_img))
+        x, y = turned.centre
+        centre = frame.to_image(np.array([[x, y, 0.0]]))[0]
+        return cls(
+            float(centre[0]), float(centre[1]), rule.side(turned) * frame.side_px / size_px, size_px, rotation_deg
+        )
+
     def reduced(self, left: int, top: int, factor: int) -> Crop:
         """The same square on an image that was cut at (left, top) and then reduced ``factor`` times.
 

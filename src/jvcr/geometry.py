@@ -9,7 +9,7 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.frames import Points
+from jvcr.frames import Crop, CropRule, Points
 from jvcr.markup import MARKUP_68, Markup
 
 
@@ -78,6 +78,12 @@ class HeadPose:
         roll = np.degrees(np.arctan2(rotation[1, 0], rotation[0, 0]))
         return cls(rotation, float(yaw), float(pitch), float(roll))
 
+    @property
+    def tilt_deg(self) -> float:
+        """How far the head's own upward direction is turned clockwise in the image. Also defined in profile, where
+        ``roll_deg`` is not: there it trades against pitch."""
+        return float(np.degrees(np.arctan2(-self.rotation[0, 1], self.rotation[1, 1])))
+
     def to_dict(self) -> dict[str, object]:
         return {
             "rotation": self.rotation.tolist(),
@@ -140,3 +146,9 @@ def head_pose(landmarks: Points, markup: Markup = MARKUP_68) -> HeadPose:
     if landmarks.shape != head.shape:
         raise ValueError(f"head pose of markup {markup.name!r} needs {head.shape} landmarks; got {landmarks.shape}")
     return HeadPose.from_rotation(align(head, landmarks).rotation)
+
+
+def upright_crop(landmarks: Points, markup: Markup, size_px: int, rule: CropRule) -> Crop:
+    """A crop around (N, 3) landmarks in image pixels that shows the head upright, where the markup has a head pose."""
+    tilt_deg = 0.0 if mean_head(markup) is None else head_pose(landmarks, markup).tilt_deg
+    return Crop.around(landmarks, size_px, -tilt_deg, rule)

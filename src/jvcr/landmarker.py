@@ -12,10 +12,11 @@ import numpy as np
 from jvcr.detect.base import Detector, merge_overlapping
 from jvcr.detect.cascade import CascadeDetector
 from jvcr.frames import CROP_RULE, Box, Crop
+from jvcr.geometry import upright_crop
 from jvcr.images import Image
 from jvcr.markup import Markup
 from jvcr.results import Face
-from jvcr.runtime.base import LocatedFace, Runtime, locate
+from jvcr.runtime.base import LocatedFace, Runtime, locate, locate_many, locate_refined
 from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.runtime.onnx import OnnxRuntime
 
@@ -44,6 +45,8 @@ class Landmarker:
         detector: any function image → rough landmark boxes (``jvcr.detect.base.Detector``); OpenCV's cascades by
             default.
         min_score: faces of the detector with a lower score are dropped. Faces of given boxes never are.
+        refine: look at a given box's face a second time, upright and centred by the first prediction: boxes need not be
+            exact nor heads upright. (Faces of the detector are looked at three times in any case.)
         mirror: average each face over its crop and the crop's mirror image: less error for twice the network's time.
         threads: CPU threads of the network; 0 takes all cores.
         batch_size: crops in one forward pass.
@@ -63,6 +66,7 @@ class Landmarker:
         *,
         detector: Detector | None = None,
         min_score: float = MIN_SCORE,
+        refine: bool = True,
         mirror: bool = True,
         threads: int = 0,
         batch_size: int = 16,
@@ -74,6 +78,7 @@ class Landmarker:
         self._last_look: Runtime = MirrorAveraged(self._runtime) if mirror else self._runtime
         self._detector: Detector = CascadeDetector() if detector is None else detector
         self._min_score = min_score
+        self._refine = refine
         self._batch_size = batch_size
 
     @property
@@ -99,10 +104,13 @@ class Landmarker:
         image = np.ascontiguousarray(image_rgb)
         if boxes is not None:
             checked = check_boxes(boxes, image)
-            return [
-                self._face(found, box)
-                for box, found in zip(checked, self._locate(image, checked, self._last_look), strict=True)
-            ]
+            work = ((image, self._crop(box)) for box in checked)
+            looks = (
+                locate_refined(self._runtime, self._last_look, work, self._batch_size)
+                if self._refine
+                else locate_many(self._last_look, work, self._batch_size)
+            )
+            return [self._face(found, box) for box, found in zip(checked, looks, strict=True)]
         return self._find(image)
 
     def _find(self, image: Image) -> list[Face]:
@@ -111,15 +119,18 @@ class Landmarker:
         return self._judge(image, self._detector(image)) or self._judge(image, _whole_image(width, height))
 
     def _judge(self, image: Image, proposals: Sequence[Box]) -> list[Face]:
-        """Three looks at every proposal: each crop is centred by the prediction before it, as in training."""
+        """Three looks at every proposal: each crop is centred and upright by the prediction before it."""
         height, width = image.shape[:2]
-        boxes = [box if isinstance(box, Box) else Box(*box) for box in proposals]
+        crops = [self._crop(box if isinstance(box, Box) else Box(*box)) for box in proposals]
         found: list[LocatedFace] = []
         rough = [(self._runtime, *look) for look in _ROUGH_LOOKS]
         for runtime, min_score, overlap in (*rough, (self._last_look, self._min_score, _SAME_FACE)):
-            found = self._believed(self._locate(image, boxes, runtime), min_score, overlap, width, height)
-            boxes = [Box.around(face.points_img) for face in found]
-        return [self._face(face, box) for face, box in zip(found, boxes, strict=True)]
+            located = locate(runtime, image, crops, self._batch_size)
+            found = self._believed(located, min_score, overlap, width, height)
+            crops = [
+                upright_crop(face.points_img, runtime.markup, runtime.image_size, runtime.crop_rule) for face in found
+            ]
+        return [self._face(face, Box.around(face.points_img)) for face in found]
 
     @staticmethod
     def _believed(
@@ -130,9 +141,8 @@ class Landmarker:
         boxes = [Box.around(f.points_img) for f in found]
         return [found[i] for i in merge_overlapping(boxes, [f.score for f in found], overlap)]
 
-    def _locate(self, image: Image, boxes: Sequence[Box], runtime: Runtime) -> list[LocatedFace]:
-        crops = [Crop.from_box(box, runtime.image_size, rule=runtime.crop_rule) for box in boxes]
-        return locate(runtime, image, crops, self._batch_size)
+    def _crop(self, box: Box) -> Crop:
+        return Crop.from_box(box, self._runtime.image_size, rule=self._runtime.crop_rule)
 
     def _face(self, found: LocatedFace, box: Box) -> Face:
         # A copy, so that a face that is kept does not keep its whole batch.

@@ -42,6 +42,9 @@ def predict(
     html: Annotated[bool, typer.Option("--html", help="Write a 3D page for each photo (extra: demo).")] = False,
     weights: Annotated[str, typer.Option(help="Name of shipped weights, or an ONNX file.")] = "small",
     min_score: Annotated[float, typer.Option(help="Drop found faces with a lower score.")] = MIN_SCORE,
+    refine: Annotated[
+        bool, typer.Option("--refine/--no-refine", help="Look again, upright and centred, at the faces of --boxes.")
+    ] = True,
     mirror: Annotated[
         bool,
         typer.Option(
@@ -60,7 +63,7 @@ def predict(
         import_plotly()
     given = GivenBoxes.read(boxes) if boxes else None
     paths, failures = find_photos(photos)
-    landmarker = Landmarker(weights, min_score=min_score, mirror=mirror, threads=threads)
+    landmarker = Landmarker(weights, min_score=min_score, refine=refine, mirror=mirror, threads=threads)
     outputs = Outputs(out, paths)
     done = 0
     # Summaries on a terminal show the progress; a bar would be drawn across them.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from jvcr.data.backgrounds import Backgrounds
 from jvcr.data.sample import Sample
-from jvcr.frames import CROP_RULE, Box, Crop, CropRule, crop_to_unit, mirrored
+from jvcr.frames import CROP_RULE, Crop, CropRule, crop_to_unit, mirrored
 from jvcr.images import Image, extract
 from jvcr.markup import Markup
 
@@ -107,14 +107,10 @@ def _random_crop(sample: Sample, size_px: int, how: Augmentation, rng: Generator
         rotation = float(rng.uniform(-180, 180))
     elif rng.random() < how.rotation_share:
         rotation = float(np.clip(rng.normal(0, how.rotation_deg), -75, 75))
-    # The crop rule speaks of the box of the turned landmarks: measure it in a turned frame first.
-    frame = Crop.from_box(sample.box, size_px, rotation)
-    turned = Box.around(frame.to_crop(sample.points_img))
-    side_px = rule.side(turned) * frame.side_px / size_px
-    side_px *= float(np.exp(np.clip(rng.normal(0, how.scale), -0.28, 0.28)))
-    (x, y), shift = turned.centre, np.clip(rng.normal(0, how.shift, 2), -0.11, 0.11) * side_px
-    centre = frame.to_image(np.array([[x, y, 0.0]]))[0]
-    return Crop(float(centre[0] + shift[0]), float(centre[1] + shift[1]), side_px, size_px, rotation)
+    crop = Crop.around(sample.points_img, size_px, rotation, rule)
+    side_px = crop.side_px * float(np.exp(np.clip(rng.normal(0, how.scale), -0.28, 0.28)))
+    shift = np.clip(rng.normal(0, how.shift, 2), -0.11, 0.11) * side_px
+    return Crop(crop.centre_x + float(shift[0]), crop.centre_y + float(shift[1]), side_px, size_px, rotation)
 
 
 def _extract_filled(image: Image, crop: Crop, backgrounds: Backgrounds, rng: Generator) -> Image:

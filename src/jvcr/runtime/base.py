@@ -8,7 +8,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.frames import Crop, CropRule, unit_to_crop, unit_to_vox
+from jvcr.frames import Box, Crop, CropRule, unit_to_crop, unit_to_vox
+from jvcr.geometry import upright_crop
 from jvcr.images import Image, extract
 from jvcr.markup import Markup
 from jvcr.volume import sample
@@ -77,3 +78,17 @@ def locate_many(runtime: Runtime, work: Iterator[tuple[Image, Crop]], batch_size
             mean_z = points_img[:, 2].mean()
             points_img[:, 2] -= mean_z
             yield LocatedFace(points_img.astype(np.float32), volume, crop.moved_in_depth(-mean_z), float(score))
+
+
+def locate_refined(
+    rough: Runtime, fine: Runtime, work: Iterator[tuple[Image, Crop]], batch_size: int = 16
+) -> Iterator[LocatedFace]:
+    """Two looks: ``rough`` at the given crop, ``fine`` at an upright one around what the first look saw."""
+    while pending := [pair for _, pair in zip(range(batch_size), work, strict=False)]:
+        second = []
+        for (image, crop), seen in zip(pending, locate_many(rough, iter(pending), batch_size), strict=True):
+            near = upright_crop(seen.points_img, fine.markup, fine.image_size, fine.crop_rule)
+            # Nobody knows what the first look saw if it is not even on the image.
+            there = Box.around(seen.points_img).meets(image.shape[1], image.shape[0])
+            second.append((image, near if there else crop))
+        yield from locate_many(fine, iter(second), batch_size)

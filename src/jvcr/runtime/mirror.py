@@ -23,4 +23,5 @@ class MirrorAveraged:
         (volume, reversed_volume), (points, mirror_points) = (np.split(values, 2) for values in both)
         turned_back = mirror_points[:, list(self.markup.mirror)]
         turned_back[..., 0] = 1 - turned_back[..., 0]
-        return Prediction((volume + reversed_volume[..., ::-1]) / 2, (points + turned_back) / 2)
+        half = np.float32(0.5)
+        return Prediction(half * (volume + reversed_volume[..., ::-1]), half * (points + turned_back))
