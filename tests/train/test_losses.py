@@ -53,6 +53,19 @@ def test_coordinate_loss_as_published_by_hand() -> None:
     assert shared.item() == pytest.approx(64 / 1.5)
 
 
+def test_structure_term_by_hand() -> None:
+    true, predicted = torch.zeros(2, 5, 3), torch.zeros(2, 5, 3)
+    predicted[0] += 0.3  # moved as a whole: no edge changes
+    predicted[1, 2, 0] = 0.6  # one end of two of the three edges
+    how = LossConfig(structure=0.5)
+    edges = torch.tensor([[0, 1], [1, 2], [2, 3]])
+    points, structure = (0.3 + 0.6 / 15) / 2, (2 * 0.6 / 9) / 2
+    loss = coordinate_loss(predicted, true, torch.ones(2), how, 16, edges=edges)
+    assert loss.item() == pytest.approx(points + 0.5 * structure)
+    with pytest.raises(ValueError, match="structure"):
+        LossConfig(structure=-1.0)
+
+
 def test_batch_without_a_face_costs_nothing() -> None:
     predicted = torch.zeros(2, 5, 3, requires_grad=True)
     loss = coordinate_loss(predicted, torch.full((2, 5, 3), -10.0), torch.zeros(2), OURS, 16)

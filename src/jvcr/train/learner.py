@@ -89,7 +89,9 @@ class JVCRLearner:
         read = None if stage.end_to_end else noisy(true[-1], stage.volume_noise, part)
         output = network(part.crops, read)
         voxel = voxel_loss(output.volumes, true, how)
-        coordinate = coordinate_loss(output.points_unit, part.points_unit, part.weight, how, side, part.weight_sum)
+        predicted = output.points_unit
+        edges = torch.tensor(self.markup.edges, device=predicted.device) if how.structure else None
+        coordinate = coordinate_loss(predicted, part.points_unit, part.weight, how, side, part.weight_sum, edges)
         return Losses(voxel + stage.coordinate_weight * coordinate, voxel, coordinate)
 
     def runtime(self, network: nn.Module, dtype: torch.dtype | None) -> Runtime:

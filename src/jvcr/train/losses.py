@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ class LossConfig:
         whole_voxels: true Gaussians sit at the voxel that holds the landmark, not at its fraction (the authors' code).
         squared: eq. 4 squares coordinate errors; False takes absolute ones, because labels have outliers.
         coordinate_sum: eq. 4 sums over the 3·N coordinates; False takes their mean.
+        structure: weight, within L_coord, of the same error of the markup's edges: of the vectors between neighbours.
         coordinate_unit: ``"crop"``, 0…1 across the crop, or ``"voxel"``, of the compact volume.
     """
 
@@ -29,11 +31,14 @@ class LossConfig:
     whole_voxels: bool = False
     squared: bool = False
     coordinate_sum: bool = False
+    structure: float = 0.0
     coordinate_unit: str = "crop"
 
     def __post_init__(self) -> None:
         if self.coordinate_unit not in ("crop", "voxel"):
             raise ValueError(f"coordinate_unit is {self.coordinate_unit!r}; expected 'crop' or 'voxel'")
+        if not 0 <= self.structure < math.inf:
+            raise ValueError(f"structure is {self.structure}; expected a weight from 0 on")
 
 
 def voxel_loss(predicted: Sequence[Tensor], true: Sequence[Tensor], how: LossConfig) -> Tensor:
@@ -60,6 +65,7 @@ def coordinate_loss(
     how: LossConfig,
     volume_size: int,
     weight_sum: Tensor | None = None,
+    edges: Tensor | None = None,
 ) -> Tensor:
     """L_coord (eq. 4): weighted mean over the batch.
 
@@ -68,12 +74,20 @@ def coordinate_loss(
         weight: (B,) trust in the label; 0 leaves a row out.
         volume_size: voxels a side of the compact volume.
         weight_sum: of a batch that is shared between devices, its mean over them; the weights' own sum by default.
+        edges: (E, 2) landmarks that are joined; needed for a structure term.
     """
     error = predicted_unit - true_unit
     if how.coordinate_unit == "voxel":
         error = error * volume_size
-    error = error**2 if how.squared else error.abs()
-    rows = error.flatten(1).sum(dim=1) if how.coordinate_sum else error.flatten(1).mean(dim=1)
+    rows = _rows(error, how)
+    if how.structure and edges is not None and len(edges):
+        rows = rows + how.structure * _rows(error[:, edges[:, 0]] - error[:, edges[:, 1]], how)
     # A row without a face has coordinates far outside; multiplying its finite error by 0 leaves it out.
     total = weight.sum() if weight_sum is None else weight_sum
     return (weight * rows).sum() / total.clamp(min=1e-6)
+
+
+def _rows(error: Tensor, how: LossConfig) -> Tensor:
+    """(B, K, 3) → (B,)."""
+    error = (error**2 if how.squared else error.abs()).flatten(1)
+    return error.sum(dim=1) if how.coordinate_sum else error.mean(dim=1)
