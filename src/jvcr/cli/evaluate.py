@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from jvcr.evaluate.paper import OurRow
     from jvcr.evaluate.scores import System
 
-_BENCHMARKS = "aflw2000-3d, multi-view, table, paper"
+_BENCHMARKS = "aflw2000-3d, multi-view, table, robustness, paper"
 
 
 class Boxes(StrEnum):
@@ -57,6 +58,7 @@ class _Settings:
     worst: int
     threads: int
     mirror: bool
+    refine: bool
     save_predictions: Path | None
     out: Path | None
     json_to: Path | None
@@ -67,7 +69,8 @@ def evaluate(
         str | None,
         typer.Argument(
             help="aflw2000-3d; multi-view (the validation faces of a training table that have several views); "
-            "table (its validation rows); paper (the paper's tables)."
+            "table (its validation rows); robustness (worse boxes and photos, of AFLW2000-3D or a table); "
+            "paper (the paper's tables)."
         ),
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
@@ -108,6 +111,13 @@ def evaluate(
     mirror: Annotated[
         bool, typer.Option("--mirror/--no-mirror", help="Average with the mirrored crop, as `jvcr predict` does.")
     ] = True,
+    refine: Annotated[
+        bool | None,
+        typer.Option(
+            "--refine/--no-refine",
+            help="From true boxes, look again, upright and centred (only robustness does by itself).",
+        ),
+    ] = None,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
 ) -> None:
     """NME per yaw bin, GTE, head pose and more, with intervals, of weights or of any aligner's predictions."""
@@ -141,6 +151,7 @@ def evaluate(
         worst=worst,
         threads=threads,
         mirror=mirror,
+        refine=benchmark == "robustness" if refine is None else refine,
         save_predictions=save_predictions,
         out=out,
         json_to=json_to,
@@ -158,6 +169,9 @@ def evaluate(
     elif benchmark == "table":
         assert root is not None
         _table(root, settings)
+    elif benchmark == "robustness":
+        assert root is not None
+        _robustness(root, settings)
     else:
         _paper(root, results or [], settings)
 
@@ -165,6 +179,7 @@ def evaluate(
 _NOT_FOR = {
     "table": ("save_predictions", "aflw_yaw", "aflw_yaw_names", "pixel_base"),
     "multi-view": ("aflw_yaw", "aflw_yaw_names", "pixel_base"),
+    "robustness": ("save_predictions", "aflw_yaw", "aflw_yaw_names", "pixel_base"),
     "paper": ("save_predictions",),
 }
 """Options that a benchmark could only ignore."""
@@ -278,7 +293,7 @@ def _table(root: Path, settings: _Settings) -> None:
         runtime = _runtime(weights, settings)
         samples = (table[i] for i in range(len(table)))
         # The crops are around the box of the weights' own landmarks, as in training, whatever is scored.
-        predicted = predict_samples(runtime, boxed_samples(samples, runtime.markup))
+        predicted = predict_samples(runtime, boxed_samples(samples, runtime.markup), rough=_rough(weights, settings))
         markup = table.markup
         points = converted_points(predicted.points_img, runtime.markup, markup)
         if points is not None:
@@ -293,6 +308,38 @@ def _table(root: Path, settings: _Settings) -> None:
         record[name] = {"markup": markup.name, "n_points": markup.n_points, **result.to_dict()}
     record = without_nan(record)
     _write_json(record, settings.out and settings.out / "report.json")
+    _write_json(record, settings.json_to)
+
+
+def _robustness(root: Path, settings: _Settings) -> None:
+    from jvcr.data.aflw2000 import read_aflw2000
+    from jvcr.data.derive import boxed_samples
+    from jvcr.data.table import Table
+    from jvcr.evaluate.evaluation import without_nan
+    from jvcr.evaluate.robustness import CONDITIONS, measure, robustness_table
+
+    if settings.predictions:
+        raise ValueError("robustness is measured with networks; it takes no --predictions")
+    if (root / "labels.npz").is_file():
+        table = Table(root, "val")
+        name, samples = "validation rows", [table[row] for row in range(len(table))]
+    else:
+        name, samples = "AFLW2000-3D", list(read_aflw2000(root))
+    record, texts = {}, []
+    for weights in settings.weights:
+        runtime, rough = _runtime(weights, settings), _rough(weights, settings)
+        own = list(boxed_samples(samples, runtime.markup))
+        with _Bar(f"jvcr {_name(weights)}", len(own) * len(CONDITIONS)) as bar:
+            rows = measure(runtime, partial(bar.track, own, []), rough)
+        how = f"{'two looks' if rough else 'one look'}{', mirrored too' if settings.mirror else ''}"
+        shown = robustness_table(rows, f"jvcr {_name(weights)}, {name}, {how}: NME by yaw and GTE, percent")
+        typer.echo(shown.to_text())
+        texts.append(shown.to_markdown())
+        record[_name(weights)] = {"look": how, "rows": [asdict(row) for row in rows]}
+    record = without_nan({"benchmark": "robustness", "samples": name, "faces": len(samples), "systems": record})
+    _write_json(record, settings.out and settings.out / "report.json")
+    if settings.out is not None:
+        (settings.out / "report.md").write_text("\n\n".join(texts) + "\n", encoding="utf-8")
     _write_json(record, settings.json_to)
 
 
@@ -342,6 +389,11 @@ def _runtime(weights: str, settings: _Settings) -> Runtime:
     return MirrorAveraged(runtime) if settings.mirror else runtime
 
 
+def _rough(weights: str, settings: _Settings) -> Runtime | None:
+    """What takes the first of two looks; None where there is only one."""
+    return OnnxRuntime(weights_path(weights), settings.threads) if settings.refine else None
+
+
 def _runtimes(settings: _Settings, accepted: tuple[int, ...] | None = None) -> dict[str, Runtime]:
     """All weights, opened before the first of them works.
 
@@ -371,7 +423,8 @@ def _own(settings: _Settings, runtimes: dict[str, Runtime], samples: Any, count:
         if settings.boxes != Boxes.detector:
             true_boxes: list[list[float]] = []
             with _Bar(f"{name}, true boxes", count) as bar:
-                predicted = predict_samples(runtime, bar.track(boxed_samples(samples(), markup), true_boxes))
+                boxed = bar.track(boxed_samples(samples(), markup), true_boxes)
+                predicted = predict_samples(runtime, boxed, rough=_rough(weights, settings))
             if settings.save_predictions is not None:
                 write_predictions(
                     settings.save_predictions,

@@ -14,7 +14,7 @@ from jvcr.frames import Crop
 from jvcr.images import Image
 from jvcr.landmarker import Landmarker
 from jvcr.metrics import YawTable, ground_truth_error, normalised_mean_error, yaw_table
-from jvcr.runtime.base import Runtime, locate_many
+from jvcr.runtime.base import Runtime, locate_many, locate_refined
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,11 @@ class Predictions:
     score: NDArray[np.float64]
 
 
-def predict_samples(runtime: Runtime, samples: Iterable[Sample], batch_size: int = 32) -> Predictions:
-    """Predict each sample from the crop around its true landmark box."""
+def predict_samples(
+    runtime: Runtime, samples: Iterable[Sample], batch_size: int = 32, rough: Runtime | None = None
+) -> Predictions:
+    """Predict each sample from the crop around its true landmark box; with ``rough``, that network takes this look,
+    and ``runtime`` a second one, upright and around what was seen."""
     names: list[str] = []
     target: list[NDArray[np.float32]] = []
     yaw: list[float] = []
@@ -65,7 +68,8 @@ def predict_samples(runtime: Runtime, samples: Iterable[Sample], batch_size: int
 
     points: list[NDArray[np.float32]] = []
     scores: list[float] = []
-    for face in locate_many(runtime, iter(work()), batch_size):  # volumes are not kept
+    looks = locate_refined(rough, runtime, iter(work()), batch_size) if rough else None
+    for face in looks or locate_many(runtime, iter(work()), batch_size):  # volumes are not kept
         points.append(face.points_img)
         scores.append(face.score)
     if not points:

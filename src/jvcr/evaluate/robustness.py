@@ -1,0 +1,218 @@
+"""How much landmarks suffer from boxes and photos that are worse than a benchmark's."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from jvcr.data.sample import Sample
+from jvcr.evaluate.tables import Table, percent
+from jvcr.frames import Box, Crop
+from jvcr.images import Image
+from jvcr.metrics import YawTable, failure_rate, ground_truth_error, normalised_mean_error, yaw_table
+from jvcr.runtime.base import Runtime, locate_many, locate_refined
+
+_BATCH = 32
+
+
+class _Case(NamedTuple):
+    """What a condition makes of a sample: its image, the box that is given, and what the photo is turned by."""
+
+    image: Image
+    box: Box
+    roll_deg: float = 0.0
+
+
+_Change = Callable[[Sample, Generator], _Case]
+
+
+def _boxed(shift: float, scale: float) -> _Change:
+    """The box moved in a random direction by ``shift`` of its size, and enlarged or reduced by ``scale``."""
+
+    def change(sample: Sample, rng: Generator) -> _Case:
+        box, angle = sample.box, rng.uniform(0, 2 * math.pi)
+        factor = 1 + scale * rng.choice([-1, 1])
+        x = box.centre[0] + shift * box.width * math.cos(angle)
+        y = box.centre[1] + shift * box.height * math.sin(angle)
+        half_width, half_height = factor * box.width / 2, factor * box.height / 2
+        return _Case(sample.image, Box(x - half_width, y - half_height, x + half_width, y + half_height))
+
+    return change
+
+
+def _rolled(degrees: float) -> _Change:
+    return lambda sample, rng: _Case(sample.image, sample.box, degrees * rng.choice([-1, 1]))
+
+
+def _pixels(change: Callable[[Image, Box, Generator], NDArray[Any]]) -> _Change:
+    def changed(sample: Sample, rng: Generator) -> _Case:
+        image = change(sample.image, sample.box, rng)
+        return _Case(np.asarray(image.round().clip(0, 255), np.uint8), sample.box)
+
+    return changed
+
+
+def _blurred(share: float) -> Callable[[Image, Box, Generator], NDArray[Any]]:
+    return lambda image, box, rng: np.asarray(cv2.GaussianBlur(image, (0, 0), share * max(box.width, box.height)))
+
+
+def _dark(share: float) -> Callable[[Image, Box, Generator], NDArray[Any]]:
+    return lambda image, box, rng: image * share + rng.normal(0, 3, image.shape)
+
+
+def _reduced(box_px: int) -> Callable[[Image, Box, Generator], NDArray[Any]]:
+    """As small as if the box's longer side had ``box_px`` pixels, and enlarged again."""
+
+    def change(image: Image, box: Box, rng: Generator) -> NDArray[Any]:
+        height, width = image.shape[:2]
+        factor = min(1.0, box_px / max(box.width, box.height))
+        size = max(1, round(factor * width)), max(1, round(factor * height))
+        return np.asarray(cv2.resize(cv2.resize(image, size, interpolation=cv2.INTER_AREA), (width, height)))
+
+    return change
+
+
+def _covered(share: float) -> Callable[[Image, Box, Generator], NDArray[Any]]:
+    """A grey rectangle over ``share`` of the box's area, at a random place inside."""
+
+    def change(image: Image, box: Box, rng: Generator) -> NDArray[Any]:
+        width, height = math.sqrt(share) * box.width, math.sqrt(share) * box.height
+        x, y = box.x0 + rng.random() * (box.width - width), box.y0 + rng.random() * (box.height - height)
+        covered = image.copy()
+        rows, columns = (slice(max(0, round(a)), max(0, round(a + b))) for a, b in ((y, height), (x, width)))
+        covered[rows, columns] = 128
+        return covered
+
+    return change
+
+
+def _compressed(image: Image, box: Box, rng: Generator) -> NDArray[Any]:
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 10])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
+
+
+def _grey(image: Image, box: Box, rng: Generator) -> NDArray[Any]:
+    return np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+
+
+REFERENCE = "as it is"
+
+CONDITIONS: dict[str, _Change] = {
+    REFERENCE: lambda sample, rng: _Case(sample.image, sample.box),
+    "box shifted by 5 %": _boxed(0.05, 0),
+    "box shifted by 10 %": _boxed(0.10, 0),
+    "box shifted by 15 %": _boxed(0.15, 0),
+    "box ±15 % in size": _boxed(0, 0.15),
+    "box shifted by 15 %, ±15 % in size": _boxed(0.15, 0.15),
+    "box shifted by 25 %, ±25 % in size": _boxed(0.25, 0.25),
+    "turned by ±15°": _rolled(15),
+    "turned by ±30°": _rolled(30),
+    "turned by ±45°": _rolled(45),
+    "turned by ±60°": _rolled(60),
+    "turned by ±90°": _rolled(90),
+    "upside down": _rolled(180),
+    "blurred, σ 2 % of the box": _pixels(_blurred(0.02)),
+    "blurred, σ 4 % of the box": _pixels(_blurred(0.04)),
+    "a quarter of the light": _pixels(_dark(0.25)),
+    "a tenth of the light": _pixels(_dark(0.1)),
+    "a quarter of the box covered": _pixels(_covered(0.25)),
+    "40 % of the box covered": _pixels(_covered(0.4)),
+    "JPEG quality 10": _pixels(_compressed),
+    "grey": _pixels(_grey),
+    "box of 32 px": _pixels(_reduced(32)),
+    "box of 20 px": _pixels(_reduced(20)),
+}
+"""Name → what becomes of a sample. Shifts are in box sizes; light has sensor noise of 3 of 255 added."""
+
+
+def case_of(condition: str, sample: Sample, seed: int = 0) -> _Case:
+    """What a condition makes of a sample; decided by the seed and the sample's name alone."""
+    return CONDITIONS[condition](sample, np.random.default_rng((seed, zlib.crc32(sample.name.encode()))))
+
+
+@dataclass(frozen=True)
+class RobustnessRow:
+    """Errors under one condition, as ratios: NME by yaw bin, GTE, and the share of faces with an NME over the limit."""
+
+    condition: str
+    nme: YawTable
+    gte: float | None
+    failures: float
+
+
+def measure(
+    runtime: Runtime,
+    samples: Callable[[], Iterable[Sample]],
+    rough: Runtime | None = None,
+    conditions: Sequence[str] = tuple(CONDITIONS),
+    seed: int = 0,
+    limit: float = 0.10,
+) -> list[RobustnessRow]:
+    """One row a condition. Predictions are compared in the frame of the original photo.
+
+    Args:
+        samples: called once a condition; labelled samples, whose true boxes are the start.
+        rough: takes a first look, and ``runtime`` a second one, upright and around what was seen.
+        limit: NME from which a face counts as a failure.
+    Raises:
+        ValueError: an unknown condition, or no sample.
+    """
+    unknown = [name for name in conditions if name not in CONDITIONS]
+    if unknown:
+        raise ValueError(f"condition {unknown[0]!r} is unknown; expected some of: {'; '.join(CONDITIONS)}")
+    rows = []
+    for condition in conditions:
+        seen: list[Sample] = []
+
+        def work(condition: str = condition, seen: list[Sample] = seen) -> Iterator[tuple[Image, Crop]]:
+            for sample in samples():
+                seen.append(sample)
+                size_px, rule = runtime.image_size, runtime.crop_rule
+                case = case_of(condition, sample, seed)
+                if case.roll_deg:
+                    # As if the photo were turned, and its upright box taken.
+                    yield case.image, Crop.around(sample.points_img, size_px, case.roll_deg, rule)
+                else:
+                    yield case.image, Crop.from_box(case.box, size_px, rule=rule)
+
+        faces = locate_refined(rough, runtime, work(), _BATCH) if rough else locate_many(runtime, work(), _BATCH)
+        points = [face.points_img for face in faces]
+        if not points:
+            raise ValueError("there is no sample to evaluate")
+        predicted, target = np.stack(points), np.stack([sample.points_img for sample in seen])
+        nme = normalised_mean_error(predicted, target)
+        gte = ground_truth_error(predicted, target, seen[0].markup.normaliser) if seen[0].has_depth else None
+        rows.append(
+            RobustnessRow(
+                condition,
+                yaw_table(nme, np.array([sample.yaw_deg for sample in seen])),
+                None if gte is None else float(gte.mean()),
+                failure_rate(nme, limit),
+            )
+        )
+    return rows
+
+
+def robustness_table(rows: Sequence[RobustnessRow], title: str) -> Table:
+    """Percent; what each condition adds to the error of the first row."""
+    body = []
+    for row in rows:
+        more = row.nme.mean / rows[0].nme.mean - 1
+        body.append(
+            (
+                row.condition,
+                *(percent(value) for value in (*row.nme.bins, row.nme.mean)),
+                "–" if row is rows[0] else f"{100 * more:+.1f} %",
+                "–" if row.gte is None else percent(row.gte),
+                f"{100 * row.failures:.1f}",
+            )
+        )
+    return Table(title, ("", "[0, 30]", "(30, 60]", "over 60", "mean", "more error", "GTE", "over 10 %"), tuple(body))
