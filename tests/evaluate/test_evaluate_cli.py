@@ -22,7 +22,7 @@ from jvcr.data.table import Table
 from jvcr.evaluate.predictions import PredictionSet, read_predictions, write_predictions
 from jvcr.evaluate.run import Detected, Predictions
 from jvcr.evaluate.truth import read_truth
-from jvcr.frames import Box
+from jvcr.frames import CROP_RULE, Box
 from jvcr.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, Markup, subset
 from jvcr.markup_file import markup_from
 
@@ -133,7 +133,7 @@ def test_an_empty_bin_is_null_in_json(make_table: Callable[..., Path], tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("afwl",), "benchmark 'afwl' is unknown; expected one of aflw2000-3d, multi-view, table, paper"),
+        (("afwl",), "benchmark 'afwl' is unknown; expected one of aflw2000-3d, multi-view, table, robustness, paper"),
         (("aflw2000-3d",), "aflw2000-3d needs --root"),
         (("--table", "all"), "--table 'all' is unknown"),
         (("aflw2000-3d", "--root", "here", "--save-predictions", "a.csv"), "expected an ending .npz or .jsonl"),
@@ -187,7 +187,7 @@ def test_weights_see_the_box_of_their_own_landmarks(
         np.savez(folder / "labels.npz", **arrays)
     boxes = []
 
-    def predict(runtime: object, samples: Iterable[Sample]) -> Predictions:
+    def predict(runtime: object, samples: Iterable[Sample], **_: object) -> Predictions:
         samples = list(samples)
         boxes.extend(sample.box for sample in samples)
         truth = np.stack([sample.points_img for sample in samples])
@@ -198,7 +198,9 @@ def test_weights_see_the_box_of_their_own_landmarks(
         return Predictions([s.name for s in samples], points, truth, np.array([s.yaw_deg for s in samples]), np.ones(3))
 
     monkeypatch.setattr("jvcr.cli.evaluate.weights_path", Path)
-    monkeypatch.setattr("jvcr.cli.evaluate.OnnxRuntime", lambda *_: SimpleNamespace(markup=own))
+    monkeypatch.setattr(
+        "jvcr.cli.evaluate.OnnxRuntime", lambda *_: SimpleNamespace(markup=own, image_size=128, crop_rule=CROP_RULE)
+    )
     monkeypatch.setattr("jvcr.evaluate.run.predict_samples", predict)
     result = CliRunner().invoke(app, ["evaluate", "table", "--root", str(folder), "--weights", weights])
     assert result.exit_code == 0, result.exception
@@ -277,7 +279,7 @@ def test_systems_without_a_common_markup_are_refused_before_the_weights_work(
     names = read_truth(benchmark_folder).names
     write_predictions(tmp_path / "five.npz", PredictionSet(names, points, markup=five))
 
-    def predict(*_: object) -> None:
+    def predict(*_: object, **__: object) -> None:
         raise AssertionError("predicted before the markups were compared")
 
     monkeypatch.setattr("jvcr.evaluate.run.predict_samples", predict)
@@ -293,7 +295,7 @@ def test_the_benchmark_crops_around_the_weights_own_landmarks(
     truth = read_truth(benchmark_folder)
     seen: dict[str, list[Box]] = {}
 
-    def predict(_: object, samples: Iterable[Sample]) -> Predictions:
+    def predict(_: object, samples: Iterable[Sample], **__: object) -> Predictions:
         seen["true"] = [sample.box for sample in samples]
         points = truth.original_img[:, 17:] + np.array([3, 4, 0], np.float32)
         return Predictions(truth.names, points, points, truth.fitted_yaw_deg, np.ones(5))
@@ -302,7 +304,9 @@ def test_the_benchmark_crops_around_the_weights_own_landmarks(
         seen["detector"] = [sample.box for sample in samples]
         return Detected(truth.names, truth.original_img[:, 17:], np.ones((5, 4)), np.ones(5), 0)
 
-    monkeypatch.setattr("jvcr.cli.evaluate.OnnxRuntime", lambda *_: SimpleNamespace(markup=own))
+    monkeypatch.setattr(
+        "jvcr.cli.evaluate.OnnxRuntime", lambda *_: SimpleNamespace(markup=own, image_size=128, crop_rule=CROP_RULE)
+    )
     monkeypatch.setattr("jvcr.cli.evaluate.Landmarker", lambda *_, **__: None)
     monkeypatch.setattr("jvcr.evaluate.run.predict_samples", predict)
     monkeypatch.setattr("jvcr.evaluate.run.predict_detected", detect)
