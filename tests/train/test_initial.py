@@ -11,7 +11,7 @@ from jvcr.markup import MARKUP_68, Derivation, Markup
 from jvcr.model.checkpoint import Header, load_weights, save_weights
 from jvcr.model.config import PRESETS
 from jvcr.model.jvcr import JVCR
-from jvcr.train.initial import take_weights
+from jvcr.train.initial import is_deeper, take_weights
 
 TINY = PRESETS["tiny"]
 FOUR = Markup("four", 4, (1, 0, 2, 3), {}, frozenset(), (0, 1), names=("right", "left", "nose", "chin"))
@@ -32,6 +32,29 @@ def test_the_same_markup_takes_everything(tmp_path: Path) -> None:
     assert (taken.tensors, taken.landmarks, taken.new) == (len(source.state_dict()), 4, ())
     for name, value in source.state_dict().items():
         assert value.equal(network.state_dict()[name]), name
+
+
+def test_a_deeper_network_starts_with_their_answers(tmp_path: Path) -> None:
+    source = saved(tmp_path / "w.safetensors", FOUR).eval()
+    deeper = JVCR(replace(source.config, depths=(2, 16, 16, 16))).eval()
+    taken = take_weights(deeper, FOUR, tmp_path / "w.safetensors")
+    assert (taken.tensors, taken.new) == (len(deeper.state_dict()), ())
+    crops = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
+    old, new = source(crops), deeper(crops)
+    assert new.points_unit.equal(old.points_unit)
+    for volume in new.volumes[1:]:
+        assert volume.equal(old.volumes[1])
+    # The added stacks learn to differ: the ways between them are zero, but not stuck there.
+    new.volumes[-1].square().sum().backward()
+    for head in deeper.voxel.heads[1:-1]:
+        assert head.from_volume.weight.abs().max() == 0 and head.from_volume.weight.grad.abs().max() > 0
+
+
+def test_what_counts_as_deeper() -> None:
+    assert is_deeper(replace(TINY, depths=(2, 16, 16), n_points=5), TINY)
+    assert not is_deeper(TINY, TINY)
+    assert not is_deeper(replace(TINY, depths=(2, 8, 16)), TINY)
+    assert not is_deeper(replace(TINY, depths=(2, 16, 16), channels=32), TINY)
 
 
 def test_another_markup_takes_landmarks_by_name(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def train(
         from jvcr.data.table import Table
         from jvcr.markup_file import markup_from
         from jvcr.model.checkpoint import load_weights
+        from jvcr.train.initial import is_deeper
         from jvcr.train.loop import Hardware, Training
         from jvcr.train.settings import read_settings, recipe
     except ModuleNotFoundError as error:
@@ -65,12 +66,15 @@ def train(
     settings = recipe(preset or default) if config is None else read_settings(config, preset, default)
     if initial is not None:
         theirs = load_weights(initial)[1].config
-        if replace(settings.model, n_points=theirs.n_points) not in (theirs, recipe("finetune").model):
+        if is_deeper(settings.model, theirs):
+            log.print(f"a deeper network than that of {initial}: its last stack is repeated", highlight=False)
+        elif replace(settings.model, n_points=theirs.n_points) in (theirs, recipe("finetune").model):
+            settings = replace(settings, model=theirs)
+        else:
             raise ValueError(
                 f"{initial} is a network of other sizes than the settings ask for; leave out --preset and [model], or "
-                "choose those of the weights"
+                "choose those of the weights, or the same with more stacks as deep as the last"
             )
-        settings = replace(settings, model=theirs)
     if seed is not None:
         settings = replace(settings, seed=seed)
     if workers is not None:

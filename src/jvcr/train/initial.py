@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from jvcr.markup import Markup, Terms
 from jvcr.model.checkpoint import load_weights
+from jvcr.model.config import ModelConfig
 from jvcr.model.jvcr import JVCR
 
 _LAST = ("coordinate.linear.weight", "coordinate.linear.bias")
@@ -32,11 +34,16 @@ def take_weights(network: JVCR, markup: Markup, path: Path) -> Taken:
     its rows are the same weighted sums, so that the network starts with what the old one says of the new landmarks.
     With any other, the rows of landmarks that have the same name in both are taken, and the others start anew.
 
+    A deeper network (``is_deeper``) starts with copies of the last stack, which read what that one reads, because what
+    stacks add to their input starts at zero there. So it too begins with the old one's answers.
+
     Raises:
         FileNotFoundError, ValueError: as ``load_weights``; or nothing but single tensors fits.
     """
     source, header = load_weights(path)
     theirs, ours = source.state_dict(), network.state_dict()
+    if is_deeper(network.config, header.config):
+        theirs = _deepened(theirs, ours, len(header.config.depths) - 1)
     same_points = header.markup.name == markup.name and header.markup.mirror == markup.mirror
     taken = [
         name
@@ -59,6 +66,27 @@ def take_weights(network: JVCR, markup: Markup, path: Path) -> Taken:
             ours_by_point[index] = sum(weight * theirs_by_point[source] for source, weight in terms)
     made = _LAST if len(sources) == markup.n_points else ()
     return Taken(len(taken), len(sources), tuple(name for name in ours if name not in (*taken, *made)))
+
+
+def is_deeper(wanted: ModelConfig, theirs: ModelConfig) -> bool:
+    """Whether a network is another one, but for more stacks as deep as the other's last, and for its landmarks."""
+    more = len(wanted.depths) - len(theirs.depths)
+    repeated = theirs.depths + more * theirs.depths[-1:]
+    return more > 0 and wanted == replace(theirs, depths=repeated, n_points=wanted.n_points)
+
+
+def _deepened(theirs: dict[str, Tensor], ours: dict[str, Tensor], last: int) -> dict[str, Tensor]:
+    """The tensors of a network with stacks 0 … ``last``, under the names of a deeper one's."""
+    deepened = {}
+    for name, value in ours.items():
+        part, kind, *rest = name.split(".")
+        if part == "voxel" and kind in ("hourglasses", "heads") and int(rest[0]) > last:
+            source = ".".join((part, kind, str(last), *rest[1:]))
+        else:
+            source = name
+        # The old last stack has no way on to the next.
+        deepened[name] = theirs[source] if source in theirs else torch.zeros_like(value)
+    return deepened
 
 
 def _sources(markup: Markup, theirs: Markup) -> dict[int, Terms]:
