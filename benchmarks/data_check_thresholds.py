@@ -18,8 +18,8 @@ from jvcr.data.check_shapes import SWAP_GAP, fit_heads
 from jvcr.frames import Box, Crop, mirrored, resized
 from jvcr.geometry import mean_shape_68
 from jvcr.images import extract
-from jvcr.landmarker import weights_path
 from jvcr.runtime.onnx import OnnxRuntime
+from jvcr.weights import weights_path
 
 folder = Path(sys.argv[1])
 points = np.load(folder / "labels.npz")["points"].astype(np.float64) * (1, 1, -1)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from jvcr.evaluate.run import Predictions, predict_samples, report
-from jvcr.landmarker import weights_path
 from jvcr.runtime.onnx import OnnxRuntime
+from jvcr.weights import weights_path
 
 DATA = Path(os.environ.get("JVCR_DATA", "JVCR_DATA is not set"))
 BENCHMARK = DATA / "aflw2000-3d-dev"

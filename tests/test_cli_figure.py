@@ -18,8 +18,8 @@ from jvcr.cli.figure import _examples
 from jvcr.extras import MissingExtra
 from jvcr.frames import Box, Crop
 from jvcr.images import extract, read_image, write_image
-from jvcr.landmarker import weights_path
 from jvcr.runtime.onnx import OnnxRuntime
+from jvcr.weights import weights_path
 
 pytest.importorskip("matplotlib", reason="figures need matplotlib (extra: train)")
 

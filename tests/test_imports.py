@@ -13,7 +13,7 @@ PACKAGE = Path(jvcr.__file__).parent
 
 # From the bottom up: a module may import those of its own layer and of the ones before it.
 LAYERS = (
-    ("markup", "markup_file", "frames", "extras"),
+    ("markup", "markup_file", "frames", "extras", "weights"),
     ("geometry", "volume", "metrics", "images"),
     (
         "results",

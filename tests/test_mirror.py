@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from jvcr.images import Image
-from jvcr.landmarker import weights_path
 from jvcr.markup import MARKUP_68
 from jvcr.runtime.base import Prediction
 from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.runtime.onnx import OnnxRuntime
+from jvcr.weights import weights_path
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,7 @@ from jvcr.results import Face
 from jvcr.runtime.base import LocatedFace, Runtime, locate, locate_many, locate_refined
 from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.runtime.onnx import OnnxRuntime
-
-SHIPPED = ("small",)
-"""Names of the weights inside the package."""
+from jvcr.weights import weights_path
 
 MIN_SCORE = 0.4
 """Faces found by a detector are kept from this score on (chosen on held-out photographs: docs/LOG.md)."""
@@ -41,7 +38,7 @@ class Landmarker:
     """Finds faces and their 3D landmarks.
 
     Args:
-        weights: a name in ``SHIPPED``, or the path of a file written by ``jvcr export``.
+        weights: ``"small"``, ``"large"`` (``jvcr.weights``), or the path of a file written by ``jvcr export``.
         detector: any function image → rough landmark boxes (``jvcr.detect.base.Detector``); OpenCV's cascades by
             default.
         min_score: faces of the detector with a lower score are dropped. Faces of given boxes never are.
@@ -147,22 +144,6 @@ class Landmarker:
     def _face(self, found: LocatedFace, box: Box) -> Face:
         # A copy, so that a face that is kept does not keep its whole batch.
         return Face(found.points_img, box, found.score, found.volume.copy(), found.crop, self.markup)
-
-
-def weights_path(weights: str | Path, ending: str = ".onnx") -> Path:
-    """Where the weights of a name (``SHIPPED``) or path are; ``.safetensors`` are the same for PyTorch.
-
-    Raises:
-        ValueError: an unknown name.
-    """
-    if isinstance(weights, str) and weights in SHIPPED:
-        return Path(str(resources.files("jvcr.weights").joinpath(f"{weights}{ending}")))
-    path = Path(weights)
-    if not path.suffix and not path.exists():
-        raise ValueError(
-            f"weights {str(weights)!r} are unknown; expected one of {', '.join(SHIPPED)} or a file (*{ending})"
-        )
-    return path
 
 
 def check_image(image: object) -> None:

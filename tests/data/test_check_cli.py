@@ -22,9 +22,9 @@ from jvcr.data.contact_sheet import contact_sheet
 from jvcr.data.sample import Sample
 from jvcr.frames import Box, Crop
 from jvcr.images import read_image, write_image
-from jvcr.landmarker import weights_path
 from jvcr.runtime.base import locate
 from jvcr.runtime.onnx import OnnxRuntime
+from jvcr.weights import weights_path
 
 MakeTable = Callable[..., Path]
 MakeHead = Callable[..., np.ndarray]

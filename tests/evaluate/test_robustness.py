@@ -12,8 +12,8 @@ from skimage.data import astronaut
 from jvcr import Landmarker
 from jvcr.data.sample import Sample
 from jvcr.evaluate.robustness import CONDITIONS, REFERENCE, case_of, measure, robustness_table
-from jvcr.landmarker import weights_path
 from jvcr.runtime.onnx import OnnxRuntime
+from jvcr.weights import weights_path
 
 BOX = [179, 87, 269, 178]
 

@@ -14,13 +14,13 @@ from skimage.data import astronaut
 
 from jvcr.frames import Box, Crop
 from jvcr.images import extract
-from jvcr.landmarker import SHIPPED, weights_path
 from jvcr.markup import MARKUP_68
 from jvcr.model import export
 from jvcr.model.checkpoint import Header, load_weights
 from jvcr.model.config import PRESETS
 from jvcr.model.jvcr import JVCR
 from jvcr.runtime.onnx import OnnxRuntime
+from jvcr.weights import SHIPPED, weights_path
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from jvcr.landmarker import weights_path
 from jvcr.markup import MARKUP_68, Derivation, Markup
 from jvcr.model.checkpoint import Header, load_weights, save_weights
 from jvcr.model.config import PRESETS
 from jvcr.model.jvcr import JVCR
 from jvcr.train.initial import is_deeper, take_weights
+from jvcr.weights import weights_path
 
 TINY = PRESETS["tiny"]
 FOUR = Markup("four", 4, (1, 0, 2, 3), {}, frozenset(), (0, 1), names=("right", "left", "nose", "chin"))

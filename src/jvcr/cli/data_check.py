@@ -73,8 +73,8 @@ def check(
     opinion: SecondOpinion | None = None
     if with_model:
         from jvcr.data.check_model import ModelOpinion
-        from jvcr.landmarker import weights_path
         from jvcr.runtime.onnx import OnnxRuntime
+        from jvcr.weights import weights_path
 
         opinion = ModelOpinion(OnnxRuntime(weights_path(weights)))
     with Progress(console=log, transient=True) as progress:

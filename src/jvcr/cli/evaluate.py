@@ -18,10 +18,11 @@ from rich.progress import Progress
 import jvcr
 from jvcr.cli.console import log
 from jvcr.extras import missing
-from jvcr.landmarker import Landmarker, weights_path
+from jvcr.landmarker import Landmarker
 from jvcr.runtime.base import Runtime
 from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.runtime.onnx import OnnxRuntime
+from jvcr.weights import weights_path
 
 if TYPE_CHECKING:
     from jvcr.data.sample import Sample

@@ -19,10 +19,11 @@ from jvcr.cli.predict import GivenBoxes, find_photos
 from jvcr.extras import missing
 from jvcr.frames import Box, Crop, Points, crop_to_unit
 from jvcr.images import Image, extract, read_image
-from jvcr.landmarker import Landmarker, check_boxes, weights_path
+from jvcr.landmarker import Landmarker, check_boxes
 from jvcr.paper_figures import FIGURES, Example, check_ending, import_figure, save
 from jvcr.runtime.base import Runtime
 from jvcr.runtime.onnx import OnnxRuntime
+from jvcr.weights import weights_path
 
 _CROP_PX = 480
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from jvcr.cli.console import log
 from jvcr.extras import missing
-from jvcr.landmarker import weights_path
+from jvcr.weights import weights_path
 
 if TYPE_CHECKING:
     from jvcr.evaluate.run import Report
