@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train a large preset (`large` by default; `paper` is the published schedule) on a GPU machine that takes commands of a
+# Train a large preset (`paper-size` by default; `paper` is the published schedule) on a GPU machine that takes commands of a
 # few minutes, from a bare clone:
 #
 #   bash recipes/train_on_gpu.sh DATA RUN OUT [MINUTES] [PRESET] [SAMPLES]
@@ -9,7 +9,7 @@
 # 15 MB (`cat model.safetensors.* > model.safetensors`), log.csv, losses.csv and the last picture. Saves every minute; stops itself after MINUTES.
 # Tried end to end on a CPU only: MINUTES=0.2 and then 1, PRESET=tiny, SAMPLES=2000.
 set -euo pipefail
-data=$1 run=$2 out=$3 minutes=${4:-8.5} preset=${5:-large} samples=${6:-}
+data=$1 run=$2 out=$3 minutes=${4:-8.5} preset=${5:-paper-size} samples=${6:-}
 cd "$(dirname "$0")/.."
 export PYTHONPATH="$PWD/src" PYTHONUNBUFFERED=1 OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE
 workers=$(($(nproc) > 2 ? $(nproc) - 2 : 1))

@@ -31,7 +31,7 @@ from jvcr.train.loop import Listener, Training
 from jvcr.train.recipes import RECIPES
 from jvcr.train.vary import Rows
 
-PRESETS_OF_CLAIMS = ("small", "large", "tiny")
+PRESETS_OF_CLAIMS = ("small", "paper-size", "tiny")
 _SHARE, _LR, _COORDINATES = 0.15, 1.5e-3, 20.0
 
 

@@ -24,7 +24,8 @@ def train(
     data: Annotated[Path, typer.Option(help="Folder of a training table: labels.npz and *.tar (docs/datasets.md).")],
     out: Annotated[Path, typer.Option(help="Folder of the run. A run that is there already goes on.")],
     preset: Annotated[
-        str | None, typer.Option(help="small, large, paper, paper-code, finetune or tiny (docs/training.md).")
+        str | None,
+        typer.Option(help="small, large, paper-size, paper, paper-code, finetune or tiny (docs/training.md)."),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file; overrides any field of the preset.")] = None,
     init: Annotated[

@@ -103,8 +103,16 @@ RECIPES: dict[str, TrainConfig] = {
         workers=12,
         augmentation=replace(_GEOMETRY_ONLY, rotation_deg=40.0, colour_shift=0.3),
     ),
-    # The paper's network with our losses, optimiser and augmentation: the one to give a GPU to.
+    # With `--init small`: what made the separate weights `large`.
     "large": TrainConfig(
+        model=PRESETS["large"],
+        stages=(Stage("end to end", 200_000, True, 20.0, lr=1e-3, final_lr=1e-5, warmup_samples=6_000),),
+        validate_every=40_000,
+        sampling=_SAMPLING,
+        augmentation=Augmentation(any_roll_share=0.06),
+    ),
+    # The paper's network with our losses, optimiser and augmentation: the one to give a GPU to.
+    "paper-size": TrainConfig(
         model=PRESETS["paper"],
         stages=two_stages(600_000, first_share=0.15, lr=1e-3, coordinate_weight=20.0),
         batch_size=64,
