@@ -51,6 +51,11 @@ def main() -> None:
     photo, box = astronaut(), [179, 87, 269, 178]
     cv2.setNumThreads(1)
     one, both = Landmarker(threads=1), Landmarker(threads=2)
+    single = Landmarker(threads=1, refine=False, mirror=False)
+    try:
+        large = Landmarker("large", threads=1)
+    except FileNotFoundError:
+        large = None
     nothing = fresh_process_ms("pass")
     rows = [
         ("`import jvcr` in a fresh process, over an empty one", fresh_process_ms("import jvcr") - nothing),
@@ -60,9 +65,12 @@ def main() -> None:
         ),
         ("one face in a given box, 1 thread", median_ms(lambda: one.predict(photo, [box]))),
         ("one face in a given box, 2 threads", median_ms(lambda: both.predict(photo, [box]))),
+        ("the same with one look, 1 thread", median_ms(lambda: single.predict(photo, [box]))),
         ("64 faces in given boxes, each, 1 thread", median_ms(lambda: one.predict(photo, [box] * 64), 7) / 64),
         ("512 × 512 photo, face found by the cascades, 1 thread", median_ms(lambda: one.predict(photo), 10)),
     ]
+    if large is not None:
+        rows.append(("one face in a given box, `large`, 1 thread", median_ms(lambda: large.predict(photo, [box]))))
     if importlib.util.find_spec("torch"):
         rows += rasteriser_rows()
     machine = platform.processor() or platform.machine()

@@ -1,7 +1,7 @@
 """Turn a finished run into the shipped pair of files: ``python recipes/release_weights.py RUN NAME ABOUT.json``.
 
-Writes ``src/jvcr/weights/NAME.safetensors`` (kernels and matrices in 16 bits) and, from exactly these rounded weights,
-``NAME.onnx``. ABOUT.json (data, licence, figures) is added to what the run says about itself.
+Writes ``NAME.safetensors`` (kernels and matrices in 16 bits) and, from exactly these rounded weights, ``NAME.onnx``: into
+the package for a name in ``jvcr.weights.SHIPPED``, else into the repository's folder ``weights``. ABOUT.json (data, licence, figures) is added to what the run says about itself.
 """
 
 import json
@@ -10,9 +10,12 @@ from pathlib import Path
 
 from jvcr.model.checkpoint import Header, load_weights, save_weights
 from jvcr.model.export import export_checked
+from jvcr.weights import SHIPPED
 
 run, name, about = Path(sys.argv[1]), sys.argv[2], json.loads(Path(sys.argv[3]).read_text(encoding="utf-8"))
-weights = Path(__file__).parents[1] / "src" / "jvcr" / "weights"
+root = Path(__file__).parents[1]
+weights = root / "src" / "jvcr" / "weights" if name in SHIPPED else root / "weights"
+weights.mkdir(exist_ok=True)
 
 model, header = load_weights(run / "model.safetensors")
 header = Header(header.config, header.markup, {**header.about, **about})
