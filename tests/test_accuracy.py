@@ -20,9 +20,18 @@ needs_benchmark = pytest.mark.skipif(not BENCHMARK.is_dir(), reason=f"no AFLW200
 needs_table = pytest.mark.skipif(not (DATA / "labels.npz").is_file(), reason=f"no training table in {DATA}")
 
 
+# NME mean of bins, GTE, and NME on Reannotated labels; one look. JVCR's paper has 0.0364 and 0.0728.
+BOUNDS = {"small": (0.0364, 0.0728, 0.031), "large": (0.0350, 0.0705, 0.0300)}
+
+
+@pytest.fixture(scope="module", params=list(BOUNDS))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def runtime() -> OnnxRuntime:
-    return OnnxRuntime(weights_path("small"))
+def runtime(name: str) -> OnnxRuntime:
+    return OnnxRuntime(weights_path(name))
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +42,12 @@ def predictions(runtime: OnnxRuntime) -> Predictions:
 
 
 @needs_benchmark
-def test_accuracy_on_aflw2000_3d(runtime: OnnxRuntime, predictions: Predictions) -> None:
+def test_accuracy_on_aflw2000_3d(name: str, runtime: OnnxRuntime, predictions: Predictions) -> None:
     result = report(predictions, runtime.markup.normaliser)
     assert result.nme.counts == (656, 191, 152)
-    assert result.nme.mean <= 0.0364
-    assert result.gte <= 0.0728
+    assert result.gte is not None
+    assert result.nme.mean <= BOUNDS[name][0]
+    assert result.gte <= BOUNDS[name][1]
 
 
 @needs_benchmark
@@ -50,12 +60,12 @@ def test_reader_respects_sign_and_pixel_base(predictions: Predictions) -> None:
 
 
 @needs_benchmark
-def test_reannotated_labels_are_read(runtime: OnnxRuntime, predictions: Predictions) -> None:
+def test_reannotated_labels_are_read(name: str, runtime: OnnxRuntime, predictions: Predictions) -> None:
     from jvcr.data.aflw2000 import reannotated_targets
 
     targets = reannotated_targets(BENCHMARK, predictions.names)
     assert targets is not None
-    assert report(predictions, runtime.markup.normaliser, targets).nme.mean <= 0.031
+    assert report(predictions, runtime.markup.normaliser, targets).nme.mean <= BOUNDS[name][2]
 
 
 @needs_table

@@ -13,7 +13,16 @@ from jvcr.images import write_image
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-KNOWN = {"CROP_RULE", "JVCR_DATA", "JVCR_DEBUG", "MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "YAW_BINS_DEG"}
+KNOWN = {
+    "CROP_RULE",
+    "JVCR_DATA",
+    "JVCR_DEBUG",
+    "JVCR_WEIGHTS",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+    "NODE_RANK",
+    "YAW_BINS_DEG",
+}
 
 
 def test_python_example_runs(tmp_path: Path) -> None:
