@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -13,7 +13,11 @@ from jvcr.cli.console import log
 from jvcr.cli.data_check import check
 from jvcr.extras import missing
 
-app = typer.Typer(help="Data sets: convert, check.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from jvcr.data.convert import Storage
+    from jvcr.data.reading import Samples
+
+app = typer.Typer(help="Data sets: convert, turn, check.", no_args_is_help=True)
 _LISTED = 10
 
 
@@ -22,7 +26,7 @@ app.command()(check)
 
 @app.callback()
 def _data() -> None:
-    """Data sets: convert, check."""
+    """Data sets: convert, turn, check."""
 
 
 @app.command()
@@ -80,10 +84,40 @@ def convert(
     )
     samples = read_samples(format, root, **options)
     about = {"format": format, "root": str(root.resolve()), "options": options}
+    _store(samples, out, storage, about, strict=on_bad == "skip")
+
+
+@app.command()
+def turn(
+    table: Annotated[Path, typer.Argument(help="Folder of a training table with near-frontal faces of 68 points.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write; must not be there yet.")],
+    sources: Annotated[str, typer.Option(help="Rows of these sources, separated by commas.")],
+    per_face: Annotated[int, typer.Option(help="Views of each face.")] = 4,
+    seed: Annotated[int, typer.Option(help="Of the angles.")] = 0,
+) -> None:
+    """Turn near-frontal training faces to yaws of up to 85°: pictures and 3D landmarks, as a training table.
+
+    The pictures are bent by the depth of their landmarks. Views with too much drawn out are rejected and counted.
+    """
+    try:
+        from jvcr.data.convert import Storage
+        from jvcr.data.turn import turned_samples
+    except ModuleNotFoundError as error:
+        raise missing("train", error) from error
+    wanted = [source.strip() for source in sources.split(",") if source.strip()]
+    samples = turned_samples(table, wanted, per_face, seed)
+    about = {"turned": str(table.resolve()), "sources": wanted, "per_face": per_face, "seed": seed}
+    _store(samples, out, Storage(), about, strict=True)
+
+
+def _store(samples: Samples, out: Path, storage: Storage, about: dict[str, Any], strict: bool) -> None:
+    """Write a table and say what came of it; exit code 1 where ``strict`` and samples were left out."""
+    from jvcr.data.convert import convert as write_table
+
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("faces"), TimeRemainingColumn())
     with Progress(*columns, console=log) as progress:
         task = progress.add_task("", total=len(samples))
-        done = converting.convert(samples, out, storage, about, lambda: progress.advance(task))
+        done = write_table(samples, out, storage, about, lambda: progress.advance(task))
     for note in done.notes:
         log.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
     for skipped in done.skipped[:_LISTED]:
@@ -93,7 +127,7 @@ def convert(
     splits = ", ".join(f"{count} {name}" for name, count in done.splits.items())
     bad = f"; {len(done.skipped)} left out" if done.skipped else ""
     typer.echo(f"→ {out}: {splits}; {done.image_bytes / 1e6:.1f} MB in {done.shards} tar files{bad}")
-    if done.skipped and on_bad == "skip":
+    if done.skipped and strict:
         raise typer.Exit(1)
 
 
