@@ -1,6 +1,8 @@
-"""A training table made from another: without some rows, and with labels mixed with a network's own opinion.
+"""A training table made from another: without some rows, with those of a second table, and with labels mixed with a
+network's own opinion.
 
     python recipes/derive_table.py DATA OUT --without recipes/twins.txt
+    python recipes/derive_table.py DATA OUT --without recipes/twins.txt --add TURNED
     python recipes/derive_table.py DATA OUT --without recipes/twins.txt --weights small --share 0.5 --share-exact 0.25
 
 Only rows of ``train`` change. The opinion on a row is the mean over three crops (upright; turned by 8° either way and
@@ -10,7 +12,7 @@ Only rows of ``train`` change. The opinion on a row is the mean over three crops
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -49,10 +51,27 @@ def opinions(table: Table, runtime: Runtime) -> NDArray[np.float32]:
     return points
 
 
+def added(labels: dict[str, NDArray[Any]], folder: Path) -> dict[str, NDArray[Any]]:
+    """The rows of both; of the second table, those of split train, with what the first one stores of a row."""
+    with np.load(folder / "labels.npz") as file:
+        more = dict(file)
+    kept = more["split"] == "train"
+    if held_out := set(more["group"][kept].tolist()) & set(labels["group"][labels["split"] == "val"].tolist()):
+        raise ValueError(f"{folder}: group {min(held_out)} is in split val of the first table")
+    more["kind"] = np.full(len(kept), folder.name)
+    return {
+        name: np.concatenate(
+            [values, more[name][kept].astype(values.dtype) if values.dtype.kind == "f" else more[name][kept]]
+        )
+        for name, values in labels.items()
+    }
+
+
 def main(
     data: Path,
     out: Path,
     without: Annotated[Path | None, typer.Option(help="Names of rows to leave out, one a line.")] = None,
+    add: Annotated[Path | None, typer.Option(help="A table whose training rows are added (`jvcr data turn`).")] = None,
     weights: Annotated[str | None, typer.Option(help="Whose opinion: a name, or an ONNX file.")] = None,
     share: Annotated[float, typer.Option(min=0, max=1, help="Of the opinion in fitted labels.")] = 0.5,
     share_exact: Annotated[float, typer.Option(min=0, max=1, help="Of the opinion in exact labels.")] = 0.25,
@@ -78,11 +97,14 @@ def main(
         labels["weight"][rows[doubtful]] *= 0.5
         print(f"{len(rows)} labels mixed, {doubtful.sum()} of them doubtful")
     out.mkdir(parents=True, exist_ok=True)
+    links = {path.name: path for path in (*data.glob("*.tar"), *data.glob("detect_labels.npz"))}
+    if add is not None:
+        labels = added(labels, add)
+        links |= {f"added-{path.name}": path for path in add.glob("*.tar")}
     np.savez(out / "labels.npz", **labels)
-    for path in (*data.glob("*.tar"), *data.glob("detect_labels.npz")):
-        link = out / path.name
-        link.unlink(missing_ok=True)
-        link.symlink_to(path.resolve())
+    for name, path in links.items():
+        (out / name).unlink(missing_ok=True)
+        (out / name).symlink_to(path.resolve())
     print(f"{len(labels['id'])} rows → {out}")
 
 
