@@ -57,7 +57,7 @@ def added(labels: dict[str, NDArray[Any]], folder: Path) -> dict[str, NDArray[An
         more = dict(file)
     kept = more["split"] == "train"
     if held_out := set(more["group"][kept].tolist()) & set(labels["group"][labels["split"] == "val"].tolist()):
-        raise ValueError(f"{folder}: group {min(held_out)} is in split val of the first table")
+        raise SystemExit(f"{folder}: group {min(held_out)} is in split val of the first table")
     more["kind"] = np.full(len(kept), folder.name)
     return {
         name: np.concatenate(
@@ -81,7 +81,7 @@ def main(
     names = set(without.read_text(encoding="utf-8").split()) if without else set()
     kept = ~(np.isin(labels["id"], list(names)) & (labels["split"] == "train"))
     if (missing := len(names) - int((~kept).sum())) > 0:
-        raise ValueError(f"{without}: {missing} of its {len(names)} names are no row of split train in {data}")
+        raise SystemExit(f"{without}: {missing} of its {len(names)} names are no row of split train in {data}")
     labels = {name: values[kept] if len(values) == len(kept) else values for name, values in labels.items()}
     if weights is not None:
         table = Table(data, "train")
