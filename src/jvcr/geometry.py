@@ -9,7 +9,7 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.frames import Crop, CropRule, Points
+from jvcr.frames import Points
 from jvcr.markup import MARKUP_68, Markup
 
 
@@ -146,9 +146,3 @@ def head_pose(landmarks: Points, markup: Markup = MARKUP_68) -> HeadPose:
     if landmarks.shape != head.shape:
         raise ValueError(f"head pose of markup {markup.name!r} needs {head.shape} landmarks; got {landmarks.shape}")
     return HeadPose.from_rotation(align(head, landmarks).rotation)
-
-
-def upright_crop(landmarks: Points, markup: Markup, size_px: int, rule: CropRule) -> Crop:
-    """A crop around (N, 3) landmarks in image pixels that shows the head upright, where the markup has a head pose."""
-    tilt_deg = 0.0 if mean_head(markup) is None else head_pose(landmarks, markup).tilt_deg
-    return Crop.around(landmarks, size_px, -tilt_deg, rule)

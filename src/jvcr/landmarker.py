@@ -11,11 +11,10 @@ import numpy as np
 from jvcr.detect.base import Detector, merge_overlapping
 from jvcr.detect.cascade import CascadeDetector
 from jvcr.frames import CROP_RULE, Box, Crop
-from jvcr.geometry import upright_crop
 from jvcr.images import Image
 from jvcr.markup import Markup
 from jvcr.results import Face
-from jvcr.runtime.base import LocatedFace, Runtime, locate, locate_many, locate_refined
+from jvcr.runtime.base import LocatedFace, Runtime, locate, locate_many, upright_crop
 from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.runtime.onnx import OnnxRuntime
 from jvcr.weights import weights_path
@@ -102,11 +101,8 @@ class Landmarker:
         if boxes is not None:
             checked = check_boxes(boxes, image)
             work = ((image, self._crop(box)) for box in checked)
-            looks = (
-                locate_refined(self._runtime, self._last_look, work, self._batch_size)
-                if self._refine
-                else locate_many(self._last_look, work, self._batch_size)
-            )
+            rough = self._runtime if self._refine else None
+            looks = locate_many(self._last_look, work, self._batch_size, rough)
             return [self._face(found, box) for box, found in zip(checked, looks, strict=True)]
         return self._find(image)
 
@@ -119,14 +115,12 @@ class Landmarker:
         """Three looks at every proposal: each crop is centred and upright by the prediction before it."""
         height, width = image.shape[:2]
         crops = [self._crop(box if isinstance(box, Box) else Box(*box)) for box in proposals]
-        found: list[LocatedFace] = []
-        rough = [(self._runtime, *look) for look in _ROUGH_LOOKS]
-        for runtime, min_score, overlap in (*rough, (self._last_look, self._min_score, _SAME_FACE)):
-            located = locate(runtime, image, crops, self._batch_size)
-            found = self._believed(located, min_score, overlap, width, height)
-            crops = [
-                upright_crop(face.points_img, runtime.markup, runtime.image_size, runtime.crop_rule) for face in found
-            ]
+        for min_score, overlap in _ROUGH_LOOKS:
+            located = locate(self._runtime, image, crops, self._batch_size)
+            seen = self._believed(located, min_score, overlap, width, height)
+            crops = [upright_crop(self._runtime, face.points_img) for face in seen]
+        located = locate(self._last_look, image, crops, self._batch_size)
+        found = self._believed(located, self._min_score, _SAME_FACE, width, height)
         return [self._face(face, Box.around(face.points_img)) for face in found]
 
     @staticmethod

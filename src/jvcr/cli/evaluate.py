@@ -291,10 +291,11 @@ def _table(root: Path, settings: _Settings) -> None:
     table = Table(root, "val")
     record = {}
     for weights in settings.weights:
-        runtime = _runtime(weights, settings)
+        runtime = OnnxRuntime(weights_path(weights), settings.threads)
         samples = (table[i] for i in range(len(table)))
         # The crops are around the box of the weights' own landmarks, as in training, whatever is scored.
-        predicted = predict_samples(runtime, boxed_samples(samples, runtime.markup), rough=_rough(weights, settings))
+        boxed = boxed_samples(samples, runtime.markup)
+        predicted = predict_samples(_last_look(runtime, settings), boxed, rough=_rough(runtime, settings))
         markup = table.markup
         points = converted_points(predicted.points_img, runtime.markup, markup)
         if points is not None:
@@ -328,12 +329,20 @@ def _robustness(root: Path, settings: _Settings) -> None:
         name, samples = "AFLW2000-3D", list(read_aflw2000(root))
     record, texts = {}, []
     for weights in settings.weights:
-        runtime, rough = _runtime(weights, settings), _rough(weights, settings)
+        runtime = OnnxRuntime(weights_path(weights), settings.threads)
+        rough = _rough(runtime, settings)
         own = list(boxed_samples(samples, runtime.markup))
         with _Bar(f"jvcr {_name(weights)}", len(own) * len(CONDITIONS)) as bar:
-            rows = measure(runtime, partial(bar.track, own, []), rough)
+            rows = measure(
+                _last_look(runtime, settings),
+                partial(bar.track, own, []),
+                rough,
+                seed=settings.seed,
+                limit=settings.limit,
+            )
         how = f"{'two looks' if rough else 'one look'}{', mirrored too' if settings.mirror else ''}"
-        shown = robustness_table(rows, f"jvcr {_name(weights)}, {name}, {how}: NME by yaw and GTE, percent")
+        title = f"jvcr {_name(weights)}, {name}, {how}: NME by yaw and GTE, percent"
+        shown = robustness_table(rows, title, settings.limit)
         typer.echo(shown.to_text())
         texts.append(shown.to_markdown())
         record[_name(weights)] = {"look": how, "rows": [asdict(row) for row in rows]}
@@ -385,17 +394,16 @@ def _paper(root: Path | None, results: list[Path], settings: _Settings) -> None:
     _write_json(record, settings.json_to)
 
 
-def _runtime(weights: str, settings: _Settings) -> Runtime:
-    runtime = OnnxRuntime(weights_path(weights), settings.threads)
+def _last_look(runtime: Runtime, settings: _Settings) -> Runtime:
     return MirrorAveraged(runtime) if settings.mirror else runtime
 
 
-def _rough(weights: str, settings: _Settings) -> Runtime | None:
+def _rough(runtime: Runtime, settings: _Settings) -> Runtime | None:
     """What takes the first of two looks; None where there is only one."""
-    return OnnxRuntime(weights_path(weights), settings.threads) if settings.refine else None
+    return runtime if settings.refine else None
 
 
-def _runtimes(settings: _Settings, accepted: tuple[int, ...] | None = None) -> dict[str, Runtime]:
+def _runtimes(settings: _Settings, accepted: tuple[int, ...] | None = None) -> dict[str, OnnxRuntime]:
     """All weights, opened before the first of them works.
 
     Raises:
@@ -403,7 +411,7 @@ def _runtimes(settings: _Settings, accepted: tuple[int, ...] | None = None) -> d
     """
     if settings.save_predictions is not None and len(settings.weights) != 1:
         raise ValueError(f"--save-predictions takes one --weights, not {len(settings.weights)}")
-    runtimes = {weights: _runtime(weights, settings) for weights in settings.weights}
+    runtimes = {weights: OnnxRuntime(weights_path(weights), settings.threads) for weights in settings.weights}
     for weights, runtime in runtimes.items():
         if accepted is not None and runtime.markup.n_points not in accepted:
             expected = " or ".join(map(str, accepted))
@@ -411,7 +419,7 @@ def _runtimes(settings: _Settings, accepted: tuple[int, ...] | None = None) -> d
     return runtimes
 
 
-def _own(settings: _Settings, runtimes: dict[str, Runtime], samples: Any, count: int) -> Iterator[System]:
+def _own(settings: _Settings, runtimes: dict[str, OnnxRuntime], samples: Any, count: int) -> Iterator[System]:
     """Predictions of our weights from true boxes, the detector's, or both; saved as soon as they are there."""
     from jvcr.data.derive import boxed_samples
     from jvcr.evaluate.predictions import PredictionSet, write_predictions
@@ -425,7 +433,7 @@ def _own(settings: _Settings, runtimes: dict[str, Runtime], samples: Any, count:
             true_boxes: list[list[float]] = []
             with _Bar(f"{name}, true boxes", count) as bar:
                 boxed = bar.track(boxed_samples(samples(), markup), true_boxes)
-                predicted = predict_samples(runtime, boxed, rough=_rough(weights, settings))
+                predicted = predict_samples(_last_look(runtime, settings), boxed, rough=_rough(runtime, settings))
             if settings.save_predictions is not None:
                 write_predictions(
                     settings.save_predictions,

@@ -18,7 +18,7 @@ from jvcr.evaluate.tables import Table, percent
 from jvcr.frames import Box, Crop
 from jvcr.images import Image
 from jvcr.metrics import YawTable, failure_rate, ground_truth_error, normalised_mean_error, yaw_table
-from jvcr.runtime.base import Runtime, locate_many, locate_refined
+from jvcr.runtime.base import Runtime, locate_many
 
 _BATCH = 32
 
@@ -183,8 +183,7 @@ def measure(
                 else:
                     yield case.image, Crop.from_box(case.box, size_px, rule=rule)
 
-        faces = locate_refined(rough, runtime, work(), _BATCH) if rough else locate_many(runtime, work(), _BATCH)
-        points = [face.points_img for face in faces]
+        points = [face.points_img for face in locate_many(runtime, work(), _BATCH, rough)]
         if not points:
             raise ValueError("there is no sample to evaluate")
         predicted, target = np.stack(points), np.stack([sample.points_img for sample in seen])
@@ -201,8 +200,8 @@ def measure(
     return rows
 
 
-def robustness_table(rows: Sequence[RobustnessRow], title: str) -> Table:
-    """Percent; what each condition adds to the error of the first row."""
+def robustness_table(rows: Sequence[RobustnessRow], title: str, limit: float = 0.10) -> Table:
+    """Percent; what each condition adds to the error of the first row. ``limit``: as it was measured with."""
     body = []
     for row in rows:
         more = row.nme.mean / rows[0].nme.mean - 1
@@ -215,4 +214,8 @@ def robustness_table(rows: Sequence[RobustnessRow], title: str) -> Table:
                 f"{100 * row.failures:.1f}",
             )
         )
-    return Table(title, ("", "[0, 30]", "(30, 60]", "over 60", "mean", "more error", "GTE", "over 10 %"), tuple(body))
+    return Table(
+        title,
+        ("", "[0, 30]", "(30, 60]", "over 60", "mean", "more error", "GTE", f"over {100 * limit:g} %"),
+        tuple(body),
+    )

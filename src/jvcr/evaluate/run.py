@@ -14,7 +14,7 @@ from jvcr.frames import Crop
 from jvcr.images import Image
 from jvcr.landmarker import Landmarker
 from jvcr.metrics import YawTable, ground_truth_error, normalised_mean_error, yaw_table
-from jvcr.runtime.base import Runtime, locate_many, locate_refined
+from jvcr.runtime.base import Runtime, locate_many
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,7 @@ def predict_samples(
 
     points: list[NDArray[np.float32]] = []
     scores: list[float] = []
-    looks = locate_refined(rough, runtime, iter(work()), batch_size) if rough else None
-    for face in looks or locate_many(runtime, iter(work()), batch_size):  # volumes are not kept
+    for face in locate_many(runtime, iter(work()), batch_size, rough):  # volumes are not kept
         points.append(face.points_img)
         scores.append(face.score)
     if not points:

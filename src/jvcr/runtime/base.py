@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.frames import Box, Crop, CropRule, unit_to_crop, unit_to_vox
-from jvcr.geometry import upright_crop
+from jvcr.geometry import head_pose, mean_head
 from jvcr.images import Image, extract
 from jvcr.markup import Markup
 from jvcr.volume import sample
@@ -67,9 +67,20 @@ def locate(runtime: Runtime, image: Image, crops: Sequence[Crop], batch_size: in
     return list(locate_many(runtime, ((image, crop) for crop in crops), batch_size))
 
 
-def locate_many(runtime: Runtime, work: Iterator[tuple[Image, Crop]], batch_size: int = 16) -> Iterator[LocatedFace]:
-    """The same for crops of many images: the results come in the order of the work."""
+def locate_many(
+    runtime: Runtime, work: Iterator[tuple[Image, Crop]], batch_size: int = 16, rough: Runtime | None = None
+) -> Iterator[LocatedFace]:
+    """The same for crops of many images: the results come in the order of the work.
+
+    Args:
+        rough: takes a first look at the given crops; ``runtime`` then looks at upright ones around what was seen.
+    """
     while pending := [pair for _, pair in zip(range(batch_size), work, strict=False)]:
+        if rough is not None:
+            seen = locate_many(rough, iter(pending), batch_size)
+            pending = [
+                (image, _second(runtime, image, crop, face)) for (image, crop), face in zip(pending, seen, strict=True)
+            ]
         crops = [crop for _, crop in pending]
         prediction = runtime(np.stack([extract(image, crop) for image, crop in pending]))
         scores = agreement(prediction.volume, prediction.points_unit)
@@ -80,15 +91,13 @@ def locate_many(runtime: Runtime, work: Iterator[tuple[Image, Crop]], batch_size
             yield LocatedFace(points_img.astype(np.float32), volume, crop.moved_in_depth(-mean_z), float(score))
 
 
-def locate_refined(
-    rough: Runtime, fine: Runtime, work: Iterator[tuple[Image, Crop]], batch_size: int = 16
-) -> Iterator[LocatedFace]:
-    """Two looks: ``rough`` at the given crop, ``fine`` at an upright one around what the first look saw."""
-    while pending := [pair for _, pair in zip(range(batch_size), work, strict=False)]:
-        second = []
-        for (image, crop), seen in zip(pending, locate_many(rough, iter(pending), batch_size), strict=True):
-            near = upright_crop(seen.points_img, fine.markup, fine.image_size, fine.crop_rule)
-            # Nobody knows what the first look saw if it is not even on the image.
-            there = Box.around(seen.points_img).meets(image.shape[1], image.shape[0])
-            second.append((image, near if there else crop))
-        yield from locate_many(fine, iter(second), batch_size)
+def upright_crop(runtime: Runtime, points_img: NDArray[np.float32]) -> Crop:
+    """The network's crop around (N, 3) landmarks; it shows the head upright, where the markup has a head pose."""
+    tilt_deg = 0.0 if mean_head(runtime.markup) is None else head_pose(points_img, runtime.markup).tilt_deg
+    return Crop.around(points_img, runtime.image_size, -tilt_deg, runtime.crop_rule)
+
+
+def _second(runtime: Runtime, image: Image, crop: Crop, seen: LocatedFace) -> Crop:
+    """Where to look again. Nobody knows what the first look saw if it is not even on the image."""
+    there = Box.around(seen.points_img).meets(image.shape[1], image.shape[0])
+    return upright_crop(runtime, seen.points_img) if there else crop
