@@ -28,6 +28,12 @@ def by_name(samples: Iterator[Sample]) -> dict[str, Sample]:
     return {sample.name: sample for sample in samples}
 
 
+def refuses_in_turn(samples: Iterator[Sample], *messages: str) -> None:
+    for message in messages:
+        with pytest.raises(ValueError, match=message):
+            next(samples)
+
+
 def test_every_layout_gives_the_same_frame(layout: Any) -> None:
     samples = read_samples(layout.format, layout.root, **layout.options)
     assert len(samples) == len(layout.points)
@@ -84,13 +90,12 @@ def test_landmarks_that_are_not_numbers_are_named_with_their_file(make_layout: M
     values["Pose_Para"][0, 1] = np.nan
     scipy.io.savemat(root / "image00002.mat", {k: v for k, v in values.items() if k[0] != "_"})
     samples = read_aflw2000(root)
-    for message in (
+    refuses_in_turn(
+        samples,
         r"image00000\.mat: pt3d_68: landmark 7 \(from 0\) is NaN",
         r"image00001\.mat: pt3d_68: landmark 7 \(from 0\) is infinite",
         r"image00002\.mat: Pose_Para's angles are \[0\.0, nan, 0\.0\]",
-    ):
-        with pytest.raises(ValueError, match=message):
-            next(samples)
+    )
 
 
 def test_reannotated_labels_are_checked(make_layout: MakeLayout) -> None:
@@ -233,13 +238,12 @@ def test_aflw2000_bad_files_are_named(make_layout: MakeLayout) -> None:
     scipy.io.savemat(root / "image00001.mat", {"pt3d_68": np.zeros((3, 66)), "Pose_Para": np.zeros((1, 7))})
     (root / "image00002.jpg").unlink()
     samples = read_aflw2000(root)
-    for message in (
+    refuses_in_turn(
+        samples,
         r"image00000\.mat: cannot be read",
         r"image00001\.mat: pt3d_68 has shape",
         r"image00002\.jpg: no su",
-    ):
-        with pytest.raises(ValueError, match=message):
-            next(samples)
+    )
     assert next(samples).name == "image00003"
 
 
