@@ -35,7 +35,8 @@ from jvcr.model.checkpoint import load_weights
 from jvcr.model.export import export_checked
 from jvcr.runtime.base import locate_many
 from jvcr.runtime.onnx import OnnxRuntime
-from jvcr.train.loop import Progress, Training
+from jvcr.train.landmarks import Training
+from jvcr.train.loop import Progress
 from jvcr.train.recipes import RECIPES
 
 FACE_BOX = [179.0, 87.0, 269.0, 178.0]

@@ -11,7 +11,7 @@ import cv2
 import cv2.data
 import numpy as np
 
-from jvcr.data.backgrounds import is_held_out
+from jvcr.data.face_photos import is_held_out
 from jvcr.data.table import read_tars
 
 data, most = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 600

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from jvcr import Box, Landmarker
-from jvcr.data.backgrounds import is_held_out
+from jvcr.data.face_photos import is_held_out
 from jvcr.data.table import read_tars
 from jvcr.landmarker import MIN_SCORE
 from jvcr.metrics import YAW_BINS_DEG

@@ -48,6 +48,16 @@ def draw_faces(image: Image, faces: Sequence[Face], boxes: bool = True) -> Image
     return canvas
 
 
+def draw_boxes(image: Image, true: NDArray[np.floating], found: NDArray[np.floating]) -> Image:
+    """A copy of (H, W, 3) uint8 RGB with true boxes (n, 4) in green and found ones (m, 4) in yellow."""
+    canvas = image.copy()
+    for boxes, colour in ((true, (0, 200, 60)), (found, (255, 214, 10))):
+        for x0, y0, x1, y1 in boxes.tolist():
+            corners = (_fixed(np.array([x0, y0])), _fixed(np.array([x1, y1])))
+            cv2.rectangle(canvas, *corners, colour, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
+    return canvas
+
+
 def _draw_face(canvas: Image, face: Face, factor: int, box: bool) -> None:
     size = max(face.box.width, face.box.height) * factor
     thick = max(1, round(size / 180))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jvcr.detect.base import Detector, merge_overlapping
-from jvcr.detect.cascade import CascadeDetector
-from jvcr.frames import CROP_RULE, Box, Crop
+from jvcr.detect.base import Detector, as_proposal, merge_overlapping
+from jvcr.detect.confidence import face_score
+from jvcr.detect.network import DETECT_SIZE, NetworkDetector
+from jvcr.frames import Box, Crop
 from jvcr.images import Image
 from jvcr.markup import Markup
 from jvcr.results import Face
@@ -19,12 +20,12 @@ from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.runtime.onnx import OnnxRuntime
 from jvcr.weights import weights_path
 
-MIN_SCORE = 0.4
+MIN_SCORE = 0.5
 """Faces found by a detector are kept from this score on (chosen on held-out photographs: docs/LOG.md)."""
 
-_ROUGH_LOOKS = ((0.1, 0.7), (0.2, 0.6))
-"""Score and overlap of the looks before the last: a crop that is not centred yet is judged mildly, and two are one only
-when they are nearly the same."""
+_ROUGH_LOOK = (0.1, 0.7)
+"""Agreement and overlap of the look before the last: a crop that is not centred yet is judged mildly, and two are one
+only when they are nearly the same."""
 
 _SAME_FACE = 0.4
 """Overlap (intersection over union) from which two faces are one."""
@@ -38,13 +39,15 @@ class Landmarker:
 
     Args:
         weights: ``"small"``, ``"large"`` (``jvcr.weights``), or the path of a file written by ``jvcr export``.
-        detector: any function image → rough landmark boxes (``jvcr.detect.base.Detector``); OpenCV's cascades by
-            default.
+        detector: any function image → landmark boxes (``jvcr.detect.base.Detector``); by default the package's own
+            (``jvcr.detect.network``). ``jvcr.detect.whole.whole_image`` for images that are face crops already.
+        detect_size: photos are reduced to this on their longer side for the package's detector. Larger finds smaller
+            faces, down to about 12 pixels at that size, and takes longer.
         min_score: faces of the detector with a lower score are dropped. Faces of given boxes never are.
-        refine: look at a given box's face a second time, upright and centred by the first prediction: boxes need not be
-            exact nor heads upright. (Faces of the detector are looked at three times in any case.)
+        refine: look at each face a second time, upright and centred by the first prediction: boxes need not be exact
+            nor heads upright.
         mirror: average each face over its crop and the crop's mirror image: less error for twice the network's time.
-        threads: CPU threads of the network; 0 takes all cores.
+        threads: CPU threads of each network; 0 takes all cores.
         batch_size: crops in one forward pass.
 
     May be shared between threads. Results do not depend on what else is in the batch, but for rounding.
@@ -61,6 +64,7 @@ class Landmarker:
         weights: str | Path = "small",
         *,
         detector: Detector | None = None,
+        detect_size: int = DETECT_SIZE,
         min_score: float = MIN_SCORE,
         refine: bool = True,
         mirror: bool = True,
@@ -72,7 +76,7 @@ class Landmarker:
         self._runtime: Runtime = OnnxRuntime(weights_path(weights), threads)
         # The looks before the last only need to find the place.
         self._last_look: Runtime = MirrorAveraged(self._runtime) if mirror else self._runtime
-        self._detector: Detector = CascadeDetector() if detector is None else detector
+        self._detector: Detector = NetworkDetector(size=detect_size, threads=threads) if detector is None else detector
         self._min_score = min_score
         self._refine = refine
         self._batch_size = batch_size
@@ -103,41 +107,43 @@ class Landmarker:
             work = ((image, self._crop(box)) for box in checked)
             rough = self._runtime if self._refine else None
             looks = locate_many(self._last_look, work, self._batch_size, rough)
-            return [self._face(found, box) for box, found in zip(checked, looks, strict=True)]
+            return [
+                self._face(found, box, face_score(found.score, None)) for box, found in zip(checked, looks, strict=True)
+            ]
         return self._find(image)
 
     def _find(self, image: Image) -> list[Face]:
-        height, width = image.shape[:2]
-        # Where the detector sees nothing, the photo may be a face crop already.
-        return self._judge(image, self._detector(image)) or self._judge(image, _whole_image(width, height))
-
-    def _judge(self, image: Image, proposals: Sequence[Box]) -> list[Face]:
-        """Three looks at every proposal: each crop is centred and upright by the prediction before it."""
-        height, width = image.shape[:2]
-        crops = [self._crop(box if isinstance(box, Box) else Box(*box)) for box in proposals]
-        for min_score, overlap in _ROUGH_LOOKS:
-            located = locate(self._runtime, image, crops, self._batch_size)
-            seen = self._believed(located, min_score, overlap, width, height)
-            crops = [upright_crop(self._runtime, face.points_img) for face in seen]
+        """One or two looks at every proposal; the second is upright and centred by the first."""
+        proposals = [as_proposal(found) for found in self._detector(image)]
+        crops = [self._crop(p.box, -p.roll_deg) for p in proposals]
+        opinions = [p.score for p in proposals]
+        if self._refine:
+            seen = locate(self._runtime, image, crops, self._batch_size)
+            kept = _distinct(image, seen, [face.score for face in seen], *_ROUGH_LOOK)
+            crops = [upright_crop(self._runtime, seen[index].points_img) for index in kept]
+            opinions = [opinions[index] for index in kept]
         located = locate(self._last_look, image, crops, self._batch_size)
-        found = self._believed(located, self._min_score, _SAME_FACE, width, height)
-        return [self._face(face, Box.around(face.points_img)) for face in found]
+        scores = [face_score(face.score, opinion) for face, opinion in zip(located, opinions, strict=True)]
+        kept = _distinct(image, located, scores, self._min_score, _SAME_FACE)
+        return [self._face(located[i], Box.around(located[i].points_img), scores[i]) for i in kept]
 
-    @staticmethod
-    def _believed(
-        found: list[LocatedFace], min_score: float, overlap: float, width: int, height: int
-    ) -> list[LocatedFace]:
-        """Those with enough score, on the image, and without better ones of (nearly) the same place; best first."""
-        found = [f for f in found if f.score >= min_score and Box.around(f.points_img).meets(width, height)]
-        boxes = [Box.around(f.points_img) for f in found]
-        return [found[i] for i in merge_overlapping(boxes, [f.score for f in found], overlap)]
+    def _crop(self, box: Box, rotation_deg: float = 0.0) -> Crop:
+        return Crop.from_box(box, self._runtime.image_size, rotation_deg, self._runtime.crop_rule)
 
-    def _crop(self, box: Box) -> Crop:
-        return Crop.from_box(box, self._runtime.image_size, rule=self._runtime.crop_rule)
-
-    def _face(self, found: LocatedFace, box: Box) -> Face:
+    def _face(self, found: LocatedFace, box: Box, score: float) -> Face:
         # A copy, so that a face that is kept does not keep its whole batch.
-        return Face(found.points_img, box, found.score, found.volume.copy(), found.crop, self.markup)
+        return Face(found.points_img, box, score, found.volume.copy(), found.crop, self.markup)
+
+
+def _distinct(
+    image: Image, found: list[LocatedFace], scores: list[float], min_score: float, overlap: float
+) -> list[int]:
+    """Indices of those with enough score, on the image, and without better ones of (nearly) the same place; best
+    first."""
+    height, width = image.shape[:2]
+    boxes = [Box.around(face.points_img) for face in found]
+    kept = [i for i, box in enumerate(boxes) if scores[i] >= min_score and box.meets(width, height)]
+    return [kept[i] for i in merge_overlapping([boxes[i] for i in kept], [scores[i] for i in kept], overlap)]
 
 
 def check_image(image: object) -> None:
@@ -182,10 +188,3 @@ def check_boxes(boxes: Iterable[Any], image: Image) -> list[Box]:
             raise ValueError(f"box {index}: {row} is far larger than the image of {width} × {height} pixels")
         checked.append(box)
     return checked
-
-
-def _whole_image(width: int, height: int) -> list[Box]:
-    """A face whose crop is about the whole image, and one that fills it."""
-    x, y, side = (width - 1) / 2, (height - 1) / 2, min(width, height)
-    halves = [side / CROP_RULE.factor / 2, side / 2.4] if side >= 16 else []
-    return [Box(x - half, y - half, x + half, y + half) for half in halves]

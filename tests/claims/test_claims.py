@@ -66,7 +66,7 @@ def test_every_parameter_of_every_variant_learns(name: str) -> None:
     learner = VARIANTS[name].learner(config, config.model, MARKUP_68)
     part = part_of(0.2 + 0.6 * torch.rand(3, 68, 3), config.model.image_size)
     learner.network.train()
-    learner.losses(learner.network, part, config.stages[-1]).total.backward()
+    learner.losses(learner.network, part, config.stages[-1]).loss.backward()
     without = [n for n, p in learner.network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert without == []
 
@@ -76,7 +76,7 @@ def test_depth_of_two_steps_does_not_reach_the_heatmaps() -> None:
     config = configuration("b", 100, 0, "tiny")
     learner = VARIANTS["b"].learner(config, config.model, MARKUP_68)
     part = part_of(0.2 + 0.6 * torch.rand(3, 68, 3), config.model.image_size)
-    learner.losses(learner.network, part, config.stages[-1]).coordinate.backward()
+    learner.losses(learner.network, part, config.stages[-1]).coordinate_loss.backward()
     assert all(p.grad is None for n, p in learner.network.named_parameters() if n.startswith("heatmaps"))
 
 

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from jvcr.data.backgrounds import Backgrounds, is_held_out, read_backgrounds
+from jvcr.data.backgrounds import Backgrounds, read_backgrounds
+from jvcr.data.face_photos import is_held_out
 from jvcr.frames import Box
 
 # One level of grey a column and row, so that a patch shows where it was taken: red is x, green is y.

@@ -344,7 +344,8 @@ def test_a_converted_table_trains(make_layout: MakeLayout, tmp_path: Path) -> No
     from jvcr.data.backgrounds import Backgrounds
     from jvcr.model.config import PRESETS
     from jvcr.train.config import Stage, TrainConfig
-    from jvcr.train.loop import Hardware, Training
+    from jvcr.train.landmarks import Training
+    from jvcr.train.loop import Hardware
 
     class Silent:
         def on_progress(self, progress: object) -> None: ...
@@ -356,7 +357,9 @@ def test_a_converted_table_trains(make_layout: MakeLayout, tmp_path: Path) -> No
     table, validation = Table(tmp_path / "table", "train"), Table(tmp_path / "table", "val")
     assert (len(table), len(validation), table.markup.n_points) == (2, 2, 5)
     stages = (Stage("first", 4, False, 20.0, lr=1e-3, final_lr=1e-3), Stage("second", 4, True, 20.0, 1e-3, 1e-4))
-    config = TrainConfig(PRESETS["tiny"], stages, batch_size=2, precision="32-true", validate_every=8, workers=0)
+    config = TrainConfig(
+        model=PRESETS["tiny"], stages=stages, batch_size=2, precision="32-true", validate_every=8, workers=0
+    )
     out = tmp_path / "run"
     training = Training(config, table.markup, table, validation, Backgrounds(), out, Silent(), Hardware("cpu"))
     assert training.run() is not None

@@ -19,7 +19,8 @@ from jvcr.images import ImageError
 from jvcr.markup import MARKUP_68
 from jvcr.model.config import PRESETS
 from jvcr.train.config import Stage, TrainConfig
-from jvcr.train.loop import Hardware, Training
+from jvcr.train.landmarks import Training
+from jvcr.train.loop import Hardware
 
 torch.set_num_threads(1)
 

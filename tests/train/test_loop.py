@@ -21,7 +21,8 @@ from jvcr.model.checkpoint import load_weights
 from jvcr.model.config import PRESETS
 from jvcr.model.jvcr import JVCR
 from jvcr.train.config import Stage, TrainConfig, two_stages
-from jvcr.train.loop import Hardware, Progress, Training, TrainingFailed, learning_rate, stage_at, update_average
+from jvcr.train.landmarks import Training
+from jvcr.train.loop import Hardware, Progress, TrainingFailed, learning_rate, stage_at, update_average
 from jvcr.train.losses import LossConfig, coordinate_loss, voxel_loss
 from jvcr.train.targets import rasterise
 

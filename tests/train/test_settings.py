@@ -10,7 +10,7 @@ from jvcr.frames import CropRule
 from jvcr.model.config import PRESETS
 from jvcr.train.config import Stage
 from jvcr.train.recipes import RECIPES
-from jvcr.train.settings import changed, read_settings, recipe
+from jvcr.train.settings import changed, recipe, settings_of
 
 FILE = """
 preset = "tiny"
@@ -45,7 +45,7 @@ def test_every_preset_survives_its_own_values(name: str) -> None:
 def test_file_overrides_the_preset(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_text(FILE, encoding="utf-8")
-    got = read_settings(path)
+    got = settings_of(RECIPES, path)
     tiny = RECIPES["tiny"]
     assert got == replace(
         tiny,
@@ -56,7 +56,7 @@ def test_file_overrides_the_preset(tmp_path: Path) -> None:
         stages=(Stage("all", epochs=3, lr=1e-3),),
     )
     # The command line's preset goes before the file's.
-    assert read_settings(path, "small").sampling == RECIPES["small"].sampling
+    assert settings_of(RECIPES, path, "small").sampling == RECIPES["small"].sampling
 
 
 @pytest.mark.parametrize(
@@ -95,17 +95,17 @@ def test_mistakes_are_named_with_the_file(tmp_path: Path, text: str, message: st
     path = tmp_path / "wrong.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=message) as caught:
-        read_settings(path)
+        settings_of(RECIPES, path)
     assert str(path) in str(caught.value)
 
 
 def test_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.toml: no such settings file"):
-        read_settings(tmp_path / "none.toml")
+        settings_of(RECIPES, tmp_path / "none.toml")
 
 
 def test_published_schedule_by_hand() -> None:
-    paper = recipe("paper").for_rows(1000)
+    paper = recipe(RECIPES, "paper").for_rows(1000)
     assert [(s.samples, s.end_to_end, s.lr) for s in paper.stages] == [
         (10_000, False, 2.5e-4),
         (5_000, False, 2.5e-5),

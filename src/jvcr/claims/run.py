@@ -26,8 +26,9 @@ from jvcr.metrics import YAW_BINS_DEG, normalised_mean_error
 from jvcr.model.checkpoint import write_atomically
 from jvcr.model.config import ModelConfig
 from jvcr.train.config import Stage, TrainConfig, two_stages
+from jvcr.train.landmarks import Training
 from jvcr.train.learner import JVCRLearner, Learner, Part
-from jvcr.train.loop import Listener, Training
+from jvcr.train.loop import Listener
 from jvcr.train.recipes import RECIPES
 from jvcr.train.vary import Rows
 
@@ -220,7 +221,7 @@ def print_cost(name: str, preset: str, steps: int = 3) -> None:
     for _ in range(steps):
         started = time.perf_counter()
         with torch.autocast(device.type, torch.bfloat16):
-            total = learner.losses(network, part, config.stages[-1]).total
+            total = learner.losses(network, part, config.stages[-1]).loss
         optimizer.zero_grad()
         total.backward()
         optimizer.step()

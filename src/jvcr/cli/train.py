@@ -1,12 +1,13 @@
-"""``jvcr train``: from a training table to weights."""
+"""``jvcr train``: from data to weights."""
 
 from __future__ import annotations
 
+import enum
 import math
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -16,22 +17,65 @@ from jvcr.extras import missing
 from jvcr.weights import weights_path
 
 if TYPE_CHECKING:
-    from jvcr.evaluate.run import Report
+    from jvcr.train.config import RunConfig
+    from jvcr.train.detector import DetectTask
+    from jvcr.train.landmarks import LandmarkTask
     from jvcr.train.loop import Progress as TrainingProgress
+    from jvcr.train.task import Result, Task
+
+    _Config = TypeVar("_Config", bound=RunConfig)
+
+
+class TaskName(enum.StrEnum):
+    """What is trained."""
+
+    LANDMARKS = "landmarks"
+    DETECT = "detect"
+
+
+@dataclass(frozen=True)
+class _Wishes:
+    """The command line's options that decide what is trained."""
+
+    data: Path
+    preset: str | None
+    config: Path | None
+    init: Path | None
+    samples: int | None
+    seed: int | None
+    workers: int | None
+    markup: str | None
+
+    def applied(self, settings: _Config, rows: int) -> _Config:
+        """Settings for a table of so many rows, with what was asked for."""
+        if self.seed is not None:
+            settings = replace(settings, seed=self.seed)
+        if self.workers is not None:
+            settings = replace(settings, workers=self.workers)
+        settings = settings.for_rows(rows)
+        return settings if self.samples is None else settings.scaled_to(self.samples)
 
 
 def train(
     data: Annotated[Path, typer.Option(help="Folder of a training table: labels.npz and *.tar (docs/datasets.md).")],
     out: Annotated[Path, typer.Option(help="Folder of the run. A run that is there already goes on.")],
+    task: Annotated[
+        TaskName, typer.Option(help="landmarks, or detect: the face detector (docs/detector.md).")
+    ] = TaskName.LANDMARKS,
     preset: Annotated[
         str | None,
-        typer.Option(help="small, large, paper-size, paper, paper-code, finetune or tiny (docs/training.md)."),
+        typer.Option(
+            help="small, large, paper-size, paper, paper-code, finetune or tiny; with --task detect: detector or "
+            "tiny-detector (docs/training.md)."
+        ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file; overrides any field of the preset.")] = None,
     init: Annotated[
         str | None, typer.Option(help="Start from trained weights: shipped ones by name, or a .safetensors file.")
     ] = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="Stretch or shorten the recipe to so many crops.")] = None,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Stretch or shorten the recipe to so many pictures.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Decides weights, order and augmentation.")] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="Devices on each machine (DDP); they share every batch.")] = 1,
@@ -41,82 +85,101 @@ def train(
         str | None,
         typer.Option(help="68, 66, 71, 21, 200 or a file (docs/markup.md); the table's own by default."),
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that prepare crops, a device.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that prepare pictures, a device.")] = None,
 ) -> None:
-    """Train in stages: G and P side by side on true volumes, then end to end.
+    """Train a landmark network: G and P side by side on true volumes, then end to end. Or the face detector.
 
     In the --out folder, model.safetensors holds the averaged weights, log.csv the validations, losses.csv the losses,
-    pictures/ drawn validation faces, tensorboard/ all of that, and last.ckpt all that is needed to go on: run the same
-    command again after an interruption.
+    pictures/ drawn validation pictures, tensorboard/ all of that, and last.ckpt all that is needed to go on: run the
+    same command again after an interruption.
     """
     try:
-        from jvcr.data.backgrounds import read_backgrounds
-        from jvcr.data.derive import derived
-        from jvcr.data.table import Table
-        from jvcr.markup_file import markup_from
-        from jvcr.model.checkpoint import load_weights
-        from jvcr.train.initial import is_deeper
-        from jvcr.train.loop import Hardware, Training
-        from jvcr.train.settings import read_settings, recipe
+        from jvcr.train.loop import Hardware, Loop
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
     # Of several processes on a machine, the first one speaks.
     log.quiet = os.environ.get("LOCAL_RANK", "0") != "0"
     initial = None if init is None else weights_path(init, ".safetensors")
-    default = "finetune" if init else "small"
-    settings = recipe(preset or default) if config is None else read_settings(config, preset, default)
-    if initial is not None:
-        theirs = load_weights(initial)[1].config
+    wishes = _Wishes(data, preset, config, initial, samples, seed, workers, markup)
+    log.print(f"reading {data} …", highlight=False)
+    chosen: Task = _detect_task(wishes) if task is TaskName.DETECT else _landmark_task(wishes)
+    total = chosen.config.total_samples
+    with TrainingBar(total) as bar:
+        loop = Loop(chosen, out, bar, Hardware(accelerator, devices, nodes))
+        bar.start_at(loop.samples)
+        if loop.samples >= total:
+            log.print(f"{out} is a finished run: nothing is left to do", highlight=False)
+        elif loop.step:
+            log.print(f"going on from {out / 'last.ckpt'} at {loop.samples} samples", highlight=False)
+        elif initial is not None:
+            log.print(f"starting from {initial}: {chosen.start}", highlight=False)
+        result = loop.run(seconds=minutes * 60)
+    if result is not None:
+        typer.echo(str(result))
+        typer.echo(f"→ {out / 'model.safetensors'}")
+    if loop.samples < total:
+        log.print(f"stopped at {loop.samples:,} of {total:,} pictures; the same command goes on", highlight=False)
+
+
+def _landmark_task(wishes: _Wishes) -> LandmarkTask:
+    from jvcr.data.backgrounds import read_backgrounds
+    from jvcr.data.derive import derived
+    from jvcr.data.table import Table
+    from jvcr.markup_file import markup_from
+    from jvcr.model.checkpoint import load_weights
+    from jvcr.train.initial import is_deeper
+    from jvcr.train.landmarks import LandmarkTask
+    from jvcr.train.recipes import RECIPES
+    from jvcr.train.settings import settings_of
+
+    settings = settings_of(RECIPES, wishes.config, wishes.preset, "finetune" if wishes.init else "small")
+    if wishes.init is not None:
+        theirs = load_weights(wishes.init)[1].config
         if is_deeper(settings.model, theirs):
-            log.print(f"a deeper network than that of {initial}: its last stack is repeated", highlight=False)
-        elif replace(settings.model, n_points=theirs.n_points) in (theirs, recipe("finetune").model):
+            log.print(f"a deeper network than that of {wishes.init}: its last stack is repeated", highlight=False)
+        elif replace(settings.model, n_points=theirs.n_points) in (theirs, RECIPES["finetune"].model):
             settings = replace(settings, model=theirs)
         else:
             raise ValueError(
-                f"{initial} is a network of other sizes than the settings ask for; leave out --preset and [model], or "
-                "choose those of the weights, or the same with more stacks as deep as the last"
+                f"{wishes.init} is a network of other sizes than the settings ask for; leave out --preset and [model], "
+                "or choose those of the weights, or the same with more stacks as deep as the last"
             )
-    if seed is not None:
-        settings = replace(settings, seed=seed)
-    if workers is not None:
-        settings = replace(settings, workers=workers)
-    wanted = markup_from(markup) if markup is not None else None
-    log.print(f"reading {data} …", highlight=False)
-    table, validation = Table(data, "train"), Table(data, "val")
+    wanted = markup_from(wishes.markup) if wishes.markup is not None else None
+    table, validation = Table(wishes.data, "train"), Table(wishes.data, "val")
     wanted = wanted or table.markup
     table, validation = derived(table, wanted), derived(validation, wanted)
-    settings = settings.for_rows(len(table))
-    if samples is not None:
-        settings = settings.scaled_to(samples)
-    backgrounds = read_backgrounds(data)
+    settings = wishes.applied(settings, len(table))
+    backgrounds = read_backgrounds(wishes.data)
     log.print(
         f"{len(table)} training and {len(validation)} validation faces, "
         f"{len(backgrounds.without_faces)} photographs without a face",
         highlight=False,
     )
-    with TrainingBar(settings.total_samples) as bar:
-        hardware = Hardware(accelerator, devices, nodes)
-        training = Training(settings, wanted, table, validation, backgrounds, out, bar, hardware, initial)
-        bar.start_at(training.samples)
-        if training.samples >= settings.total_samples:
-            log.print(f"{out} is a finished run: nothing is left to do", highlight=False)
-        elif training.step:
-            log.print(f"going on from {out / 'last.ckpt'} at {training.samples} samples", highlight=False)
-        elif training.taken is not None:
-            log.print(
-                f"starting from {initial}: {training.taken.tensors} tensors and {training.taken.landmarks} landmarks "
-                f"taken; new: {', '.join(training.taken.new) or 'nothing'}",
-                highlight=False,
-            )
-        result = training.run(seconds=minutes * 60)
-    if result is not None:
-        typer.echo(str(result))
-        typer.echo(f"→ {out / 'model.safetensors'}")
-    if training.samples < settings.total_samples:
-        log.print(
-            f"stopped at {training.samples:,} of {settings.total_samples:,} crops; the same command goes on",
-            highlight=False,
-        )
+    return LandmarkTask(settings, wanted, table, validation, backgrounds, wishes.init)
+
+
+def _detect_task(wishes: _Wishes) -> DetectTask:
+    from jvcr.data.face_photos import read_face_photos
+    from jvcr.data.scenes import SceneSources
+    from jvcr.data.table import Table
+    from jvcr.train.detector import DetectTask
+    from jvcr.train.recipes import DETECT_RECIPES
+    from jvcr.train.settings import settings_of
+
+    if wishes.markup is not None:
+        raise ValueError("--markup is for landmarks; leave it out with --task detect")
+    settings = settings_of(DETECT_RECIPES, wishes.config, wishes.preset, "detector")
+    training, validation = (
+        SceneSources(read_face_photos(wishes.data, held_out), Table(wishes.data, split))
+        for held_out, split in ((False, "train"), (True, "val"))
+    )
+    settings = wishes.applied(settings, len(training.photos))
+    log.print(
+        f"{len(training.crowded)} photographs with faces, {len(training.empty)} without, "
+        f"{len(training.crops)} face crops",
+        highlight=False,
+    )
+    return DetectTask(settings, training, validation, wishes.init)
 
 
 class TrainingBar:
@@ -126,7 +189,7 @@ class TrainingBar:
         self._progress = Progress(
             TextColumn("{task.fields[stage]}"),
             BarColumn(),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} crops  {task.fields[losses]}"),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f}  {task.fields[losses]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=log,
@@ -144,12 +207,13 @@ class TrainingBar:
         self._progress.update(self._task, completed=samples)
 
     def on_progress(self, progress: TrainingProgress) -> None:
+        values = "  ".join(f"{name.removesuffix('_loss')} {value:.4f}" for name, value in progress.losses.items())
         losses = (
-            f"voxel {progress.voxel_loss:.4f}  coordinate {progress.coordinate_loss:.4f}  "
+            f"{values}  "
             f"lr {progress.lr:.1e}  {progress.images_per_s:.0f}/s, {100 * progress.waiting:.0f} % waiting for data"
         )
         self._progress.update(self._task, completed=progress.samples, stage=progress.stage.name, losses=losses)
 
-    def on_validation(self, samples: int, result: Report) -> None:
+    def on_validation(self, samples: int, result: Result) -> None:
         self._progress.update(self._task, completed=samples)
-        log.print(f"{samples:>9,} crops: {result}", highlight=False, soft_wrap=True)
+        log.print(f"{samples:>9,}: {result}", highlight=False, soft_wrap=True)

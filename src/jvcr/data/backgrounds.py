@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from numpy.random import Generator
 
-from jvcr.data.table import read_tars
+from jvcr.data.face_photos import LABELS_FILE, read_face_photos
 from jvcr.frames import Box, Crop
 from jvcr.images import Image, extract
 
@@ -53,25 +51,12 @@ def _random_square(photo: Image, size_px: int, rng: Generator) -> Crop:
     return Crop(float(x), float(y), float(side), size_px)
 
 
-def is_held_out(photo_id: str) -> bool:
-    """The detection photographs are split by a hash of their id: one in five is kept for validation."""
-    return zlib.crc32(photo_id.encode()) % 5 == 0
-
-
 def read_backgrounds(folder: Path, held_out: bool = False) -> Backgrounds:
-    """The photographs of one split of the detection table (``detect_labels.npz`` and tar files); none without it."""
-    path = folder / "detect_labels.npz"
-    if not path.is_file():
+    """The photographs of one split of the detection table (``jvcr.data.face_photos``); none without it."""
+    if not (folder / LABELS_FILE).is_file():
         return Backgrounds()
-    with np.load(path) as labels:
-        missing = [key for key in ("id", "image", "box") if key not in labels]
-        if missing:
-            raise ValueError(f"{path}: arrays {missing} are missing; found {sorted(labels)}")
-        names, owner, box = labels["id"].tolist(), labels["image"], labels["box"]
-    chosen = [index for index, name in enumerate(names) if is_held_out(name) == held_out]
-    images = read_tars(folder, [names[index] for index in chosen])
-    boxes = [tuple(Box(*row) for row in box[owner == index].tolist()) for index in chosen]
+    photos = read_face_photos(folder, held_out)
     return Backgrounds(
-        without_faces=tuple(image for image, faces in zip(images, boxes, strict=True) if not faces),
-        with_faces=tuple((image, faces) for image, faces in zip(images, boxes, strict=True) if faces),
+        without_faces=tuple(p.image for p in photos if not len(p.boxes)),
+        with_faces=tuple((p.image, tuple(Box(*box) for box in p.boxes.tolist())) for p in photos if len(p.boxes)),
     )

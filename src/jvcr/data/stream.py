@@ -112,7 +112,7 @@ class _Order:
             yield batch[self.share]
 
 
-def _one_thread(worker: int) -> None:
+def one_thread(worker: int) -> None:
     """The workers are the parallelism; OpenCV's own threads would only fight."""
     cv2.setNumThreads(0)
 
@@ -152,7 +152,7 @@ def batches(
         num_workers=min(workers, os.cpu_count() or 1),
         # Forked workers share the decoded table; others would each get a copy.
         multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
-        worker_init_fn=_one_thread,
+        worker_init_fn=one_thread,
         prefetch_factor=4 if workers else None,
         pin_memory=torch.cuda.is_available(),
     )

@@ -3,23 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from jvcr.frames import Box
 from jvcr.images import Image
 
 
+@dataclass(frozen=True)
+class Proposal:
+    """Where a face may be.
+
+    Attributes:
+        box: landmark box: tight around the 68 landmarks (brows to chin, jaw to jaw), image pixels, not the whole head.
+        score: 0…1, how sure the detector is; None if it does not say.
+        roll_deg: how far the head's upward direction is turned clockwise in the image; 0 if the detector does not
+            say.
+    """
+
+    box: Box
+    score: float | None = None
+    roll_deg: float = 0.0
+
+
 class Detector(Protocol):
     """Proposes faces. A plain function will do.
 
-    The boxes are *landmark boxes*: tight around the 68 landmarks (brows to chin, jaw to jaw), in image pixels, not
-    the whole head. They may be rough, overlap and be wrong: the landmark network re-crops around its own first
-    prediction, drops what it does not believe, and merges what overlaps. Called from several threads at once.
+    The boxes are *landmark boxes* (see ``Proposal``). They may be rough, overlap and be wrong: the landmark network
+    re-crops around its own first prediction, drops what it does not believe, and merges what overlaps. May be called
+    from several threads at once.
     """
 
-    def __call__(self, image: Image) -> Sequence[Box]:
-        """(H, W, 3) uint8 RGB → boxes, in any order; none where there is no face."""
+    def __call__(self, image: Image) -> Sequence[Proposal | Box | Sequence[float]]:
+        """(H, W, 3) uint8 RGB → proposals in any order: with score and roll, as boxes, or as x0, y0, x1, y1; none
+        where there is no face."""
         ...
+
+
+def as_proposal(found: Proposal | Box | Sequence[float]) -> Proposal:
+    """Whatever a detector may return.
+
+    Raises:
+        ValueError: not four finite numbers x0 < x1, y0 < y1.
+    """
+    if isinstance(found, Proposal):
+        return found
+    if isinstance(found, Box):
+        return Proposal(found)
+    try:
+        x0, y0, x1, y1 = (float(value) for value in found)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the detector returned {found!r}; expected a Proposal, a Box, or x0, y0, x1, y1 in pixels"
+        ) from error
+    return Proposal(Box(x0, y0, x1, y1))
 
 
 def merge_overlapping(boxes: Sequence[Box], scores: Sequence[float], limit: float) -> list[int]:
@@ -27,8 +67,20 @@ def merge_overlapping(boxes: Sequence[Box], scores: Sequence[float], limit: floa
 
     A box goes when it overlaps a better one by more than ``limit`` (intersection over union).
     """
+    table = np.array([box.to_list() for box in boxes], np.float64).reshape(-1, 4)
+    waiting = np.argsort(-np.asarray(scores, np.float64), kind="stable")
     kept: list[int] = []
-    for index in sorted(range(len(boxes)), key=lambda i: -scores[i]):
-        if all(boxes[index].overlap(boxes[other]) <= limit for other in kept):
-            kept.append(index)
+    while len(waiting):
+        best, waiting = waiting[0], waiting[1:]
+        kept.append(int(best))
+        waiting = waiting[overlaps(table[best : best + 1], table[waiting])[0] <= limit]
     return kept
+
+
+def overlaps(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union of (N, 4) and (M, 4) boxes: (N, M)."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    meet = np.maximum(high - low, 0).prod(axis=2)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (a, b)]
+    return meet / np.maximum(areas[0][:, None] + areas[1][None] - meet, 1e-12)

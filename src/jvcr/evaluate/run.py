@@ -30,6 +30,18 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    def to_row(self) -> dict[str, Any]:
+        """As columns of a table."""
+        return {
+            "nme_0_30": self.nme.bins[0],
+            "nme_30_60": self.nme.bins[1],
+            "nme_60_90": self.nme.bins[2],
+            "nme": self.nme.mean,
+            "nme_images": self.nme.image_mean,
+            "gte": self.gte,
+            "score": self.score_mean,
+        }
+
     def __str__(self) -> str:
         bins = " / ".join(f"{100 * value:.2f}" for value in self.nme.bins)
         gte = "" if self.gte is None else f", GTE {100 * self.gte:.2f} %"

@@ -8,12 +8,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from jvcr.markup import Markup
 from jvcr.model.config import ModelConfig
@@ -70,11 +70,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 def save_weights(path: Path, model: JVCR, header: Header, half: bool = False) -> None:
     """Write weights and header; ``half`` stores kernels and matrices in 16 bits (widened again on loading)."""
-    state: dict[str, Tensor] = {}
-    for name, value in model.state_dict().items():
-        value = value.detach().cpu().contiguous()
-        state[name] = value.half() if half and value.ndim >= 2 else value
-    write_atomically(path, lambda temporary: save_file(state, temporary, metadata={_KEY: header.to_json()}))
+    write_safetensors(path, model, {_KEY: header.to_json()}, half)
 
 
 def load_weights(path: Path) -> tuple[JVCR, Header]:
@@ -84,6 +80,31 @@ def load_weights(path: Path) -> tuple[JVCR, Header]:
         FileNotFoundError: no such file.
         ValueError: not a weights file of this project, or its tensors do not fit its own configuration.
     """
+    return read_safetensors(path, _KEY, Header.from_json, lambda header: JVCR(header.config))
+
+
+def write_safetensors(path: Path, network: nn.Module, metadata: dict[str, str], half: bool) -> None:
+    """Write a network's state; ``half`` stores kernels and matrices in 16 bits."""
+    state: dict[str, Tensor] = {}
+    for name, value in network.state_dict().items():
+        value = value.detach().cpu().contiguous()
+        state[name] = value.half() if half and value.ndim >= 2 else value
+    write_atomically(path, lambda temporary: save_file(state, temporary, metadata=metadata))
+
+
+_Network = TypeVar("_Network", bound=nn.Module)
+_Description = TypeVar("_Description")
+
+
+def read_safetensors(
+    path: Path, key: str, parse: Callable[[str], _Description], build: Callable[[_Description], _Network]
+) -> tuple[_Network, _Description]:
+    """The network that the header's entry ``key`` describes, in evaluation mode, and the description.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no such entry, or the tensors do not fit it.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file")
     try:
@@ -92,15 +113,15 @@ def load_weights(path: Path) -> tuple[JVCR, Header]:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file ({error})") from error
-    if _KEY not in metadata:
-        raise ValueError(f"{path}: no {_KEY!r} entry in its header; expected weights written by `jvcr train`")
+    if key not in metadata:
+        raise ValueError(f"{path}: no {key!r} entry in its header; expected weights written by `jvcr train`")
     try:
-        header = Header.from_json(metadata[_KEY])
+        description = parse(metadata[key])
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise ValueError(f"{path}: its header does not describe a network of this version ({error!r})") from error
-    model = JVCR(header.config)
+    network = build(description)
     try:
-        model.load_state_dict({k: v.float() if v.dtype == torch.float16 else v for k, v in state.items()})
+        network.load_state_dict({k: v.float() if v.dtype == torch.float16 else v for k, v in state.items()})
     except RuntimeError as error:
         raise ValueError(f"{path}: its tensors do not fit its own configuration: {error}") from error
-    return model.eval(), header
+    return network.eval(), description

@@ -106,3 +106,45 @@ PRESETS: dict[str, ModelConfig] = {
         regressor_channels=(8, 16, 32),
     ),
 }
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """Sizes of one face detector.
+
+    Attributes:
+        image_size: side of the pictures that it is trained on, pixels. It reads others of any multiple of
+            ``multiple``.
+        stem_channels: channels at a half and a quarter of the resolution.
+        channels: at an eighth, a sixteenth, …; the last sees most.
+        blocks: bottlenecks a level on the way down.
+    """
+
+    image_size: int = 320
+    stem_channels: tuple[int, int] = (16, 32)
+    channels: tuple[int, ...] = (64, 96, 128, 128)
+    blocks: int = 2
+
+    def __post_init__(self) -> None:
+        if not self.channels or self.blocks < 1:
+            raise ValueError(f"channels is {self.channels} and blocks {self.blocks}; expected at least one of each")
+        if self.image_size < 1 or self.image_size % self.multiple:
+            raise ValueError(f"image_size {self.image_size} is no multiple of {self.multiple}")
+
+    @property
+    def stride(self) -> int:
+        """Pixels a cell of the output."""
+        return 8
+
+    @property
+    def multiple(self) -> int:
+        """Height and width of a picture are multiples of this."""
+        return self.stride * 2 ** (len(self.channels) - 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> DetectorConfig:
+        plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        return cls(**plain)

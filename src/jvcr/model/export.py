@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -43,18 +44,45 @@ def export_onnx(model: JVCR, header: Header, path: Path, half: bool = True) -> N
         half: store weights in 16 bits and widen them on loading; the arithmetic stays in 32 bits.
     """
     size = model.config.image_size
-    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
+    write_onnx(
+        _Inference(model).eval(),
+        torch.zeros(2, size, size, 3, dtype=torch.uint8),
+        path,
+        names=("crops", "volume", "points_unit"),
+        shape={0: torch.export.Dim("batch", min=1, max=4096)},
+        metadata={"jvcr": header.to_json()},
+        half=half,
+    )
+
+
+def write_onnx(
+    network: nn.Module,
+    example: Tensor,
+    path: Path,
+    names: Sequence[str],
+    shape: dict[int, Any],
+    metadata: dict[str, str],
+    half: bool,
+) -> None:
+    """Write a network of one input.
+
+    Args:
+        names: of the input and the outputs.
+        shape: the input's dimensions that may vary.
+        metadata: entries of the file.
+        half: as ``export_onnx``.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
-            _Inference(model).eval(),
+            network,
             (example,),
             dynamo=True,
             opset_version=OPSET,
-            input_names=["crops"],
-            output_names=["volume", "points_unit"],
-            dynamic_shapes={"crops": {0: torch.export.Dim("batch", min=1, max=4096)}},
+            input_names=[names[0]],
+            output_names=list(names[1:]),
+            dynamic_shapes=(shape,),
             verbose=False,
             # ONNX Runtime folds batch norms itself; here they would be folded into weights that are then rounded.
             optimize=False,
@@ -65,8 +93,9 @@ def export_onnx(model: JVCR, header: Header, path: Path, half: bool = True) -> N
     _strip_provenance(proto)
     if half:
         _store_half(proto)
-    entry = proto.metadata_props.add()
-    entry.key, entry.value = "jvcr", header.to_json()
+    for key, value in metadata.items():
+        entry = proto.metadata_props.add()
+        entry.key, entry.value = key, value
     onnx.checker.check_model(proto)
     write_atomically(path, lambda temporary: onnx.save(proto, str(temporary)))
 
@@ -130,10 +159,7 @@ def export_checked(model: JVCR, header: Header, path: Path, half: bool = True) -
     Raises:
         ValueError: the landmarks differ by more than ``MEAN_BOUND_PX`` or ``MAX_BOUND_PX``.
     """
-    rng = np.random.default_rng(0)
-    size = model.config.image_size
-    rough = rng.integers(0, 256, (8, 9, 9, 3), dtype=np.uint8)
-    crops = np.stack([cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC) for picture in rough])
+    crops = smooth_pictures(8, model.config.image_size)
     candidate = path.with_name(path.name + ".candidate")
     try:
         export_onnx(model, header, candidate, half)
@@ -148,3 +174,9 @@ def export_checked(model: JVCR, header: Header, path: Path, half: bool = True) -
     finally:
         candidate.unlink(missing_ok=True)
     return result
+
+
+def smooth_pictures(count: int, size_px: int) -> Image:
+    """(count, S, S, 3) seeded random pictures without sharp edges."""
+    rough = np.random.default_rng(0).integers(0, 256, (count, 9, 9, 3), dtype=np.uint8)
+    return np.stack([cv2.resize(picture, (size_px, size_px), interpolation=cv2.INTER_CUBIC) for picture in rough])

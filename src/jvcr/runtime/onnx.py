@@ -26,18 +26,7 @@ class OnnxRuntime:
     """
 
     def __init__(self, path: Path, threads: int = 0) -> None:
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such weights file")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        # Idle threads wait instead of spinning: a spinning pool slows everything else on a busy machine.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's own exception types share no public base
-            raise ValueError(f"{path}: ONNX Runtime cannot load it ({error})") from error
-        metadata = self._session.get_modelmeta().custom_metadata_map
+        self._session, metadata = open_session(path, threads)
         if "jvcr" not in metadata:
             raise ValueError(f"{path}: no 'jvcr' entry in its metadata; expected a file written by `jvcr export`")
         header = json.loads(metadata["jvcr"])
@@ -51,3 +40,24 @@ class OnnxRuntime:
             raise ValueError(f"expected (B, {', '.join(map(str, expected))}) uint8, got {crops.shape} {crops.dtype}")
         volume, points_unit = self._session.run(["volume", "points_unit"], {"crops": crops})
         return Prediction(volume, points_unit)
+
+
+def open_session(path: Path, threads: int) -> tuple[onnxruntime.InferenceSession, dict[str, str]]:
+    """A loaded ONNX file, and the entries of its metadata.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not an ONNX file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such weights file")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # Idle threads wait instead of spinning: a spinning pool slows everything else on a busy machine.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own exception types share no public base
+        raise ValueError(f"{path}: ONNX Runtime cannot load it ({error})") from error
+    return session, session.get_modelmeta().custom_metadata_map

@@ -1,14 +1,15 @@
-"""Training as data: stages, losses, optimiser, augmentation. A run is its ``TrainConfig``."""
+"""Training as data: stages, losses, optimiser, augmentation. A run is its ``TrainConfig`` or ``DetectConfig``."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 from jvcr.data.augment import Augmentation
+from jvcr.data.scenes import SceneAugmentation
 from jvcr.data.stream import Sampling
-from jvcr.model.config import ModelConfig
+from jvcr.model.config import DetectorConfig, ModelConfig
 from jvcr.train.losses import LossConfig
 
 
@@ -54,28 +55,25 @@ class Stage:
             raise ValueError(f"{place}warmup_samples is {self.warmup_samples}, more than its samples, {self.samples}")
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """Everything that decides a run, but for the data.
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What every run has, whatever it trains.
 
     Attributes:
-        model: the network's sizes.
-        batch_size: crops a step, on all devices together.
+        batch_size: pictures a step, on all devices together.
         accumulate: parts that a device's share of the batch is cut into, one after the other; saves memory.
         optimizer: ``"adamw"``, ``"adam"`` or ``"rmsprop"``.
         clip_norm: largest norm of the gradient; 0 switches clipping off.
         ema_decay: of the averaged weights, which are the ones that are validated and shipped; 0 for no average.
-        sigma_vox: of the true volumes' Gaussians.
         precision: ``"32-true"`` or ``"bf16-mixed"``.
         compile: run the network through ``torch.compile``.
         validate_every: samples between validations; 0 for once an epoch.
-        pictures: validation faces drawn at each validation.
+        pictures: validation pictures drawn at each validation.
         log_every: steps between rows of ``losses.csv``.
         checkpoint_seconds: time between checkpoints.
-        workers: processes that prepare crops, a device.
+        workers: processes that prepare pictures, a device.
     """
 
-    model: ModelConfig
     stages: tuple[Stage, ...]
     batch_size: int = 32
     accumulate: int = 1
@@ -83,8 +81,6 @@ class TrainConfig:
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     ema_decay: float = 0.999
-    sigma_vox: float = 1.0
-    loss: LossConfig = field(default_factory=LossConfig)
     precision: str = "bf16-mixed"
     channels_last: bool = True
     compile: bool = False
@@ -94,8 +90,6 @@ class TrainConfig:
     log_every: int = 50
     checkpoint_seconds: float = 60.0
     workers: int = 1
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    sampling: Sampling = field(default_factory=Sampling)
 
     def __post_init__(self) -> None:
         if not self.stages:
@@ -111,7 +105,6 @@ class TrainConfig:
         ):
             _check(name, getattr(self, name), 0)
         _check("log_every", self.log_every, 1)
-        _check("sigma_vox", self.sigma_vox, 0.1)
         _check("ema_decay", self.ema_decay, 0, 1)
         if self.optimizer not in ("adamw", "adam", "rmsprop"):
             raise ValueError(f"optimizer {self.optimizer!r} is unknown; expected adamw, adam or rmsprop")
@@ -127,7 +120,7 @@ class TrainConfig:
     def total_samples(self) -> int:
         return sum(stage.samples for stage in self.stages)
 
-    def for_rows(self, rows: int) -> TrainConfig:
+    def for_rows(self, rows: int) -> Self:
         """The same run with all lengths in samples, on a table of so many rows."""
         stages = tuple(
             replace(stage, samples=max(1, round(stage.epochs * rows)), epochs=0) if stage.epochs else stage
@@ -135,7 +128,7 @@ class TrainConfig:
         )
         return replace(self, stages=stages, validate_every=self.validate_every or rows)
 
-    def scaled_to(self, samples: int) -> TrainConfig:
+    def scaled_to(self, samples: int) -> Self:
         """The same run with its stages stretched or shortened to ``samples`` in all; lengths must be in samples."""
         factor = samples / self.total_samples
         stages = tuple(
@@ -146,6 +139,52 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(RunConfig):
+    """Everything that decides the training of a landmark network, but for the data.
+
+    Attributes:
+        model: the network's sizes.
+        sigma_vox: of the true volumes' Gaussians.
+    """
+
+    model: ModelConfig
+    sigma_vox: float = 1.0
+    loss: LossConfig = field(default_factory=LossConfig)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    sampling: Sampling = field(default_factory=Sampling)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check("sigma_vox", self.sigma_vox, 0.1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectConfig(RunConfig):
+    """Everything that decides the training of a detector, but for the data.
+
+    Attributes:
+        model: the network's sizes.
+        box_weight, roll_weight: of their losses, beside that of the heat.
+    """
+
+    model: DetectorConfig = field(default_factory=DetectorConfig)
+    box_weight: float = 2.0
+    roll_weight: float = 0.5
+    scenes: SceneAugmentation = field(default_factory=SceneAugmentation)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check("box_weight", self.box_weight, 0)
+        _check("roll_weight", self.roll_weight, 0)
+        for stage in self.stages:
+            if (stage.end_to_end, stage.coordinate_weight, stage.volume_noise) != (True, 1.0, 0.0):
+                raise ValueError(
+                    f"stage {stage.name!r}: end_to_end, coordinate_weight and volume_noise are of landmark networks; "
+                    "leave them out"
+                )
 
 
 def two_stages(samples: int, first_share: float, lr: float, coordinate_weight: float) -> tuple[Stage, Stage]:

@@ -1,4 +1,4 @@
-"""What a training trains: a network with its losses. The loop knows nothing else of either."""
+"""Landmark networks and their losses: JVCR, and whatever else reads landmarks from crops."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from jvcr.train.vary import Rows, seeded
 
 
 class Losses(NamedTuple):
-    """Scalars. ``total`` is what is minimised, for the current stage."""
+    """Scalars. ``loss`` is what is minimised, for the current stage."""
 
-    total: Tensor
-    voxel: Tensor
-    coordinate: Tensor
+    loss: Tensor
+    voxel_loss: Tensor
+    coordinate_loss: Tensor
 
 
 @dataclass(frozen=True)

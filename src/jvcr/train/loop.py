@@ -8,36 +8,24 @@ so a run that was killed goes on as if nothing had happened, also on another num
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 import pickle
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from jvcr.data.backgrounds import Backgrounds
-from jvcr.data.stream import Batch, batches, row_rates
-from jvcr.data.table import Table
-from jvcr.evaluate.run import Report, predict_samples, report
-from jvcr.frames import Crop, unit_to_crop
-from jvcr.images import Image, extract
-from jvcr.markup import Markup
 from jvcr.model.checkpoint import write_atomically
-from jvcr.runtime.pytorch import TorchRuntime
-from jvcr.train.config import Stage, TrainConfig
-from jvcr.train.initial import Taken, take_weights
-from jvcr.train.learner import JVCRLearner, Learner, Losses, Part
+from jvcr.train.config import RunConfig, Stage
 from jvcr.train.records import Records
 from jvcr.train.sync import synchronise_batch_norms
-from jvcr.train.vary import Rows, vary_pixels
-from jvcr.volume_picture import stage_row
+from jvcr.train.task import Result, Share, Task
+from jvcr.train.vary import Rows
 
 
 @dataclass(frozen=True)
@@ -63,8 +51,7 @@ class Progress:
     step: int
     samples: int
     stage: Stage
-    voxel_loss: float
-    coordinate_loss: float
+    losses: dict[str, float]
     lr: float
     images_per_s: float
     waiting: float
@@ -75,7 +62,7 @@ class Listener(Protocol):
 
     def on_progress(self, progress: Progress) -> None: ...
 
-    def on_validation(self, samples: int, result: Report) -> None: ...
+    def on_validation(self, samples: int, result: Result) -> None: ...
 
 
 _MAY_CHANGE = frozenset({"workers", "checkpoint_seconds", "compile", "pictures", "log_every"})
@@ -86,7 +73,7 @@ class TrainingFailed(RuntimeError):
     """Training cannot go on; the last good checkpoint is untouched."""
 
 
-def stage_at(config: TrainConfig, samples: int) -> tuple[Stage, int]:
+def stage_at(config: RunConfig, samples: int) -> tuple[Stage, int]:
     """The stage that the sample of this number falls into, and how many of its samples came before."""
     for stage in config.stages:
         if samples < stage.samples:
@@ -115,40 +102,18 @@ def update_average(average: nn.Module, model: nn.Module, decay: float, step: int
             old.copy_(new)
 
 
-class Training:
+class Loop:
     """One run in one folder: ``last.ckpt`` to go on from, ``model.safetensors`` (averaged weights), and its records.
 
-    Args:
-        markup: of the table's points.
-        init: weights file to start from (``jvcr.train.initial``); a run that goes on does not read it.
-        learner: what is trained; JVCR by default.
     Raises:
-        ValueError: the folder holds a run with another configuration or markup, or something else under
-            ``last.ckpt``; a table has another number of points than the markup; or the batch cannot be shared evenly.
+        ValueError: the folder holds a run with another configuration, task or data, or something else under
+            ``last.ckpt``; or the batch cannot be shared evenly.
     """
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        markup: Markup,
-        table: Table,
-        validation: Table,
-        backgrounds: Backgrounds,
-        out: Path,
-        listener: Listener,
-        hardware: Hardware | None = None,
-        init: Path | None = None,
-        learner: Learner | None = None,
-    ) -> None:
-        for rows in (table, validation):
-            if rows.points.shape[1] != markup.n_points:
-                raise ValueError(
-                    f"the table has {rows.points.shape[1]} points, markup {markup.name!r} has {markup.n_points}"
-                )
+    def __init__(self, task: Task, out: Path, listener: Listener, hardware: Hardware | None = None) -> None:
         hardware = hardware or Hardware()
-        self.config = config = config.for_rows(len(table))
-        self.markup, self.out, self.listener = markup, out, listener
-        self.table, self.validation, self.backgrounds = table, validation, backgrounds
+        self.task, self.out, self.listener = task, out, listener
+        self.config = config = task.config
         processes = hardware.devices * hardware.nodes
         self.fabric = Fabric(
             accelerator=hardware.accelerator,
@@ -164,12 +129,9 @@ class Training:
         self._part = config.batch_size // share
         mine = config.batch_size // processes
         self._share = slice(self.fabric.global_rank * mine, (self.fabric.global_rank + 1) * mine)
-        torch.manual_seed(config.seed)
-        self.learner = learner or JVCRLearner(config, replace(config.model, n_points=markup.n_points), markup)
-        self.model = self.learner.network
-        self.taken: Taken | None = None
-        if init is not None and not self._checkpoint.exists():
-            self.taken = take_weights(self.model, markup, init)  # type: ignore[arg-type]
+        if not self._checkpoint.exists():
+            task.before_first_step()
+        self.model = task.network
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False).to(self.fabric.device)
         synchronise_batch_norms(self.model, self.fabric.device)
         if config.channels_last:
@@ -203,7 +165,7 @@ class Training:
         """Training crops seen so far."""
         return self.step * self.config.batch_size
 
-    def run(self, seconds: float = math.inf) -> Report | None:
+    def run(self, seconds: float = math.inf) -> Result | None:
         """Train to the end of the last stage, or for about ``seconds``.
 
         Returns:
@@ -219,11 +181,11 @@ class Training:
             if self._records is not None:
                 self._records.close()
 
-    def _run(self, seconds: float) -> Report | None:
+    def _run(self, seconds: float) -> Result | None:
         started = last_save = last_report = time.monotonic()
         reported_step, waited = self.step, 0.0
         config = self.config
-        result: Report | None = None
+        result: Result | None = None
         if self.step and self._at_validation() and (self._validated or {}).get("samples") != self.samples:
             # The run ended in the middle of it.
             result = self._validated_and_saved(0.0)
@@ -237,7 +199,7 @@ class Training:
             lr = learning_rate(stage, done)
             losses = self._train_step(batch, stage, lr)
             self.step += 1
-            self._last = {"voxel_loss": losses.voxel, "coordinate_loss": losses.coordinate, "lr": torch.tensor(lr)}
+            self._last = {**dict(list(losses.items())[1:]), "lr": torch.tensor(lr)}
             now = time.monotonic()
             if self.step % config.log_every == 0:
                 self._stop_if_broken(losses)
@@ -245,8 +207,8 @@ class Training:
             if now - last_report > 1.0 and self.fabric.is_global_zero:
                 rate = (self.step - reported_step) * config.batch_size / (now - last_report)
                 share = waited / (now - last_report)
-                values = (float(losses.voxel), float(losses.coordinate))
-                self.listener.on_progress(Progress(self.step, self.samples, stage, *values, lr, rate, share))
+                values = {name: float(value) for name, value in losses.items()}
+                self.listener.on_progress(Progress(self.step, self.samples, stage, values, lr, rate, share))
                 last_report, reported_step, waited = now, self.step, 0.0
             out_of_time, save_now = self._agreed(now - started > seconds, now - last_save > config.checkpoint_seconds)
             validate_now = self._at_validation()
@@ -265,12 +227,9 @@ class Training:
         self.fabric.barrier()
         return result
 
-    def validate(self) -> Report:
-        """Score the averaged weights on the validation rows."""
-        dtype = torch.bfloat16 if self.config.precision.startswith("bf16") else None
-        runtime = self.learner.runtime(self.average, dtype)
-        rows = (self.validation[row] for row in range(len(self.validation)))
-        return report(predict_samples(runtime, rows), self.markup.normaliser)
+    def validate(self) -> Result:
+        """Score the averaged weights on the validation data."""
+        return self.task.validate(self.average, torch.bfloat16 if self.config.precision.startswith("bf16") else None)
 
     def save(self) -> None:
         """Write ``model.safetensors`` and ``last.ckpt``, unless the weights are broken."""
@@ -282,22 +241,22 @@ class Training:
             "samples_seen": self.samples,
             "validation": self._validated,
         }
-        self.learner.save(self.out / "model.safetensors", self.average, about)
+        self.task.save(self.out / "model.safetensors", self.average, about)
         state = {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "config": self.config.to_dict(),
-            "data": self._fingerprint(),
-            "markup": self.markup.to_dict(),
+            "data": self.task.fingerprint(),
+            "task": self.task.identity,
             "validated": self._validated,
             "last": self._last,
         }
         # Last, so that whoever finds it finds everything else at least as new.
         write_atomically(self._checkpoint, lambda path: torch.save(state, path))
 
-    def _next(self, stream: Iterator[Batch]) -> Batch:
+    def _next(self, stream: Iterator[Any]) -> Any:
         try:
             return next(stream)
         except Exception as error:  # whatever a reader raises, from whichever process
@@ -307,31 +266,23 @@ class Training:
                 f"(`jvcr data check` finds them all), then go on from {self._checkpoint}"
             ) from error
 
-    def _train_step(self, batch: Batch, stage: Stage, lr: float) -> Losses:
+    def _train_step(self, batch: Any, stage: Stage, lr: float) -> dict[str, Tensor]:
+        """Losses by name; the first is what is minimised."""
         config = self.config
         parts = config.accumulate
         seed = config.seed * 1_000_003 + self.step
         device = self.fabric.device
-        weights = batch.weight.to(device)
-        weight_sum = self._mean(weights.sum()) / parts
+        weight_sum = self._mean(batch.weight.to(device).sum()) / parts
         self.optimizer.zero_grad()
-        sums = torch.zeros(3, device=device)
+        means: dict[str, Tensor] = {}
         for number in range(parts):
             mine = slice(number * self._part, (number + 1) * self._part)
             rows = Rows(config.batch_size, self._share.start + mine.start, self._part)
-            crops = batch.crops[mine].to(device, non_blocking=True)
-            part = Part(
-                crops=vary_pixels(crops, config.augmentation, rows, seed),
-                points_unit=batch.points_unit[mine].to(device, non_blocking=True),
-                weight=weights[mine],
-                weight_sum=weight_sum,
-                rows=rows,
-                seed=seed,
-            )
             with self.fabric.no_backward_sync(self.wrapped, enabled=number < parts - 1):
-                losses = self.learner.losses(self.wrapped, part, stage)
-                self.fabric.backward(losses.total / parts)
-            sums += torch.stack([value.detach().float() for value in losses]) / parts
+                losses = self.task.losses(self.wrapped, batch, Share(mine, rows, seed, weight_sum, device), stage)
+                self.fabric.backward(next(iter(losses.values())) / parts)
+            for name, value in losses.items():
+                means[name] = means.get(name, 0.0) + value.detach().float() / parts
         if config.clip_norm:
             self.fabric.clip_gradients(
                 self.wrapped, self.optimizer, max_norm=config.clip_norm, error_if_nonfinite=False
@@ -340,7 +291,7 @@ class Training:
             group["lr"] = lr
         self.optimizer.step()
         update_average(self.average, self.model, config.ema_decay, self.step)
-        return Losses(*sums)
+        return means
 
     def _mean(self, value: Tensor) -> Tensor:
         """The mean over all processes."""
@@ -364,7 +315,7 @@ class Training:
         crossed = self.samples // every > (self.samples - self.config.batch_size) // every
         return crossed or self.samples >= self.config.total_samples
 
-    def _validated_and_saved(self, seconds: float) -> Report | None:
+    def _validated_and_saved(self, seconds: float) -> Result | None:
         """Validate, record and save, in the first process."""
         if not self.fabric.is_global_zero:
             return None
@@ -375,9 +326,9 @@ class Training:
         self.save()
         return result
 
-    def _stop_if_broken(self, losses: Losses) -> None:
-        if not bool(torch.isfinite(self._mean(losses.total))):
-            self._fail(f"the loss is {float(losses.voxel)} + {float(losses.coordinate)}")
+    def _stop_if_broken(self, losses: dict[str, Tensor]) -> None:
+        if not bool(torch.isfinite(self._mean(next(iter(losses.values()))))):
+            self._fail(", ".join(f"{name} is {float(value)}" for name, value in losses.items()))
 
     def _fail(self, what: str) -> NoReturn:
         raise TrainingFailed(
@@ -385,37 +336,22 @@ class Training:
             "lower the learning rate and start anew"
         )
 
-    def _stream(self) -> Iterator[Batch]:
-        return batches(
-            self.table,
-            size_px=self.learner.about.image_size,
-            markup=self.markup,
-            augmentation=self.config.augmentation,
-            sampling=self.config.sampling,
-            backgrounds=self.backgrounds,
-            batch_size=self.config.batch_size,
-            seed=self.config.seed,
-            first=self.step,
-            workers=self.config.workers,
-            share=self._share,
-            rule=self.learner.about.crop,
-        )
+    def _stream(self) -> Iterator[Any]:
+        return self.task.batches(self.step, self._share)
 
     def _resume(self) -> None:
         try:
             state = torch.load(self._checkpoint, map_location=self.fabric.device, weights_only=True)
-            saved = {**state["config"], "markup": state["markup"]}
+            saved = {**state["config"], **state["task"]}
         except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError) as error:
             raise ValueError(f"{self._checkpoint}: not a checkpoint of `jvcr train` ({error})") from error
-        wanted = {**self.config.to_dict(), "markup": self.markup.to_dict()}
+        wanted = {**self.config.to_dict(), **self.task.identity}
         different = [
-            f"{key}: {saved.get(key)} → {value}"
+            f"{key}: {_short(saved.get(key))} → {_short(value)}"
             for key, value in wanted.items()
-            if saved.get(key) != value and key not in (*_MAY_CHANGE, "markup")
+            if saved.get(key) != value and key not in _MAY_CHANGE
         ]
-        if saved["markup"] != wanted["markup"]:
-            different.append(f"markup: {saved['markup'].get('name')} → {self.markup.name}")
-        if state.get("data") != self._fingerprint():
+        if state.get("data") != self.task.fingerprint():
             different.append("the training table: other rows, labels or backgrounds")
         if different:
             raise ValueError(
@@ -429,61 +365,25 @@ class Training:
         self._validated = state["validated"]
         self._last = state["last"]
 
-    def _fingerprint(self) -> str:
-        """Of all that decides which crops are drawn, but for the pictures' own bytes: a run must go on with the data it
-        began with."""
-        names = (*self.table.names, "", *self.validation.names)
-        digest = hashlib.sha256("\n".join(names).encode())
-        rates = row_rates(self.table, self.config.sampling)
-        backgrounds = [len(self.backgrounds.without_faces), len(self.backgrounds.with_faces)]
-        for array in (self.table.points, self.table.weights, rates, np.array(backgrounds)):
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
-
-    def _log_losses(self, losses: Losses, lr: float, seconds: float) -> None:
-        means = [float(self._mean(value)) for value in losses]
+    def _log_losses(self, losses: dict[str, Tensor], lr: float, seconds: float) -> None:
+        means = {name: float(self._mean(value)) for name, value in losses.items()}
         if self._records is not None:
-            names = ("loss", "voxel_loss", "coordinate_loss")
-            row = dict(zip(names, means, strict=True))
-            self._records.losses({"samples": self.samples, **row, "lr": lr, "seconds": seconds})
+            self._records.losses({"samples": self.samples, **means, "lr": lr, "seconds": seconds})
 
-    def _log_validation(self, result: Report, seconds: float) -> None:
+    def _log_validation(self, result: Result, seconds: float) -> None:
         assert self._records is not None
-        self._records.validation(
-            {
-                "samples": self.samples,
-                **{name: float(value) for name, value in self._last.items()},
-                "nme_0_30": result.nme.bins[0],
-                "nme_30_60": result.nme.bins[1],
-                "nme_60_90": result.nme.bins[2],
-                "nme": result.nme.mean,
-                "nme_images": result.nme.image_mean,
-                "gte": result.gte,
-                "score": result.score_mean,
-                "seconds": seconds,
-            }
-        )
+        losses = {name: float(value) for name, value in self._last.items()}
+        self._records.validation({"samples": self.samples, **losses, **result.to_row(), "seconds": seconds})
         if self.config.pictures:
-            self._records.picture(self.samples, self._sheet())
-
-    def _sheet(self) -> Image:
-        """Validation faces, evenly taken from the table: photo, landmarks, volumes from coarse to fine."""
-        chosen = np.linspace(0, len(self.validation) - 1, min(self.config.pictures, len(self.validation))).astype(int)
-        size = self.learner.about.image_size
-        samples = [self.validation[int(row)] for row in chosen]
-        crops = np.stack([extract(s.image, Crop.from_box(s.box, size, rule=self.learner.about.crop)) for s in samples])
-        output = TorchRuntime(self.average, self.markup).output(crops)
-        volumes = [volume.float().cpu().numpy() for volume in output.volumes]
-        points_crop = unit_to_crop(output.points_unit.float().cpu().numpy(), size)
-        return np.concatenate(
-            [
-                stage_row(crop, points, [volume[row] for volume in volumes], self.markup)
-                for row, (crop, points) in enumerate(zip(crops, points_crop, strict=True))
-            ]
-        )
+            self._records.picture(self.samples, self.task.sheet(self.average, self.config.pictures))
 
 
-def _optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
+def _short(value: Any) -> Any:
+    """For a message: a markup or the like by its name alone."""
+    return value.get("name", value) if isinstance(value, dict) else value
+
+
+def _optimizer(config: RunConfig, network: nn.Module) -> torch.optim.Optimizer:
     """With a learning rate of 1: the loop sets it before each step."""
     parameters = network.parameters()
     if config.optimizer == "rmsprop":

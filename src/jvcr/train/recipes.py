@@ -8,8 +8,8 @@ from dataclasses import replace
 from jvcr.data.augment import Augmentation
 from jvcr.data.stream import Sampling
 from jvcr.frames import CropRule
-from jvcr.model.config import PRESETS
-from jvcr.train.config import Stage, TrainConfig, two_stages
+from jvcr.model.config import PRESETS, DetectorConfig
+from jvcr.train.config import DetectConfig, Stage, TrainConfig, two_stages
 from jvcr.train.losses import LossConfig
 
 _SAMPLING = Sampling(half_profile=1.2, profile=1.4, sources=(("300wlp-ibug", 1.5),))
@@ -126,5 +126,22 @@ RECIPES: dict[str, TrainConfig] = {
         stages=two_stages(20_000, first_share=0.2, lr=3e-3, coordinate_weight=20.0),
         ema_decay=0.99,
         validate_every=5_000,
+    ),
+}
+
+DETECT_RECIPES: dict[str, DetectConfig] = {
+    # The shipped detector.
+    "detector": DetectConfig(
+        stages=(Stage("scenes", 400_000, lr=2e-3, final_lr=2e-5, warmup_samples=4_000),),
+        validate_every=20_000,
+        workers=2,
+    ),
+    # Seconds, for tests and examples.
+    "tiny-detector": DetectConfig(
+        model=DetectorConfig(image_size=128, stem_channels=(8, 16), channels=(24, 32, 32), blocks=1),
+        stages=(Stage("scenes", 2_000, lr=3e-3, final_lr=3e-5, warmup_samples=100),),
+        ema_decay=0.98,
+        batch_size=16,
+        validate_every=1_000,
     ),
 }

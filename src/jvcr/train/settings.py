@@ -1,4 +1,4 @@
-"""A TOML file on top of a preset: any field of ``TrainConfig``, by its name.
+"""A TOML file on top of a preset: any field of ``TrainConfig`` (or ``DetectConfig``), by its name.
 
 preset = "small"
 batch_size = 64
@@ -16,24 +16,31 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from jvcr.train.config import Stage, TrainConfig
-from jvcr.train.recipes import RECIPES
+from jvcr.train.config import RunConfig, Stage
+
+_Config = TypeVar("_Config", bound=RunConfig)
 
 
-def read_settings(path: Path, preset: str | None = None, default: str = "small") -> TrainConfig:
-    """The preset that the file names (``preset`` takes its place where given), changed as the file says.
+def settings_of(
+    recipes: Mapping[str, _Config], path: Path | None, preset: str | None = None, default: str = "small"
+) -> _Config:
+    """The preset ``preset``, or that which the file names, or ``default``; changed as the file says.
 
     Args:
-        default: the preset of a file that names none.
+        recipes: the presets there are.
+        path: a TOML file, or None for the preset alone.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not TOML, an unknown key (with a suggestion), or a value of another type.
+        ValueError: an unknown preset; not TOML, an unknown key (with a suggestion), or a value of another type.
     """
+    if path is None:
+        return recipe(recipes, preset or default)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such settings file")
     try:
@@ -42,19 +49,19 @@ def read_settings(path: Path, preset: str | None = None, default: str = "small")
         raise ValueError(f"{path}: not a TOML file ({error})") from error
     named = values.pop("preset", default)
     try:
-        return changed(recipe(preset or named), values)
+        return changed(recipe(recipes, preset or named), values)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def recipe(name: str) -> TrainConfig:
+def recipe(recipes: Mapping[str, _Config], name: str) -> _Config:
     """The preset of this name; ValueError with a suggestion for an unknown one."""
-    if not isinstance(name, str) or name not in RECIPES:
-        raise ValueError(f"preset {name!r} is unknown{_suggestion(str(name), list(RECIPES))}")
-    return RECIPES[name]
+    if not isinstance(name, str) or name not in recipes:
+        raise ValueError(f"preset {name!r} is unknown{_suggestion(str(name), list(recipes))}")
+    return recipes[name]
 
 
-def changed(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
+def changed(config: _Config, values: dict[str, Any]) -> _Config:
     """The configuration with some of its fields replaced, nested tables field by field.
 
     Raises:
@@ -66,7 +73,7 @@ def changed(config: TrainConfig, values: dict[str, Any]) -> TrainConfig:
     merged = _merged(config.to_dict(), values, "")
     try:
         return dacite.from_dict(
-            TrainConfig, merged, dacite.Config(strict=True, cast=[tuple], type_hooks={float: _as_float})
+            type(config), merged, dacite.Config(strict=True, cast=[tuple], type_hooks={float: _as_float})
         )
     except dacite.DaciteError as error:
         raise ValueError(str(error)) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-SHIPPED = ("small",)
+SHIPPED = ("small", "detector")
 """Names of the weights inside the package."""
 
 SEPARATE = ("large",)

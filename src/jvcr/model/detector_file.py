@@ -1,0 +1,98 @@
+"""Detector weights that describe themselves: a ``safetensors`` file, and ONNX with a parity check."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from jvcr.model.checkpoint import read_safetensors, write_safetensors
+from jvcr.model.config import DetectorConfig
+from jvcr.model.detector import DetectorInference, FaceDetector
+from jvcr.model.export import smooth_pictures, write_onnx
+
+KEY = "jvcr-detector"
+
+BOUND_PX = 0.25
+"""Largest allowed difference of a box from PyTorch's, in pixels of the picture."""
+
+
+@dataclass(frozen=True)
+class DetectorHeader:
+    """What travels with a detector: its sizes, and a free-form JSON-able ``about``."""
+
+    config: DetectorConfig
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps({"config": self.config.to_dict(), "about": self.about})
+
+    @classmethod
+    def from_json(cls, text: str) -> DetectorHeader:
+        values = json.loads(text)
+        return cls(DetectorConfig.from_dict(values["config"]), values.get("about", {}))
+
+
+def save_detector(path: Path, network: FaceDetector, header: DetectorHeader, half: bool = False) -> None:
+    """Write weights and header; ``half`` stores kernels in 16 bits."""
+    write_safetensors(path, network, {KEY: header.to_json()}, half)
+
+
+def load_detector(path: Path) -> tuple[FaceDetector, DetectorHeader]:
+    """Rebuild the detector of a weights file, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a detector's weights, or its tensors do not fit its own configuration.
+    """
+    return read_safetensors(path, KEY, DetectorHeader.from_json, lambda header: FaceDetector(header.config))
+
+
+def export_detector(network: FaceDetector, header: DetectorHeader, path: Path, half: bool = True) -> float:
+    """Write ONNX: ``photos`` (B, H, W, 3) uint8, H and W multiples of ``config.multiple`` → ``cells`` (B, 7, H/8, W/8).
+
+    Returns:
+        the largest difference of a box's edge from PyTorch's, in pixels, on smooth random pictures.
+    Raises:
+        ValueError: it is over ``BOUND_PX``; the file there before is untouched.
+    """
+    from jvcr.detect.network import NetworkDetector
+
+    size, multiple = header.config.image_size, header.config.multiple
+    inference = DetectorInference(network).eval()
+    candidate = path.with_name(path.name + ".candidate")
+    try:
+        write_onnx(
+            inference,
+            torch.zeros(2, size, size, 3, dtype=torch.uint8),
+            candidate,
+            names=("photos", "cells"),
+            shape={
+                0: torch.export.Dim("batch", min=1, max=4096),
+                1: multiple * torch.export.Dim("rows", min=1, max=512),
+                2: multiple * torch.export.Dim("columns", min=1, max=512),
+            },
+            metadata={KEY: header.to_json()},
+            half=half,
+        )
+        pictures = smooth_pictures(8, size)
+        with torch.inference_mode():
+            ours = inference(torch.from_numpy(pictures)).numpy()
+        theirs = NetworkDetector(candidate).cells(pictures)
+        # Centres and logarithms of sizes, in cells of eight pixels.
+        moved = np.abs(ours[:, 1:3] - theirs[:, 1:3]) * header.config.stride
+        grown = np.abs(np.exp(ours[:, 3:5]) - np.exp(theirs[:, 3:5])) * header.config.stride / 2
+        difference = float((moved + grown).max())
+        if difference > BOUND_PX or float(np.abs(ours[:, 0] - theirs[:, 0]).max()) > 0.01:
+            raise ValueError(
+                f"{path}: the exported detector's boxes differ from PyTorch's by up to {difference:.3f} px (allowed: "
+                f"{BOUND_PX}), and it was not kept; try --no-half"
+            )
+        candidate.replace(path)
+    finally:
+        candidate.unlink(missing_ok=True)
+    return difference
