@@ -17,6 +17,9 @@ from rich.progress import Progress
 
 import jvcr
 from jvcr.cli.console import log
+from jvcr.cli.evaluate_detect import evaluate_detect
+from jvcr.detect.named import DetectorName, named_detector
+from jvcr.detect.network import DETECT_SIZE
 from jvcr.extras import missing
 from jvcr.landmarker import Landmarker
 from jvcr.runtime.base import Runtime
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from jvcr.evaluate.paper import OurRow
     from jvcr.evaluate.scores import System
 
-_BENCHMARKS = "aflw2000-3d, multi-view, table, robustness, paper"
+_BENCHMARKS = "aflw2000-3d, multi-view, table, robustness, detect, paper"
 
 
 class Boxes(StrEnum):
@@ -60,6 +63,8 @@ class _Settings:
     threads: int
     mirror: bool
     refine: bool
+    detector: DetectorName
+    detect_size: int | None
     save_predictions: Path | None
     out: Path | None
     json_to: Path | None
@@ -71,6 +76,7 @@ def evaluate(
         typer.Argument(
             help="aflw2000-3d; multi-view (the validation faces of a training table that have several views); "
             "table (its validation rows); robustness (worse boxes and photos, of AFLW2000-3D or a table); "
+            "detect (faces found, in a table's photographs or AFLW2000-3D); "
             "paper (the paper's tables)."
         ),
     ] = None,
@@ -119,6 +125,12 @@ def evaluate(
             help="From true boxes, look again, upright and centred (only robustness does by itself).",
         ),
     ] = None,
+    detector: Annotated[
+        DetectorName, typer.Option(help="For aflw2000-3d and detect: what finds the faces.")
+    ] = DetectorName.OWN,
+    detect_size: Annotated[
+        int | None, typer.Option(min=64, help="Longer side of the photo for the detector (as of `jvcr predict`).")
+    ] = None,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
 ) -> None:
     """NME per yaw bin, GTE, head pose and more, with intervals, of weights or of any aligner's predictions."""
@@ -153,6 +165,8 @@ def evaluate(
         threads=threads,
         mirror=mirror,
         refine=benchmark == "robustness" if refine is None else refine,
+        detector=detector,
+        detect_size=detect_size,
         save_predictions=save_predictions,
         out=out,
         json_to=json_to,
@@ -173,6 +187,10 @@ def evaluate(
     elif benchmark == "robustness":
         assert root is not None
         _robustness(root, settings)
+    elif benchmark == "detect":
+        assert root is not None
+        record = evaluate_detect(root, detector, settings.weights, detect_size, threads, worst, out)
+        _write_json(record, json_to)
     else:
         _paper(root, results or [], settings)
 
@@ -181,6 +199,7 @@ _NOT_FOR = {
     "table": ("save_predictions", "aflw_yaw", "aflw_yaw_names", "pixel_base"),
     "multi-view": ("aflw_yaw", "aflw_yaw_names", "pixel_base"),
     "robustness": ("save_predictions", "aflw_yaw", "aflw_yaw_names", "pixel_base"),
+    "detect": ("save_predictions", "predictions", "aflw_yaw", "aflw_yaw_names", "pixel_base"),
     "paper": ("save_predictions",),
 }
 """Options that a benchmark could only ignore."""
@@ -193,7 +212,7 @@ def _check(benchmark: str, settings: _Settings) -> None:
         ValueError, FileNotFoundError: something is.
     """
     for name in _NOT_FOR.get(benchmark, ()):
-        if getattr(settings, name) not in (None, PixelBase.respected):
+        if getattr(settings, name) not in (None, [], PixelBase.respected):
             value = f" {settings.pixel_base.value}" if name == "pixel_base" else ""
             takers = [other for other in _BENCHMARKS.split(", ") if name not in _NOT_FOR.get(other, ())]
             raise ValueError(
@@ -449,7 +468,9 @@ def _own(settings: _Settings, runtimes: dict[str, OnnxRuntime], samples: Any, co
         if settings.boxes != Boxes.true:
             with _Bar(f"{name}, its detector's boxes", count) as bar:
                 boxed = bar.track(boxed_samples(samples(), markup), [])
-                found = predict_detected(Landmarker(weights, mirror=settings.mirror, threads=settings.threads), boxed)
+                detector = named_detector(settings.detector, settings.detect_size or DETECT_SIZE, settings.threads)
+                landmarker = Landmarker(weights, detector=detector, mirror=settings.mirror, threads=settings.threads)
+                found = predict_detected(landmarker, boxed)
             text = "the detector's boxes"
             if settings.save_predictions is not None:
                 path = settings.save_predictions

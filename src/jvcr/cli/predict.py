@@ -17,6 +17,8 @@ import typer
 from rich.progress import Progress
 
 from jvcr.cli.console import fail, log
+from jvcr.detect.named import DetectorName, named_detector
+from jvcr.detect.network import DETECT_SIZE
 from jvcr.figure import import_plotly
 from jvcr.images import IMAGE_ENDINGS, Image, read_image, write_image
 from jvcr.landmarker import MIN_SCORE, Landmarker
@@ -41,9 +43,20 @@ def predict(
     draw: Annotated[bool, typer.Option("--draw", help="Write each photo with its landmarks.")] = False,
     html: Annotated[bool, typer.Option("--html", help="Write a 3D page for each photo (extra: demo).")] = False,
     weights: Annotated[str, typer.Option(help="Name of shipped weights, or an ONNX file.")] = "small",
+    detector: Annotated[
+        DetectorName,
+        typer.Option(
+            help="What finds the faces: own; whole-image, for images that are face crops; cascades (OpenCV's); or "
+            "mediapipe, where installed."
+        ),
+    ] = DetectorName.OWN,
+    detect_size: Annotated[
+        int,
+        typer.Option(min=64, help="Longer side of the photo in the search; larger finds smaller faces, and is slower."),
+    ] = DETECT_SIZE,
     min_score: Annotated[float, typer.Option(help="Drop found faces with a lower score.")] = MIN_SCORE,
     refine: Annotated[
-        bool, typer.Option("--refine/--no-refine", help="Look again, upright and centred, at the faces of --boxes.")
+        bool, typer.Option("--refine/--no-refine", help="Look at each face a second time, upright and centred.")
     ] = True,
     mirror: Annotated[
         bool,
@@ -63,7 +76,10 @@ def predict(
         import_plotly()
     given = GivenBoxes.read(boxes) if boxes else None
     paths, failures = find_photos(photos)
-    landmarker = Landmarker(weights, min_score=min_score, refine=refine, mirror=mirror, threads=threads)
+    finder = named_detector(detector, detect_size, threads)
+    landmarker = Landmarker(
+        weights, detector=finder, min_score=min_score, refine=refine, mirror=mirror, threads=threads
+    )
     outputs = Outputs(out, paths)
     done = 0
     # Summaries on a terminal show the progress; a bar would be drawn across them.

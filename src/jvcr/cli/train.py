@@ -170,8 +170,7 @@ def _detect_task(wishes: _Wishes) -> DetectTask:
         raise ValueError("--markup is for landmarks; leave it out with --task detect")
     settings = settings_of(DETECT_RECIPES, wishes.config, wishes.preset, "detector")
     training, validation = (
-        SceneSources(read_face_photos(wishes.data, held_out), Table(wishes.data, split))
-        for held_out, split in ((False, "train"), (True, "val"))
+        SceneSources(read_face_photos(wishes.data, split), Table(wishes.data, split)) for split in ("train", "val")
     )
     settings = wishes.applied(settings, len(training.photos))
     log.print(

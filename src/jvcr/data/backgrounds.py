@@ -55,7 +55,7 @@ def read_backgrounds(folder: Path, held_out: bool = False) -> Backgrounds:
     """The photographs of one split of the detection table (``jvcr.data.face_photos``); none without it."""
     if not (folder / LABELS_FILE).is_file():
         return Backgrounds()
-    photos = read_face_photos(folder, held_out)
+    photos = read_face_photos(folder, *(("val", "test") if held_out else ("train",)))
     return Backgrounds(
         without_faces=tuple(p.image for p in photos if not len(p.boxes)),
         with_faces=tuple((p.image, tuple(Box(*box) for box in p.boxes.tolist())) for p in photos if len(p.boxes)),

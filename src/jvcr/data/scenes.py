@@ -18,7 +18,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from jvcr.data.augment import Augmentation
-from jvcr.data.face_photos import FacePhoto
+from jvcr.data.face_photos import GENERAL_COLLECTIONS, FacePhoto
 from jvcr.data.stream import Sampling, row_rates
 from jvcr.data.table import Table
 from jvcr.frames import Box, Crop, CropRule, mirrored
@@ -29,9 +29,6 @@ NOTHING, FACE, IGNORED = 0, 1, 2
 """Kinds of a scene's rows: padding; to be found; neither to be found nor to be missed."""
 
 MOST_FACES = 32
-
-_SURELY_EMPTY = ("bsds", "imagenet")
-_UNSURE_FACES = ("bsds", "imagenet")
 
 
 class Scene(NamedTuple):
@@ -116,14 +113,13 @@ class SceneSources:
     def crowded(self) -> list[FacePhoto]:
         """Photographs with a face that may be looked for. Where the finder's word is all there is, animals and
         statues are among them: those collections are left out."""
-        return [p for p in self.photos if p.sure.any() and not p.name.startswith(_UNSURE_FACES)]
+        return [p for p in self.photos if p.sure.any() and not p.name.startswith(GENERAL_COLLECTIONS)]
 
     @cached_property
     def empty(self) -> list[Image]:
-        """Photographs without a face, from collections where no row means no face (elsewhere masked and small faces
-        are unmarked); all photographs without a row if there is no such collection."""
+        """Photographs that are surely without a face; all without a row where there is none of those."""
         unmarked = [p for p in self.photos if not len(p.boxes)]
-        return [p.image for p in unmarked if p.name.startswith(_SURELY_EMPTY)] or [p.image for p in unmarked]
+        return [p.image for p in unmarked if p.surely_empty] or [p.image for p in unmarked]
 
     @cached_property
     def tilt_deg(self) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 
 from jvcr.model.checkpoint import read_safetensors, write_safetensors
 from jvcr.model.config import DetectorConfig
@@ -17,8 +18,8 @@ from jvcr.model.export import smooth_pictures, write_onnx
 
 KEY = "jvcr-detector"
 
-BOUND_PX = 0.25
-"""Largest allowed difference of a box from PyTorch's, in pixels of the picture."""
+BOUND = 0.02
+"""Largest allowed difference of a box from PyTorch's, in sizes of the box, and of its heat."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,15 @@ def save_detector(path: Path, network: FaceDetector, header: DetectorHeader, hal
     write_safetensors(path, network, {KEY: header.to_json()}, half)
 
 
+def is_detector(path: Path) -> bool:
+    """Whether a weights file is a detector's; False for what is no weights file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return KEY in (file.metadata() or {})
+    except (OSError, SafetensorError):
+        return False
+
+
 def load_detector(path: Path) -> tuple[FaceDetector, DetectorHeader]:
     """Rebuild the detector of a weights file, in evaluation mode.
 
@@ -56,9 +66,9 @@ def export_detector(network: FaceDetector, header: DetectorHeader, path: Path, h
     """Write ONNX: ``photos`` (B, H, W, 3) uint8, H and W multiples of ``config.multiple`` → ``cells`` (B, 7, H/8, W/8).
 
     Returns:
-        the largest difference of a box's edge from PyTorch's, in pixels, on smooth random pictures.
+        the largest difference of a box from PyTorch's, in sizes of the box, on smooth random pictures.
     Raises:
-        ValueError: it is over ``BOUND_PX``; the file there before is untouched.
+        ValueError: it is over ``BOUND``; the file there before is untouched.
     """
     from jvcr.detect.network import NetworkDetector
 
@@ -83,14 +93,13 @@ def export_detector(network: FaceDetector, header: DetectorHeader, path: Path, h
         with torch.inference_mode():
             ours = inference(torch.from_numpy(pictures)).numpy()
         theirs = NetworkDetector(candidate).cells(pictures)
-        # Centres and logarithms of sizes, in cells of eight pixels.
-        moved = np.abs(ours[:, 1:3] - theirs[:, 1:3]) * header.config.stride
-        grown = np.abs(np.exp(ours[:, 3:5]) - np.exp(theirs[:, 3:5])) * header.config.stride / 2
-        difference = float((moved + grown).max())
-        if difference > BOUND_PX or float(np.abs(ours[:, 0] - theirs[:, 0]).max()) > 0.01:
+        # Centres in cells; logarithms of sizes in cells.
+        moved = np.abs(ours[:, 1:3] - theirs[:, 1:3]) / np.exp(ours[:, 3:5])
+        difference = float(max(moved.max(), np.abs(ours[:, 3:5] - theirs[:, 3:5]).max()))
+        if difference > BOUND or float(np.abs(ours[:, 0] - theirs[:, 0]).max()) > BOUND:
             raise ValueError(
-                f"{path}: the exported detector's boxes differ from PyTorch's by up to {difference:.3f} px (allowed: "
-                f"{BOUND_PX}), and it was not kept; try --no-half"
+                f"{path}: the exported detector's boxes differ from PyTorch's by up to {100 * difference:.2f} % of "
+                f"their size (allowed: {100 * BOUND:g} %), and it was not kept; try --no-half"
             )
         candidate.replace(path)
     finally:

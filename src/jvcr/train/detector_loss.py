@@ -22,12 +22,14 @@ class Cells(NamedTuple):
     """What the network should say, a cell.
 
     heat (B, H, W): 0…1, 1 in the cell nearest to a face's middle. counted (B, H, W): 0 where nothing is to be learnt.
+    share (B, H, W): what a cell counts in the loss of its face's box and roll; its sum over the face's cells is 1.
     box (B, H, W, 4): x0, y0, x1, y1 in cells, of the face that is nearest. roll (B, H, W, 2): cosine, sine; 0 where
     unknown.
     """
 
     heat: Tensor
     counted: Tensor
+    share: Tensor
     box: Tensor
     roll: Tensor
 
@@ -51,10 +53,13 @@ def true_cells(boxes: Tensor, kinds: Tensor, roll_deg: Tensor, side: int, stride
     reach = 0.6 * size[..., None]
     inside = offset.abs() <= reach
     hidden = (inside[:, :, 1, :, None] & inside[:, :, 0, None, :] & (kinds == IGNORED)[..., None, None]).any(dim=1)
+    near = torch.where(best >= _MIDDLE, best, torch.zeros_like(best)).flatten(1)
+    whole = torch.zeros(kinds.shape, device=boxes.device).scatter_add_(1, owner.flatten(1), near)
+    share = (near / whole.gather(1, owner.flatten(1)).clamp(min=1e-6)).view_as(best)
     rows = torch.arange(len(boxes), device=boxes.device)[:, None, None]
     angle = torch.deg2rad(roll_deg.float())
     roll = torch.stack([angle.cos(), angle.sin()], dim=-1).nan_to_num(0.0)
-    return Cells(best, (~hidden | (best >= _MIDDLE)).float(), cells[rows, owner], roll[rows, owner])
+    return Cells(best, (~hidden | (best >= _MIDDLE)).float(), share, cells[rows, owner], roll[rows, owner])
 
 
 class DetectorLosses(NamedTuple):
@@ -81,12 +86,11 @@ def detector_losses(
     gap = (logit.sigmoid() - true.heat).abs()
     entropy = F.binary_cross_entropy_with_logits(logit, true.heat, reduction="none")
     heat = (entropy * gap**2 * true.counted).sum() / faces
-    weight = torch.where(true.heat >= _MIDDLE, true.heat, torch.zeros_like(true.heat))
-    total = weight.sum().clamp(min=1e-6)
-    box = ((1 - generalised_overlap(box_of(output), true.box)) * weight).sum() / total
-    known = weight * (true.roll.abs().sum(dim=-1) > 0)
+    # Large faces have many cells; each face counts once all the same.
+    box = ((1 - generalised_overlap(box_of(output), true.box)) * true.share).sum() / faces
+    known = true.share * (true.roll.abs().sum(dim=-1) > 0)
     cosine = F.cosine_similarity(output[:, 5:7].permute(0, 2, 3, 1), true.roll, dim=-1)
-    roll = ((1 - cosine) * known).sum() / known.sum().clamp(min=1e-6)
+    roll = ((1 - cosine) * known).sum() / faces
     return DetectorLosses(heat + box_weight * box + roll_weight * roll, heat, box, roll)
 
 
