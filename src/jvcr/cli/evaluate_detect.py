@@ -60,9 +60,12 @@ def evaluate_detect(
             for s in read_aflw2000(root)
         ]
     size = detect_size or DETECT_SIZE
-    finders = {
-        "detector": (_alone(NetworkDetector(size=size, min_score=_HARDLY_BELIEVED, threads=threads)), PROPOSE_SCORE)
-    }
+    finder: Detector
+    if detector is DetectorName.OWN:
+        finder = NetworkDetector(size=size, min_score=_HARDLY_BELIEVED, threads=threads)
+    else:
+        finder = named_detector(detector, size, threads)
+    finders = {f"detector {detector}": (_alone(finder), PROPOSE_SCORE)}
     for name in weights:
         landmarker = Landmarker(name, detector=finder, min_score=_HARDLY_BELIEVED, threads=threads)
         finders[f"with {Path(name).stem}"] = (_whole(landmarker), MIN_SCORE)

@@ -171,8 +171,8 @@ def detection_table(scores: Sequence[DetectionScores]) -> Table:
         header,
         tuple(rows),
         (
-            "A hit overlaps the true landmark box by 0.4 (intersection over union). Sizes: the box's longer side, where "
-            "the photo's is 320 px.",
+            "A hit overlaps the true landmark box by 0.4 (intersection over union). Sizes: the box's longer side, "
+            "where the photo's is 320 px.",
         ),
     )
 
