@@ -112,6 +112,49 @@ def make_table() -> MakeTable:
     return write
 
 
+def _photo_with(boxes: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """A grey photo of 200 × 160 pixels with a bright ellipse, eyes and a mouth in every box."""
+    image = np.full((160, 200, 3), 90, np.uint8)
+    for x0, y0, x1, y1 in boxes.tolist():
+        middle, half = np.array([(x0 + x1) / 2, (y0 + y1) / 2]), np.array([x1 - x0, y1 - y0]) / 2
+        cv2.ellipse(
+            image, (int(middle[0]), int(middle[1])), (int(half[0]), int(half[1])), 0, 0, 360, (230, 180, 150), -1
+        )
+        for dx, dy in ((-0.4, -0.3), (0.4, -0.3), (0.0, 0.5)):
+            x, y = middle + half * (dx, dy)
+            cv2.circle(image, (int(x), int(y)), max(2, int(0.15 * half[0])), (40, 20, 20), -1)
+    return image
+
+
+@pytest.fixture(scope="session")
+def make_photos() -> Callable[..., Path]:
+    """Write photographs for the detector into a folder: ``boxes[name]`` (K, 4) of each; other keywords replace arrays
+    of ``detect_labels.npz``, None leaves one out."""
+
+    def write(folder: Path, boxes: dict[str, Any], **arrays: Any) -> Path:
+        tables = {name: np.array(rows, np.float64).reshape(-1, 4) for name, rows in boxes.items()}
+        with tarfile.open(folder / "photos.tar", "w") as archive:
+            for name, rows in tables.items():
+                data = cv2.imencode(".webp", _photo_with(rows)[:, :, ::-1], [cv2.IMWRITE_WEBP_QUALITY, 101])[
+                    1
+                ].tobytes()
+                member = tarfile.TarInfo(f"{name}.webp")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+        owner = np.repeat(np.arange(len(tables)), [len(rows) for rows in tables.values()])
+        labels = {
+            "id": np.array(list(tables)),
+            "image": owner,
+            "box": np.concatenate(list(tables.values())).astype(np.float32),
+            "score": np.full(len(owner), 0.9, np.float32),
+            "yaw_deg": np.zeros(len(owner), np.float32),
+        } | arrays
+        np.savez(folder / "detect_labels.npz", **{key: value for key, value in labels.items() if value is not None})
+        return folder
+
+    return write
+
+
 @pytest.fixture(scope="session")
 def four_faces(make_table: MakeTable, tmp_path_factory: pytest.TempPathFactory) -> Table:
     """Four rows, with at least one in each yaw bin."""

@@ -16,7 +16,7 @@ from rich.progress import Progress
 import jvcr
 from jvcr.cli.console import log
 from jvcr.detect.base import Detector, as_proposal
-from jvcr.detect.named import DetectorName
+from jvcr.detect.named import DetectorName, named_detector
 from jvcr.detect.network import DETECT_SIZE, PROPOSE_SCORE, NetworkDetector
 from jvcr.images import Image, write_image
 from jvcr.landmarker import MIN_SCORE, Landmarker

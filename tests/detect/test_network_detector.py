@@ -1,0 +1,177 @@
+"""The shipped detector on the astronaut photograph (public domain), turned, scaled and tiled."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage.data import astronaut
+
+from jvcr.detect.base import Detector, Proposal
+from jvcr.detect.named import DetectorName, named_detector
+from jvcr.detect.network import NetworkDetector, _intervals, _sides
+from jvcr.detect.whole import whole_image
+from jvcr.frames import Box, Crop
+from jvcr.images import Image, extract
+from jvcr.weights import weights_path
+
+PHOTO: Image = astronaut()
+FACE = Box(179.0, 87.0, 269.0, 178.0)
+MIDDLE = (224.0, 132.0)
+
+
+@pytest.fixture(scope="module")
+def detector() -> NetworkDetector:
+    return NetworkDetector(threads=1)
+
+
+def best(found: list[Proposal]) -> Proposal:
+    assert found
+    return max(found, key=lambda p: p.score or 0)
+
+
+def test_the_astronaut_is_found_upright(detector: NetworkDetector) -> None:
+    found = best(detector(PHOTO))
+    assert found.box.overlap(FACE) > 0.7
+    assert abs(found.roll_deg) < 15
+    assert found.score is not None and found.score > 0.5
+
+
+@pytest.mark.parametrize("degrees", [-90, -45, -20, 20, 45, 90, 180])
+def test_roll_is_seen(detector: NetworkDetector, degrees: float) -> None:
+    turned = extract(PHOTO, Crop(*MIDDLE, 400, 400, degrees))
+    found = best(detector(turned))
+    # The box's middle stays where it was: in the middle.
+    assert found.box.overlap(Box(154.5, 154.5, 244.5, 244.5)) > 0.55
+    difference = (found.roll_deg - degrees + 180) % 360 - 180
+    assert abs(difference) < 25
+
+
+@pytest.mark.parametrize("face_px", [14, 24, 60, 150, 280])
+def test_faces_from_small_to_large(detector: NetworkDetector, face_px: int) -> None:
+    scale = face_px / 91
+    picture = extract(PHOTO, Crop(224, 170, 320 / scale, 320), cv2.BORDER_REFLECT_101)
+    middle = 159.5, 159.5 - 38 * scale
+    half = face_px / 2
+    true = Box(middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half)
+    assert max((p.box.overlap(true) for p in detector(picture)), default=0) > 0.45
+
+
+def test_small_faces_of_a_large_photo_need_a_larger_search() -> None:
+    # A face of 24 pixels in a photo of 3000: 5 pixels at 640, whole in one of many tiles at 3000.
+    small = cv2.resize(PHOTO, None, fx=24 / 91, fy=24 / 91, interpolation=cv2.INTER_AREA)
+    photo = np.full((1500, 3000, 3), (90, 120, 150), np.uint8)
+    photo[1100 : 1100 + len(small), 2300 : 2300 + small.shape[1]] = small
+    scale = 24 / 91
+    true = Box(*(v * scale + d for v, d in zip(FACE.to_list(), (2300, 1100) * 2, strict=True)))
+    coarse = NetworkDetector(threads=1)(photo)
+    fine = NetworkDetector(size=3000, threads=1)(photo)
+    assert max((p.box.overlap(true) for p in coarse), default=0) < 0.4
+    hits = [p for p in fine if p.box.overlap(true) > 0.4]
+    assert len(hits) == 1
+
+
+def test_a_large_face_is_found_in_a_fine_search_once() -> None:
+    large = cv2.resize(PHOTO, (2048, 2048), interpolation=cv2.INTER_LINEAR)
+    found = NetworkDetector(size=2048, min_score=0.4, threads=1)(large)
+    true = Box(*(4 * v for v in FACE.to_list()))
+    assert sum(p.box.overlap(true) > 0.3 for p in found) == 1
+
+
+def test_the_same_photo_gives_the_same(detector: NetworkDetector) -> None:
+    assert detector(PHOTO) == detector(PHOTO.copy()) == NetworkDetector(threads=2)(PHOTO)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 500), (17, 17), (64, 65), (700, 30)])
+def test_any_size_goes(detector: NetworkDetector, shape: tuple[int, int]) -> None:
+    for proposal in detector(np.full((*shape, 3), 128, np.uint8)):
+        assert proposal.score is not None
+
+
+def test_tiles_cover_everything_and_overlap() -> None:
+    for extent in (1, 640, 1024, 1025, 2000, 4097):
+        intervals = _intervals(extent)
+        assert intervals[0][0] == 0 and intervals[-1][1] == extent
+        for (_, end), (start, _) in itertools.pairwise(intervals):
+            assert end - start >= 128
+
+
+def test_searches_go_down_to_320() -> None:
+    assert _sides(4000, 640) == [640, 320]
+    assert _sides(4000, 320) == [320]
+    assert _sides(4000, 2560) == [2560, 640, 320]
+    assert _sides(300, 640) == [320]
+    assert _sides(100, 640) == [200]
+
+
+def test_whole_images_are_one_face() -> None:
+    crop = PHOTO[50:220, 135:305]
+    boxes = [p.box for p in whole_image(crop)]
+    true = Box(FACE.x0 - 135, FACE.y0 - 50, FACE.x1 - 135, FACE.y1 - 50)
+    assert max(box.overlap(true) for box in boxes) > 0.6
+    assert whole_image(np.zeros((10, 90, 3), np.uint8)) == []
+
+
+def found_by(detector: Detector) -> float:
+    from jvcr.detect.base import as_proposal
+
+    return max((as_proposal(p).box.overlap(FACE) for p in detector(PHOTO)), default=0.0)
+
+
+def test_cascades_propose_landmark_boxes() -> None:
+    assert found_by(named_detector(DetectorName.CASCADES)) > 0.6
+
+
+def test_mediapipe_proposes_landmark_boxes() -> None:
+    pytest.importorskip("mediapipe")
+    detector = named_detector(DetectorName.MEDIAPIPE)
+    assert found_by(detector) > 0.6
+    turned = extract(PHOTO, Crop(*MIDDLE, 400, 400, 25))
+    (face,) = detector(turned)
+    assert isinstance(face, Proposal) and abs(face.roll_deg - 25) < 12
+    assert detector(np.full((200, 200, 3), 128, np.uint8)) == []
+
+
+def test_mediapipe_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "mediapipe.python.solutions.face_detection", None)
+    with pytest.raises(ImportError, match=r"pip install mediapipe"):
+        named_detector(DetectorName.MEDIAPIPE)
+
+
+def test_wrong_settings_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="detect size is 32; expected at least 64"):
+        NetworkDetector(size=32)
+    with pytest.raises(FileNotFoundError, match=r"none\.onnx: no such weights file"):
+        NetworkDetector(tmp_path / "none.onnx")
+    with pytest.raises(ValueError, match=r"small\.onnx: no 'jvcr-detector' entry"):
+        NetworkDetector("small")
+
+
+def test_the_file_is_small_and_says_what_it_is(detector: NetworkDetector) -> None:
+    path = weights_path("detector")
+    assert path.stat().st_size < 2_000_000
+    import onnxruntime
+
+    metadata = onnxruntime.InferenceSession(str(path)).get_modelmeta().custom_metadata_map
+    about = json.loads(metadata["jvcr-detector"])["about"]
+    assert "research" in about["licence"]
+
+
+def shifted(image: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
+    return np.roll(image, pixels, axis=1)
+
+
+def test_boxes_follow_the_face_by_less_than_a_cell(detector: NetworkDetector) -> None:
+    # Between the network's cells of eight pixels, nothing is lost.
+    start = best(detector(PHOTO)).box
+    for pixels in (1, 3, 4, 6):
+        moved = best(detector(shifted(PHOTO, pixels))).box
+        assert abs(moved.centre[0] - start.centre[0] - pixels) < 2.5
+        assert abs(moved.centre[1] - start.centre[1]) < 2.5
