@@ -113,7 +113,14 @@ class Landmarker:
         return self._find(image)
 
     def _find(self, image: Image) -> list[Face]:
-        """One or two looks at every proposal; the second is upright and centred by the first."""
+        found = self.candidates(image)
+        scores = [face_score(face.score, opinion) for face, opinion in found]
+        kept = _distinct(image, [face for face, _ in found], scores, self._min_score, _SAME_FACE)
+        return [self._face(found[i][0], Box.around(found[i][0].points_img), scores[i]) for i in kept]
+
+    def candidates(self, image: Image) -> list[tuple[LocatedFace, float | None]]:
+        """What is made of the detector's proposals, before scores decide: one or two looks, the second upright and
+        centred by the first. With each, the detector's own score."""
         proposals = [as_proposal(found) for found in self._detector(image)]
         crops = [self._crop(p.box, -p.roll_deg) for p in proposals]
         opinions = [p.score for p in proposals]
@@ -123,9 +130,7 @@ class Landmarker:
             crops = [upright_crop(self._runtime, seen[index].points_img) for index in kept]
             opinions = [opinions[index] for index in kept]
         located = locate(self._last_look, image, crops, self._batch_size)
-        scores = [face_score(face.score, opinion) for face, opinion in zip(located, opinions, strict=True)]
-        kept = _distinct(image, located, scores, self._min_score, _SAME_FACE)
-        return [self._face(located[i], Box.around(located[i].points_img), scores[i]) for i in kept]
+        return list(zip(located, opinions, strict=True))
 
     def _crop(self, box: Box, rotation_deg: float = 0.0) -> Crop:
         return Crop.from_box(box, self._runtime.image_size, rotation_deg, self._runtime.crop_rule)

@@ -1,0 +1,95 @@
+"""The constants of ``jvcr.detect.confidence``: ``python recipes/calibrate_score.py DATA [WEIGHTS]``.
+
+On the validation photographs of the detection table, upright and turned by ±30°: logistic regressions of whether a
+candidate is a face (its box overlaps a true one by 0.4) on the landmark network's agreement and the detector's score.
+Then, for the resulting score: faces found and false faces at each threshold. ``jvcr.landmarker.MIN_SCORE`` is chosen
+from that; ``jvcr evaluate detect`` reports on the test photographs.
+"""
+
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize
+
+from jvcr import Box, Landmarker
+from jvcr.data.face_photos import FacePhoto, read_face_photos
+from jvcr.detect.base import merge_overlapping, overlaps
+from jvcr.detect.network import NetworkDetector
+from jvcr.evaluate.detect_report import turned_photo
+
+data = Path(sys.argv[1])
+weights = sys.argv[2] if len(sys.argv) > 2 else "small"
+landmarker = Landmarker(weights, detector=NetworkDetector(min_score=0.05, threads=2), threads=2)
+photos = read_face_photos(data, "val")
+shown = [*photos, *(turned_photo(p, angle) for p in photos if p.sure.any() for angle in (-30, 30))]
+
+
+def logit(p: float) -> float:
+    p = min(max(p, 1e-4), 1 - 1e-4)
+    return math.log(p / (1 - p))
+
+
+def look(photo: FacePhoto) -> np.ndarray:
+    """(candidates, 4 + 3): box, and the regression's inputs."""
+    found = landmarker.candidates(photo.image)
+    rows = [
+        [*Box.around(face.points_img).to_list(), 1.0, math.log(max(face.score, 1e-4)), logit(opinion or 0.0)]
+        for face, opinion in found
+    ]
+    return np.array(rows).reshape(-1, 7)
+
+
+looks = [look(photo) for photo in shown]
+
+
+def merged(rows: np.ndarray, constants: np.ndarray) -> np.ndarray:
+    kept = merge_overlapping([Box(*row) for row in rows[:, :4].tolist()], (rows[:, 4:] @ constants).tolist(), 0.4)
+    return rows[kept]
+
+
+def labelled(constants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs of all candidates that count, and whether each is a face."""
+    inputs, right = [], []
+    for photo, rows in zip(shown, looks, strict=True):
+        rows = merged(rows, constants)
+        table = overlaps(rows[:, :4], photo.boxes)
+        hit = (table[:, photo.sure] >= 0.4).any(axis=1)
+        counted = hit | ~(table[:, ~photo.sure] >= 0.2).any(axis=1)
+        # Where faces may be unmarked, what is found beside the marked ones tells nothing.
+        counted &= hit | photo.surely_empty | bool(photo.sure.any())
+        inputs.append(rows[counted, 4:])
+        right.append(hit[counted])
+    return np.concatenate(inputs), np.concatenate(right)
+
+
+def fit(inputs: np.ndarray, right: np.ndarray) -> np.ndarray:
+    sign = np.where(right, 1.0, -1.0)
+    return minimize(
+        lambda c: np.logaddexp(0, -sign * (inputs @ c)).sum() + 0.01 * (c**2).sum(), np.ones(inputs.shape[1])
+    ).x
+
+
+constants = np.array([0.0, 1.0, 1.0])
+for _ in range(3):
+    constants = fit(*labelled(constants))
+inputs, right = labelled(constants)
+alone = fit(inputs[:, :2], right)
+print(f"{len(shown)} pictures of {len(photos)} photographs, {right.sum()} faces among {len(right)} candidates")
+print("both:", np.round(constants, 3).tolist(), " landmarks alone:", np.round(alone, 3).tolist())
+
+probability = 1 / (1 + np.exp(-inputs @ constants))
+for low, high in ((0, 0.1), (0.1, 0.3), (0.3, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 1.01)):
+    inside = (probability >= low) & (probability < high)
+    print(f"score {low} to {high}: {inside.sum()} candidates, {100 * right[inside].mean():.1f} % faces")
+empty = [k for k, photo in enumerate(shown) if photo.surely_empty]
+for threshold in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+    found = faces = false = 0
+    for k, (photo, rows) in enumerate(zip(shown[: len(photos)], looks, strict=False)):
+        rows = merged(rows, constants)
+        rows = rows[1 / (1 + np.exp(-rows[:, 4:] @ constants)) >= threshold]
+        found += int((overlaps(photo.boxes[photo.sure], rows[:, :4]) >= 0.4).any(axis=1).sum())
+        faces += int(photo.sure.sum())
+        false += len(rows) if k in empty else 0
+    print(f"from {threshold}: {found} of {faces} faces found, {false} false ones in {len(empty)} empty photographs")
