@@ -56,6 +56,7 @@ class SceneAugmentation:
         most_pasted: faces pasted into a picture.
         any_roll_share: pictures (or pasted faces) turned by any angle, evenly; the others by ``roll_deg``.
         patch_share: pictures with pasted pieces of photographs without a face, so that a seam alone is no face.
+        blur_share: pasted faces that are out of focus.
         cover_share: faces that are partly covered.
         pixels: light, sharpness and noise.
     """
@@ -69,7 +70,8 @@ class SceneAugmentation:
     flip_share: float = 0.5
     any_roll_share: float = 0.25
     roll_deg: float = 22.0
-    patch_share: float = 0.4
+    patch_share: float = 0.5
+    blur_share: float = 0.15
     cover_share: float = 0.2
     pixels: Augmentation = field(
         default_factory=lambda: Augmentation(occlusion_share=0.0, blur_share=0.06, coarse_share=0.06)
@@ -173,11 +175,11 @@ class _Maker:
         kind = rng.random()
         if kind < how.empty_share:
             image = self._background(size_px)
-            self._paste_patches(image, faces)
+            self._paste_patches(image)
         elif kind < how.empty_share + how.pasted_share or not self.sources.crowded:
             image = self._background(size_px)
             if rng.random() < how.patch_share:
-                self._paste_patches(image, faces)
+                self._paste_patches(image)
             self._paste_faces(image, faces)
         else:
             image, faces = self._photo(size_px)
@@ -205,7 +207,7 @@ class _Maker:
         kind = rng.random()
         if kind < 0.7:
             image = extract(photo.image, crop, onto=self._background(size_px))
-        elif kind < 0.85:
+        elif kind < 0.9:
             image = extract(photo.image, crop)
         else:
             image = extract(photo.image, crop, onto=np.full((size_px, size_px, 3), rng.integers(0, 256, 3), np.uint8))
@@ -240,19 +242,35 @@ class _Maker:
                 corner = np.round(rng.uniform(0.4 * wanted, size_px - 0.4 * wanted, 2) - side / 2).astype(int)
                 box = np.array(inside.to_list()) + np.tile(corner, 2)
                 if all(_apart(box, other.box) for other in faces):
-                    self._paste(image, sample.image, crop, corner)
+                    # The edge of a pasted piece must not tell the size of the face in it.
+                    under = rng.uniform(0.8, 2.5) * side
+                    start = corner + (side - under) / 2 + rng.uniform(-0.2, 0.2, 2) * under
+                    free = all(_apart(np.concatenate([start, start + under]), other.box) for other in faces)
+                    if free and rng.random() < 0.6:
+                        self._paste_patch(image, start, under)
+                    self._paste(image, self._blurred(sample.image), crop, corner)
                     faces.append(_Face(box, True, float(self.sources.tilt_deg[row]) + rotation))
                     break
 
-    def _paste_patches(self, image: Image, faces: list[_Face]) -> None:
+    def _paste_patches(self, image: Image) -> None:
         """Pieces of photographs without a face, pasted like faces."""
-        rng, size_px = self.rng, len(image)
-        for _ in range(rng.integers(1, 4)):
-            side = max(8, round(1.6 * self._size(size_px)))
-            photo = self._background(side)
-            crop = Crop(side / 2, side / 2, side, side, self._roll())
-            corner = np.round(rng.uniform(-side / 3, size_px - 2 * side / 3, 2)).astype(int)
-            self._paste(image, photo, crop, corner)
+        rng = self.rng
+        for _ in range(min(int(rng.geometric(0.3)), self.how.most_pasted)):
+            side = 1.6 * self._size(len(image))
+            self._paste_patch(image, rng.uniform(-side / 3, len(image) - 2 * side / 3, 2), side)
+
+    def _paste_patch(self, image: Image, corner: NDArray[np.float64], side: float) -> None:
+        side_px = max(8, round(side))
+        photo = self._background(side_px)
+        crop = Crop(side_px / 2, side_px / 2, side_px, side_px, self._roll())
+        self._paste(image, photo, crop, np.round(corner).astype(int))
+
+    def _blurred(self, piece: Image) -> Image:
+        """Out of focus now and then, as people in the background are."""
+        if self.rng.random() >= self.how.blur_share:
+            return piece
+        sigma = self.rng.uniform(0.005, 0.025) * piece.shape[0]
+        return np.asarray(cv2.GaussianBlur(piece, (0, 0), sigma), np.uint8)
 
     def _paste(self, image: Image, piece: Image, crop: Crop, corner: NDArray[np.int64]) -> None:
         """Put a crop of ``piece`` onto the image, with a hard or soft edge."""

@@ -132,7 +132,7 @@ RECIPES: dict[str, TrainConfig] = {
 DETECT_RECIPES: dict[str, DetectConfig] = {
     # The shipped detector.
     "detector": DetectConfig(
-        stages=(Stage("scenes", 400_000, lr=2e-3, final_lr=2e-5, warmup_samples=4_000),),
+        stages=(Stage("scenes", 250_000, lr=2e-3, final_lr=2e-5, warmup_samples=4_000),),
         validate_every=20_000,
         workers=2,
     ),
