@@ -11,22 +11,18 @@ import cv2
 import cv2.data
 import numpy as np
 
-from jvcr.data.face_photos import is_held_out
-from jvcr.data.table import read_tars
+from jvcr.data.face_photos import read_face_photos
 
 data, most = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 600
-labels = np.load(data / "detect_labels.npz")
-sure = (labels["score"] >= 0.6) & labels["aligned"]
-photos = [i for i in np.unique(labels["image"][sure]) if not is_held_out(str(labels["id"][i]))][:most]
-images = read_tars(data, [str(labels["id"][i]) for i in photos])
+photos = [photo for photo in read_face_photos(data, "train") if photo.sure.any()][:most]
 
 for file in ("haarcascade_frontalface_alt2.xml", "haarcascade_profileface.xml"):
     classifier = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / file))
     found, faces = [], 0
-    for index, image in zip(photos, images, strict=True):
-        boxes = labels["box"][sure & (labels["image"] == index)]
+    for photo in photos:
+        boxes = photo.boxes[photo.sure]
         faces += len(boxes)
-        grey = cv2.equalizeHist(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+        grey = cv2.equalizeHist(cv2.cvtColor(photo.image, cv2.COLOR_RGB2GRAY))
         for x, y, side, _ in np.asarray(classifier.detectMultiScale(grey, 1.1, 2, minSize=(24, 24))).reshape(-1, 4):
             middle = (boxes[:, :2] + boxes[:, 2:]) / 2
             near = np.abs(middle - (x + side / 2, y + side / 2)).max(axis=1) < 0.3 * side

@@ -10,6 +10,13 @@ import sys
 from pathlib import Path
 
 from jvcr.model.checkpoint import Header, load_weights, save_weights
+from jvcr.model.detector_file import (
+    DetectorHeader,
+    export_detector,
+    is_detector,
+    load_detector,
+    save_detector,
+)
 from jvcr.model.export import export_checked
 from jvcr.weights import SHIPPED
 
@@ -18,7 +25,14 @@ root = Path(__file__).parents[1]
 weights = root / "src" / "jvcr" / "weights" if name in SHIPPED else root / "weights"
 weights.mkdir(exist_ok=True)
 
-model, header = load_weights(run / "model.safetensors")
+source = run / "model.safetensors"
+if is_detector(source):
+    detector, description = load_detector(source)
+    description = DetectorHeader(description.config, {**description.about, **about})
+    save_detector(weights / f"{name}.safetensors", detector, description, half=True)
+    print(export_detector(*load_detector(weights / f"{name}.safetensors"), weights / f"{name}.onnx"))
+    sys.exit()
+model, header = load_weights(source)
 header = Header(header.config, header.markup, {**header.about, **about})
 save_weights(weights / f"{name}.safetensors", model, header, half=True)
 rounded, header = load_weights(weights / f"{name}.safetensors")

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from skimage.data import astronaut
 
 from jvcr import Box, Face, Landmarker
+from jvcr.detect.base import Proposal
+from jvcr.detect.confidence import face_score
+from jvcr.detect.whole import whole_image
 from jvcr.metrics import normalised_mean_error
 
 PHOTO: NDArray[np.uint8] = astronaut()
@@ -33,7 +36,7 @@ def test_the_astronaut_is_found(landmarker: Landmarker) -> None:
     faces = landmarker.predict(PHOTO)
     assert len(faces) == 1
     assert faces[0].box.overlap(Box(*FACE_BOX)) > 0.7
-    assert faces[0].score > 0.4
+    assert faces[0].score > 0.9
 
 
 def test_landmarks_lie_where_a_person_sees_them(face: Face) -> None:
@@ -75,7 +78,7 @@ def test_the_volume_has_its_peaks_at_the_landmarks(face: Face) -> None:
     assert face.crop is not None
     points_vox = unit_to_vox(crop_to_unit(face.crop.to_crop(face.landmarks), face.crop.size_px), face.volume.shape)
     there = sample(face.volume[None], points_vox[None]).mean()
-    assert there == pytest.approx(face.score, abs=1e-3)
+    assert there > 0.4
     assert there > 5 * face.volume.mean()
 
 
@@ -99,9 +102,9 @@ def test_a_mirrored_photo_gives_mirrored_landmarks(landmarker: Landmarker, face:
     assert normalised_mean_error(mirrored[None], face.landmarks[None])[0] < 0.04
 
 
-def test_a_face_crop_is_found_without_a_detector(landmarker: Landmarker) -> None:
+def test_face_crops_need_no_detector() -> None:
     crop = PHOTO[50:220, 135:305]
-    faces = Landmarker(threads=1, detector=lambda image: []).predict(crop)
+    faces = Landmarker(threads=1, detector=whole_image).predict(crop)
     assert len(faces) == 1
     assert faces[0].box.overlap(Box(FACE_BOX[0] - 135, FACE_BOX[1] - 50, FACE_BOX[2] - 135, FACE_BOX[3] - 50)) > 0.65
 
@@ -117,6 +120,29 @@ def test_a_detector_of_ones_own(landmarker: Landmarker) -> None:
     faces = Landmarker(threads=1, detector=detector).predict(PHOTO)
     assert seen == [PHOTO.shape]
     assert [f.box.overlap(Box(*FACE_BOX)) > 0.7 for f in faces] == [True]
+
+
+def test_the_roll_of_a_proposal_turns_the_crop() -> None:
+    # Upside down, one look: without the roll it is as good as lost.
+    turned = np.ascontiguousarray(PHOTO[::-1, ::-1])
+    box = Box(511 - FACE_BOX[2], 511 - FACE_BOX[3], 511 - FACE_BOX[0], 511 - FACE_BOX[1])
+    upright = Landmarker(threads=1, refine=False, detector=lambda image: [Box(*FACE_BOX)]).predict(PHOTO)[0]
+    (known,) = Landmarker(threads=1, refine=False, detector=lambda i: [Proposal(box, 0.9, 180.0)]).predict(turned)
+    np.testing.assert_allclose(511 - known.landmarks[:, :2], upright.landmarks[:, :2], atol=1.0)
+
+
+def test_scores_combine_both_networks() -> None:
+    # A doubtful proposal needs landmarks that fit better.
+    for agreement in (0.2, 0.35, 0.5):
+        values = [face_score(agreement, opinion) for opinion in (0.0, 0.1, 0.5, 0.9, 1.0)]
+        assert values == sorted(values) and values[0] >= 0 and values[-1] <= 1
+    assert face_score(0.5, None) > face_score(0.3, None)
+    assert face_score(0.0, None) < 0.01 and face_score(0.0, 0.2) < 0.01
+
+
+def test_a_detector_that_returns_nonsense_is_named() -> None:
+    with pytest.raises(ValueError, match="the detector returned 'nothing'"):
+        Landmarker(threads=1, detector=lambda image: ["nothing"]).predict(PHOTO)  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 500), (17, 17), (64, 64)])

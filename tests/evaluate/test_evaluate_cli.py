@@ -133,7 +133,10 @@ def test_an_empty_bin_is_null_in_json(make_table: Callable[..., Path], tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("afwl",), "benchmark 'afwl' is unknown; expected one of aflw2000-3d, multi-view, table, robustness, paper"),
+        (
+            ("afwl",),
+            "benchmark 'afwl' is unknown; expected one of aflw2000-3d, multi-view, table, robustness, detect, paper",
+        ),
         (("aflw2000-3d",), "aflw2000-3d needs --root"),
         (("--table", "all"), "--table 'all' is unknown"),
         (("aflw2000-3d", "--root", "here", "--save-predictions", "a.csv"), "expected an ending .npz or .jsonl"),

@@ -14,8 +14,8 @@ from jvcr.images import Image
 
 # Where the landmark box lies in MediaPipe's box, in its width and height: medians over the faces of the detection
 # table's training photographs (`recipes/mediapipe_boxes.py`).
-_CENTRE = (0.50, 0.53)
-_SIZE = (0.85, 0.85)
+_CENTRE = (0.50, 0.585)
+_SIZE = (0.88, 0.85)
 
 
 class MediaPipeDetector:

@@ -76,8 +76,9 @@ def detector_losses(
 ) -> DetectorLosses:
     """Losses of (B, 7, H, W) cells, per face.
 
-    Heat: quality focal loss, cross entropy times the squared distance from the truth. Boxes: 1 − GIoU. Roll: 1 − the
-    cosine of the angle between.
+    Heat: quality focal loss, cross entropy times the squared distance from the truth. Boxes: 1 − GIoU. Roll:
+    squared distance of cosine and sine. (1 − the cosine of the angle between was not learnt: the outputs' length grew
+    first, which takes its gradient away.)
 
     Args:
         faces: how many there are; divides the sums.
@@ -89,8 +90,7 @@ def detector_losses(
     # Large faces have many cells; each face counts once all the same.
     box = ((1 - generalised_overlap(box_of(output), true.box)) * true.share).sum() / faces
     known = true.share * (true.roll.abs().sum(dim=-1) > 0)
-    cosine = F.cosine_similarity(output[:, 5:7].permute(0, 2, 3, 1), true.roll, dim=-1)
-    roll = ((1 - cosine) * known).sum() / faces
+    roll = ((output[:, 5:7].permute(0, 2, 3, 1) - true.roll).square().sum(dim=-1) * known).sum() / faces
     return DetectorLosses(heat + box_weight * box + roll_weight * roll, heat, box, roll)
 
 
