@@ -18,6 +18,7 @@ import numpy as np
 from skimage.data import astronaut
 
 from jvcr import Landmarker
+from jvcr.detect.network import NetworkDetector
 
 
 def median_ms(call: Callable[[], object], repeats: int = 30) -> float:
@@ -67,8 +68,16 @@ def main() -> None:
         ("one face in a given box, 2 threads", median_ms(lambda: both.predict(photo, [box]))),
         ("the same with one look, 1 thread", median_ms(lambda: single.predict(photo, [box]))),
         ("64 faces in given boxes, each, 1 thread", median_ms(lambda: one.predict(photo, [box] * 64), 7) / 64),
-        ("512 × 512 photo, face found by the cascades, 1 thread", median_ms(lambda: one.predict(photo), 10)),
+        ("512 × 512 photo, its face found, 1 thread", median_ms(lambda: one.predict(photo), 10)),
     ]
+    wide = cv2.copyMakeBorder(cv2.resize(photo, (720, 720)), 0, 0, 280, 280, cv2.BORDER_REFLECT_101)
+    for name, picture in (("512 × 512", photo), ("1280 × 720", wide)):
+        for size in (320, 640, 1280):
+            detector = NetworkDetector(size=size, threads=1)
+            what = f"finding faces in a {name} photo, searched at {size} px, 1 thread"
+            rows.append((what, median_ms(partial(detector, picture), 10)))
+    picture = np.zeros((1, 320, 320, 3), np.uint8)
+    rows.append(("the detector's network, 320 × 320 px, 1 thread", median_ms(partial(detector.cells, picture))))
     if large is not None:
         rows.append(("one face in a given box, `large`, 1 thread", median_ms(lambda: large.predict(photo, [box]))))
     if importlib.util.find_spec("torch"):
