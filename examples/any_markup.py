@@ -35,8 +35,8 @@ from jvcr.model.checkpoint import load_weights
 from jvcr.model.export import export_checked
 from jvcr.runtime.base import locate_many
 from jvcr.runtime.onnx import OnnxRuntime
-from jvcr.train.landmarks import Training
-from jvcr.train.loop import Progress
+from jvcr.train.landmarks import LandmarkTask
+from jvcr.train.loop import Loop, Progress
 from jvcr.train.recipes import RECIPES
 
 FACE_BOX = [179.0, 87.0, 269.0, 178.0]
@@ -89,10 +89,8 @@ def main() -> None:
         markup = markup_from(name)
         out = arguments.out / markup.name
         started = time.monotonic()
-        training = Training(
-            config, markup, derived(train, markup), derived(val, markup), backgrounds, out, Printer(markup.name)
-        )
-        training.run()
+        task = LandmarkTask(config, markup, derived(train, markup), derived(val, markup), backgrounds)
+        Loop(task, out, Printer(markup.name)).run()
         seconds = time.monotonic() - started
         model, header = load_weights(out / "model.safetensors")
         export_checked(model, header, out / "model.onnx")

@@ -344,8 +344,8 @@ def test_a_converted_table_trains(make_layout: MakeLayout, tmp_path: Path) -> No
     from jvcr.data.backgrounds import Backgrounds
     from jvcr.model.config import PRESETS
     from jvcr.train.config import Stage, TrainConfig
-    from jvcr.train.landmarks import Training
-    from jvcr.train.loop import Hardware
+    from jvcr.train.landmarks import LandmarkTask
+    from jvcr.train.loop import Hardware, Loop
 
     class Silent:
         def on_progress(self, progress: object) -> None: ...
@@ -361,7 +361,9 @@ def test_a_converted_table_trains(make_layout: MakeLayout, tmp_path: Path) -> No
         model=PRESETS["tiny"], stages=stages, batch_size=2, precision="32-true", validate_every=8, workers=0
     )
     out = tmp_path / "run"
-    training = Training(config, table.markup, table, validation, Backgrounds(), out, Silent(), Hardware("cpu"))
+    training = Loop(
+        LandmarkTask(config, table.markup, table, validation, Backgrounds()), out, Silent(), Hardware("cpu")
+    )
     assert training.run() is not None
     from jvcr.model.checkpoint import load_weights
 

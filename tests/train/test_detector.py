@@ -96,7 +96,7 @@ def test_losses_and_validations_are_recorded(trained: Loop) -> None:
         rows = list(csv.DictReader(file))
     assert [int(row["samples"]) for row in rows] == [8, 16, 24, 32, 40, 48]
     for row in rows:
-        parts = float(row["heat_loss"]) + 2.0 * float(row["box_loss"]) + 1.0 * float(row["roll_loss"])
+        parts = float(row["heat_loss"]) + 2.0 * float(row["box_loss"]) + 5.0 * float(row["roll_loss"])
         assert float(row["loss"]) == pytest.approx(parts, rel=1e-4)
     with (trained.out / "log.csv").open() as file:
         validations = list(csv.DictReader(file))

@@ -19,8 +19,8 @@ from jvcr.images import ImageError
 from jvcr.markup import MARKUP_68
 from jvcr.model.config import PRESETS
 from jvcr.train.config import Stage, TrainConfig
-from jvcr.train.landmarks import Training
-from jvcr.train.loop import Hardware
+from jvcr.train.landmarks import LandmarkTask
+from jvcr.train.loop import Hardware, Loop
 
 torch.set_num_threads(1)
 
@@ -41,7 +41,7 @@ config = TrainConfig(
 table = Table(data, "train")
 
 def go_on(table, seconds):
-    training = Training(config, MARKUP_68, table, table, Backgrounds(), out, Silent(), Hardware("cpu"))
+    training = Loop(LandmarkTask(config, MARKUP_68, table, table, Backgrounds()), out, Silent(), Hardware("cpu"))
     training.run(seconds)
     return training.step
 

@@ -21,8 +21,8 @@ from jvcr.data.table import Table
 from jvcr.markup import MARKUP_68
 from jvcr.train.config import Stage, TrainConfig
 from jvcr.model.config import PRESETS
-from jvcr.train.landmarks import Training
-from jvcr.train.loop import Hardware
+from jvcr.train.landmarks import LandmarkTask
+from jvcr.train.loop import Hardware, Loop
 
 torch.set_num_threads(1)
 
@@ -39,7 +39,7 @@ config = TrainConfig(
 )
 data, out = map(Path, sys.argv[1:])
 table = Table(data, "train")
-Training(config, MARKUP_68, table, table, Backgrounds(), out, Listener(), Hardware("cpu")).run()
+Loop(LandmarkTask(config, MARKUP_68, table, table, Backgrounds()), out, Listener(), Hardware("cpu")).run()
 """
 
 

@@ -21,8 +21,8 @@ from jvcr.model.checkpoint import load_weights
 from jvcr.model.config import PRESETS
 from jvcr.model.jvcr import JVCR
 from jvcr.train.config import Stage, TrainConfig, two_stages
-from jvcr.train.landmarks import Training
-from jvcr.train.loop import Hardware, Progress, TrainingFailed, learning_rate, stage_at, update_average
+from jvcr.train.landmarks import LandmarkTask
+from jvcr.train.loop import Hardware, Loop, Progress, TrainingFailed, learning_rate, stage_at, update_average
 from jvcr.train.losses import LossConfig, coordinate_loss, voxel_loss
 from jvcr.train.targets import rasterise
 
@@ -66,11 +66,13 @@ class DiesAt(Silent):
             raise Killed
 
 
-def make(config: TrainConfig, table: Table, out: Path, listener: Silent | None = None) -> Training:
-    return Training(config, MARKUP_68, table, table, Backgrounds(), out, listener or Silent(), Hardware("cpu"))
+def make(config: TrainConfig, table: Table, out: Path, listener: Silent | None = None) -> Loop:
+    return Loop(
+        LandmarkTask(config, MARKUP_68, table, table, Backgrounds()), out, listener or Silent(), Hardware("cpu")
+    )
 
 
-def assert_same(a: Training, b: Training) -> None:
+def assert_same(a: Loop, b: Loop) -> None:
     assert a.step == b.step
     for ours, theirs in ((a.model, b.model), (a.average, b.average)):
         for (name, want), got in zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True):
@@ -78,7 +80,7 @@ def assert_same(a: Training, b: Training) -> None:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(four_faces: Table, tmp_path_factory: pytest.TempPathFactory) -> Training:
+def uninterrupted(four_faces: Table, tmp_path_factory: pytest.TempPathFactory) -> Loop:
     training = make(SHORT, four_faces, tmp_path_factory.mktemp("run"))
     assert training.run() is not None
     return training
@@ -125,7 +127,7 @@ def test_one_batch_overfits(four_faces: Table, tmp_path: Path) -> None:
     assert result is not None and result.nme.mean < 0.05
 
 
-def test_files_of_a_run(uninterrupted: Training) -> None:
+def test_files_of_a_run(uninterrupted: Loop) -> None:
     network, header = load_weights(uninterrupted.out / "model.safetensors")
     for (name, want), got in zip(
         uninterrupted.average.state_dict().items(), network.state_dict().values(), strict=True
@@ -139,7 +141,7 @@ def test_files_of_a_run(uninterrupted: Training) -> None:
 
 
 def test_run_resumed_after_every_step_equals_the_uninterrupted_one(
-    uninterrupted: Training, four_faces: Table, tmp_path: Path
+    uninterrupted: Loop, four_faces: Table, tmp_path: Path
 ) -> None:
     for steps in range(1, 8):
         training = make(SHORT, four_faces, tmp_path)
@@ -150,7 +152,7 @@ def test_run_resumed_after_every_step_equals_the_uninterrupted_one(
 
 
 def test_run_that_died_between_checkpoints_equals_the_uninterrupted_one(
-    uninterrupted: Training, four_faces: Table, tmp_path: Path
+    uninterrupted: Loop, four_faces: Table, tmp_path: Path
 ) -> None:
     with pytest.raises(Killed):
         make(SHORT, four_faces, tmp_path, DiesAt(24)).run()
@@ -163,13 +165,13 @@ def test_run_that_died_between_checkpoints_equals_the_uninterrupted_one(
         assert [row["samples"] for row in csv.DictReader(file)] == ["8", "16", "24", "28"]
 
 
-def test_finished_run_has_nothing_left_to_do(uninterrupted: Training, four_faces: Table) -> None:
+def test_finished_run_has_nothing_left_to_do(uninterrupted: Loop, four_faces: Table) -> None:
     again = make(SHORT, four_faces, uninterrupted.out)
     again.run()
     assert_same(again, uninterrupted)
 
 
-def test_records_of_a_run(uninterrupted: Training) -> None:
+def test_records_of_a_run(uninterrupted: Loop) -> None:
     out = uninterrupted.out
     assert sorted(path.name for path in (out / "pictures").iterdir()) == [f"0000000{n}.jpg" for n in ("08", 16, 24, 28)]
     assert list((out / "tensorboard").iterdir())
@@ -201,32 +203,31 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(four_faces: Table, t
         torch.testing.assert_close(other, updates[0], rtol=1e-3, atol=1e-6)
 
 
-def test_folder_with_another_table_is_refused(uninterrupted: Training, four_faces: Table) -> None:
+def test_folder_with_another_table_is_refused(uninterrupted: Loop, four_faces: Table) -> None:
     moved = copy.copy(four_faces)
     moved.points = four_faces.points + np.float32(0.5)
     with pytest.raises(ValueError, match="the training table: other rows, labels or backgrounds"):
         make(SHORT, moved, uninterrupted.out)
 
 
-def test_start_from_weights(uninterrupted: Training, four_faces: Table, tmp_path: Path) -> None:
+def test_start_from_weights(uninterrupted: Loop, four_faces: Table, tmp_path: Path) -> None:
     weights = uninterrupted.out / "model.safetensors"
-    training = Training(
-        SHORT, MARKUP_68, four_faces, four_faces, Backgrounds(), tmp_path, Silent(), Hardware("cpu"), init=weights
-    )
-    assert training.taken is not None and training.taken.new == ()
+    task = LandmarkTask(SHORT, MARKUP_68, four_faces, four_faces, Backgrounds(), weights)
+    training = Loop(task, tmp_path, Silent(), Hardware("cpu"))
+    assert task.taken is not None and task.taken.new == ()
     for network in (training.model, training.average):
         for value, theirs in zip(network.parameters(), uninterrupted.average.parameters(), strict=True):
             assert value.equal(theirs)
 
 
-def test_folder_of_another_run_is_refused(uninterrupted: Training, four_faces: Table) -> None:
+def test_folder_of_another_run_is_refused(uninterrupted: Loop, four_faces: Table) -> None:
     other = replace(SHORT, seed=3, clip_norm=0.5)
     different = r"\(clip_norm: 1.0 → 0.5; seed: 0 → 3\)"
     with pytest.raises(ValueError, match=rf"last\.ckpt comes from a run with other settings {different}"):
         make(other, four_faces, uninterrupted.out)
 
 
-def test_a_continued_run_may_have_other_workers(uninterrupted: Training, four_faces: Table) -> None:
+def test_a_continued_run_may_have_other_workers(uninterrupted: Loop, four_faces: Table) -> None:
     other = replace(SHORT, workers=1, checkpoint_seconds=7.0)
     assert make(other, four_faces, uninterrupted.out).step == uninterrupted.step
 

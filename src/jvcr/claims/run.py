@@ -26,9 +26,9 @@ from jvcr.metrics import YAW_BINS_DEG, normalised_mean_error
 from jvcr.model.checkpoint import write_atomically
 from jvcr.model.config import ModelConfig
 from jvcr.train.config import Stage, TrainConfig, two_stages
-from jvcr.train.landmarks import Training
+from jvcr.train.landmarks import LandmarkTask
 from jvcr.train.learner import JVCRLearner, Learner, Part
-from jvcr.train.loop import Listener
+from jvcr.train.loop import Listener, Loop
 from jvcr.train.recipes import RECIPES
 from jvcr.train.vary import Rows
 
@@ -145,7 +145,8 @@ def train_variant(
     config = configuration(name, samples, seed, preset)
     torch.manual_seed(seed)
     learner = VARIANTS[name].learner(config, config.model, MARKUP_68)
-    training = Training(config, MARKUP_68, table, validation, backgrounds, out, listener, learner=learner)
+    task = LandmarkTask(config, MARKUP_68, table, validation, backgrounds, learner=learner)
+    training = Loop(task, out, listener)
     training.run()
     runtime = learner.runtime(training.average, None)
     predictions = predict_samples(runtime, (validation[row] for row in range(len(validation))))

@@ -172,7 +172,7 @@ class DetectConfig(RunConfig):
 
     model: DetectorConfig = field(default_factory=DetectorConfig)
     box_weight: float = 2.0
-    roll_weight: float = 1.0
+    roll_weight: float = 5.0
     scenes: SceneAugmentation = field(default_factory=SceneAugmentation)
 
     def __post_init__(self) -> None:

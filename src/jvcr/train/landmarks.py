@@ -23,14 +23,21 @@ from jvcr.runtime.pytorch import TorchRuntime
 from jvcr.train.config import Stage, TrainConfig
 from jvcr.train.initial import Taken, take_weights
 from jvcr.train.learner import JVCRLearner, Learner, Part
-from jvcr.train.loop import Hardware, Listener, Loop
 from jvcr.train.task import Share
 from jvcr.train.vary import vary_pixels
 from jvcr.volume_picture import stage_row
 
 
 class LandmarkTask:
-    """See ``jvcr.train.task.Task``; arguments as of ``Training``."""
+    """See ``jvcr.train.task.Task``.
+
+    Args:
+        markup: of the table's points.
+        init: weights file to start from (``jvcr.train.initial``); a run that goes on does not read it.
+        learner: what is trained; JVCR by default.
+    Raises:
+        ValueError: a table has another number of points than the markup.
+    """
 
     def __init__(
         self,
@@ -122,32 +129,3 @@ class LandmarkTask:
         for array in (self.table.points, self.table.weights, rates, np.array(backgrounds)):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
-
-
-class Training(Loop):
-    """The training of a landmark network in one folder.
-
-    Args:
-        markup: of the table's points.
-        init: weights file to start from (``jvcr.train.initial``); a run that goes on does not read it.
-        learner: what is trained; JVCR by default.
-    Raises:
-        ValueError: as ``Loop``; or a table has another number of points than the markup.
-    """
-
-    def __init__(
-        self,
-        config: TrainConfig,
-        markup: Markup,
-        table: Table,
-        validation: Table,
-        backgrounds: Backgrounds,
-        out: Path,
-        listener: Listener,
-        hardware: Hardware | None = None,
-        init: Path | None = None,
-        learner: Learner | None = None,
-    ) -> None:
-        task = LandmarkTask(config, markup, table, validation, backgrounds, init, learner)
-        super().__init__(task, out, listener, hardware)
-        self.taken = task.taken
