@@ -1,8 +1,8 @@
 """Turn a finished run into the shipped pair of files: ``python recipes/release_weights.py RUN NAME ABOUT.json``.
 
 Writes ``NAME.safetensors`` (kernels and matrices in 16 bits) and, from exactly these rounded weights, ``NAME.onnx``:
-into the package for a name in ``jvcr.weights.SHIPPED``, else into the repository's folder ``weights``. ABOUT.json
-(data, licence, figures) is added to what the run says about itself.
+into the package for a name in ``SHIPPED`` or ``DETECTORS`` of ``jvcr.weights``, else into the repository's folder
+``weights``. ABOUT.json (data, licence, figures) is added to what the run says about itself.
 """
 
 import json
@@ -18,11 +18,11 @@ from jvcr.model.detector_file import (
     save_detector,
 )
 from jvcr.model.export import export_checked
-from jvcr.weights import SHIPPED
+from jvcr.weights import DETECTORS, SHIPPED
 
 run, name, about = Path(sys.argv[1]), sys.argv[2], json.loads(Path(sys.argv[3]).read_text(encoding="utf-8"))
 root = Path(__file__).parents[1]
-weights = root / "src" / "jvcr" / "weights" if name in SHIPPED else root / "weights"
+weights = root / "src" / "jvcr" / "weights" if name in (*SHIPPED, *DETECTORS) else root / "weights"
 weights.mkdir(exist_ok=True)
 
 source = run / "model.safetensors"

@@ -7,6 +7,7 @@ import pytest
 
 import jvcr.weights
 from jvcr import Landmarker
+from jvcr.detect.whole import whole_image
 from jvcr.weights import FOLDER_VARIABLE, weights_path
 
 
@@ -38,7 +39,7 @@ def test_separate_weights_are_found(nowhere: Path, monkeypatch: pytest.MonkeyPat
     beside.mkdir(parents=True)
     shutil.copy(small, beside / "large.onnx")
     assert weights_path("large") == beside / "large.onnx"
-    assert Landmarker("large", threads=1).markup.n_points == 68
+    assert Landmarker("large", threads=1, detector=whole_image).markup.n_points == 68
     named = nowhere / "named"
     named.mkdir()
     monkeypatch.setenv(FOLDER_VARIABLE, str(named))

@@ -22,8 +22,9 @@ class Face:
         landmarks: (N, 3) float32 image pixels, integer = pixel centre: x right, y down, z *away* from the camera
             in the same pixel unit, mean of z = 0.
         box: landmark box, image pixels: the given one, or for a face that was found, the box around ``landmarks``.
-        score: 0…1, how strongly the predicted volume speaks for the predicted points: 0.42 to 0.53 on most faces (never
-            1: a perfect volume scores 0.8), under 0.4 hardly a face. Not a probability.
+        score: 0…1, how probable it is that ``box`` is a face's (that it overlaps the true landmark box by 0.4,
+            intersection over union): from the detector's score and from how strongly the volume speaks for the
+            points (``jvcr.detect.confidence``); for given boxes, from the latter alone.
         volume: (D, H, W) float32, the predicted compact volume, about 0…1 with a peak at each landmark; None after
             ``from_dict``.
         crop: where in the image the volume lies, in depth too: ``crop.to_crop(landmarks)`` are its coordinates

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-SHIPPED = ("small", "detector")
-"""Names of the weights inside the package."""
+SHIPPED = ("small",)
+"""Names of the landmark networks inside the package."""
+
+DETECTORS = ("detector",)
+"""Names of the detectors inside the package."""
 
 SEPARATE = ("large",)
 """Names of weights that are in the repository's folder ``weights``, but not in the installed package."""
@@ -17,7 +20,8 @@ _PACKAGE = Path(__file__).parent
 
 
 def weights_path(weights: str | Path, ending: str = ".onnx") -> Path:
-    """Where the weights of a name (``SHIPPED``, ``SEPARATE``) or path are; ``.safetensors`` are the same for PyTorch.
+    """Where the weights of a name (``SHIPPED``, ``DETECTORS``, ``SEPARATE``) or path are; ``.safetensors`` are the same
+    for PyTorch.
 
     Separate weights are looked for in the folder that the environment variable ``JVCR_WEIGHTS`` names, then in the
     folder ``weights`` of the repository that the package runs from.
@@ -26,7 +30,7 @@ def weights_path(weights: str | Path, ending: str = ".onnx") -> Path:
         ValueError: an unknown name.
         FileNotFoundError: separate weights that are not on this machine.
     """
-    if isinstance(weights, str) and weights in SHIPPED:
+    if isinstance(weights, str) and weights in (*SHIPPED, *DETECTORS):
         return _PACKAGE / f"{weights}{ending}"
     if isinstance(weights, str) and weights in SEPARATE:
         return _separate(f"{weights}{ending}")
