@@ -32,7 +32,6 @@ if HAS_TORCH:
     torch.set_num_threads(1)
 else:
     collect_ignore += [
-        "model/test_export.py",
         "model/test_network.py",
         "model/test_checkpoint.py",
         "model/test_export.py",

@@ -26,7 +26,7 @@ LAYERS = (
         "runtime.mirror",
         "runtime.onnx",
     ),
-    ("landmarker",),
+    ("smooth", "track", "video", "landmarker"),
     ("model", "runtime.pytorch"),
     ("data",),
     ("evaluate",),

@@ -36,10 +36,11 @@ def turned_away(face: Face) -> NDArray[np.bool_]:
     return np.asarray(points[:, 2] - partner[:, 2] > 0.45 * eyes)
 
 
-def draw_faces(image: Image, faces: Sequence[Face], boxes: bool = True) -> Image:
-    """A copy of (H, W, 3) uint8 RGB with boxes, outlines and landmarks; small photos are enlarged to stay readable."""
+def draw_faces(image: Image, faces: Sequence[Face], boxes: bool = True, enlarge: bool = True) -> Image:
+    """A copy of (H, W, 3) uint8 RGB with boxes, outlines and landmarks; small photos are enlarged to stay readable,
+    unless the size must stay."""
     smallest = min((max(f.box.width, f.box.height) for f in faces), default=300.0)
-    factor = int(np.clip(np.ceil(220 / smallest), 1, max(1, 1600 // max(image.shape[:2]))))
+    factor = int(np.clip(np.ceil(220 / smallest), 1, max(1, 1600 // max(image.shape[:2])))) if enlarge else 1
     canvas = image.copy()
     if factor > 1:
         canvas = np.asarray(cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), np.uint8)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jvcr.detect.base import Detector, as_proposal, merge_overlapping
 from jvcr.detect.confidence import face_score
@@ -18,6 +19,8 @@ from jvcr.results import Face
 from jvcr.runtime.base import LocatedFace, Runtime, locate, locate_many, upright_crop
 from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.runtime.onnx import OnnxRuntime
+from jvcr.track import TrackedFrame, Tracker
+from jvcr.video import VideoSource
 from jvcr.weights import weights_path
 
 MIN_SCORE = 0.5
@@ -111,6 +114,53 @@ class Landmarker:
                 self._face(found, box, face_score(found.score, None)) for box, found in zip(checked, looks, strict=True)
             ]
         return self._find(image)
+
+    def track(self, source: str | Path | int, *, smooth: float = 0.5, **settings: Any) -> Iterator[TrackedFrame]:
+        """Follow the faces of a video (extra ``video``). For frames of your own, use ``jvcr.track.Tracker``.
+
+        Args:
+            source: video file, URL of a stream, or number of a camera.
+            smooth: 0 gives each frame's own landmarks, 1 the steadiest and latest.
+            settings: of ``Tracker``.
+        Raises:
+            MissingExtra: PyAV is not installed.
+            ValueError: it cannot be opened, or breaks before its end, after the frames until there.
+
+        Example::
+
+            for frame in landmarker.track("film.mp4"):
+                for identity, face, _ in frame.faces:
+                    print(frame.time_s, identity, face.landmarks[30])
+        """
+        tracker = Tracker(self, smooth, **settings)
+        with VideoSource(source) as frames:
+            for frame in frames:
+                yield TrackedFrame(frame.index, frame.time_s, frame.image, tracker(frame.image, frame.time_s))
+            if frames.failure is not None:
+                raise ValueError(frames.failure)
+
+    def look_again(self, image: Image, landmarks: Sequence[NDArray[np.float32]]) -> list[Face | None]:
+        """One look at faces whose landmarks are about known, as in the next frame of a video.
+
+        Args:
+            landmarks: (N, 3) each, image pixels.
+        Returns:
+            a face each, its box around its landmarks; None for one that has left the image.
+        """
+        height, width = image.shape[:2]
+        there = [Box.around(points).meets(width, height) for points in landmarks]
+        crops = [upright_crop(self._runtime, p) for p, inside in zip(landmarks, there, strict=True) if inside]
+        located = iter(locate(self._last_look, image, crops, self._batch_size))
+        faces: list[Face | None] = []
+        for inside in there:
+            found = next(located) if inside else None
+            gone = found is None or not Box.around(found.points_img).meets(width, height)
+            faces.append(
+                None
+                if found is None or gone
+                else self._face(found, Box.around(found.points_img), face_score(found.score, None))
+            )
+        return faces
 
     def _find(self, image: Image) -> list[Face]:
         found = self.candidates(image)

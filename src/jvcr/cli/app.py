@@ -20,6 +20,7 @@ from jvcr.cli.figure import figure
 from jvcr.cli.markup import markup
 from jvcr.cli.predict import predict
 from jvcr.cli.train import train
+from jvcr.cli.video import video
 
 app = typer.Typer(
     help="3D facial landmarks from one photo.",
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(predict)
+app.command()(video)
 app.command()(train)
 app.command()(evaluate)
 app.command()(export)

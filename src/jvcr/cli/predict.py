@@ -84,7 +84,7 @@ def predict(
     done = 0
     # Summaries on a terminal show the progress; a bar would be drawn across them.
     hide_bar = len(paths) < 2 or sys.stdout.isatty()
-    with _json_lines(json_to) as lines, Progress(console=log, transient=True, disable=hide_bar) as progress:
+    with json_lines(json_to) as lines, Progress(console=log, transient=True, disable=hide_bar) as progress:
         for path in progress.track(paths, description="photos"):
             try:
                 image = read_image(path)
@@ -197,7 +197,7 @@ def to_record(name: str, image: Image, faces: list[Face]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _json_lines(target: str | None) -> Iterator[TextIO | None]:
+def json_lines(target: str | None) -> Iterator[TextIO | None]:
     if target is None:
         yield None
     elif target == "-":

@@ -1,0 +1,138 @@
+"""``jvcr video``: landmarks through a video, a camera or a stream."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import math
+import signal
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from jvcr.cli.console import fail, log
+from jvcr.cli.predict import json_lines
+from jvcr.detect.named import DetectorName, named_detector
+from jvcr.detect.network import DETECT_SIZE
+from jvcr.draw import draw_faces
+from jvcr.landmarker import Landmarker
+from jvcr.track import TrackedFrame, Tracker
+from jvcr.video import VideoSink, VideoSource
+
+
+def video(
+    source: Annotated[str, typer.Argument(help="Video file, camera number (0, 1, …), or a stream's URL (rtsp://…).")],
+    out: Annotated[Path | None, typer.Option(help="Write the video with landmarks: .mp4, .mov or .mkv.")] = None,
+    json_to: Annotated[
+        str | None, typer.Option("--json", metavar="FILE|-", help="One JSON object a frame a line; - is stdout.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Show it while it runs; q ends it.")] = False,
+    smooth: Annotated[float, typer.Option(min=0, max=1, help="0: each frame's own landmarks; 1: the steadiest.")] = 0.5,
+    detect_every: Annotated[float, typer.Option(min=0, help="Seconds between searches of the whole frame.")] = 1.0,
+    most_faces: Annotated[int, typer.Option(min=1, help="Follow so many faces at most, the largest.")] = 16,
+    seconds: Annotated[float, typer.Option(min=0, help="Stop after so much of the video.")] = math.inf,
+    weights: Annotated[str, typer.Option(help="Name of shipped weights, or an ONNX file.")] = "small",
+    detector: Annotated[DetectorName, typer.Option(help="What finds the faces.")] = DetectorName.OWN,
+    detect_size: Annotated[int, typer.Option(min=64, help="Longer side of the frame in the search.")] = DETECT_SIZE,
+    mirror: Annotated[
+        bool, typer.Option("--mirror/--no-mirror", help="Average with the mirrored crop: steadier, slower.")
+    ] = False,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
+) -> None:
+    """Follow the faces of a video: landmarks in 3D, an identity each, smoothed over time.
+
+    With none of --out, --json and --show: FILE_landmarks.mp4 and FILE_landmarks.jsonl beside the file.
+    """
+    opened: str | int = int(source) if source.isdigit() and not Path(source).exists() else source
+    if out is None and json_to is None and not show:
+        stem = Path(f"camera{source}" if isinstance(opened, int) or "://" in source else source).with_suffix("")
+        out, json_to = Path(f"{stem}_landmarks.mp4"), f"{stem}_landmarks.jsonl"
+    if out is not None and Path(source).exists() and out.resolve() == Path(source).resolve():
+        raise ValueError(f"{out}: this is the video itself; choose another --out")
+    landmarker = Landmarker(
+        weights, detector=named_detector(detector, detect_size, threads), mirror=mirror, threads=threads
+    )
+    tracker = Tracker(landmarker, smooth, detect_every, most_faces=most_faces)
+    # As Ctrl-C: the video is brought to its end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    frames, started, stopped = 0, time.monotonic(), False
+    with contextlib.ExitStack() as stack:
+        reader = stack.enter_context(VideoSource(opened, audio=out is not None))
+        sink = stack.enter_context(VideoSink(out, reader)) if out is not None else None
+        lines = stack.enter_context(json_lines(json_to))
+        progress = stack.enter_context(_bar())
+        task = progress.add_task("frames", total=reader.frames or None, rate="")
+        try:
+            for frame in itertools.takewhile(lambda f: f.time_s <= seconds, reader):
+                seen = TrackedFrame(frame.index, frame.time_s, frame.image, tracker(frame.image, frame.time_s))
+                if lines is not None:
+                    lines.write(json.dumps(to_record(seen)) + "\n")
+                faces = [tracked.face for tracked in seen.faces]
+                drawn = draw_faces(frame.image, faces, enlarge=False) if sink or show else frame.image
+                if sink is not None:
+                    sink.write(drawn, frame.time_s)
+                frames += 1
+                progress.update(task, completed=frames, rate=f"{frames / (time.monotonic() - started):.0f} frames/s")
+                if show and _shown(drawn):
+                    break
+        except KeyboardInterrupt:
+            stopped = True
+    rate = frames / max(time.monotonic() - started, 1e-9)
+    log.print(f"{frames} frames, {rate:.1f} a second, {tracker.searches} searches", highlight=False)
+    for path in (out, None if json_to == "-" else json_to):
+        if path is not None:
+            typer.echo(f"→ {path}", err=json_to == "-")
+    if stopped:
+        log.print("interrupted; what was written can be played", highlight=False)
+        raise typer.Exit(130)
+    if reader.failure is not None:
+        fail(f"{reader.failure}; everything until there is written")
+        raise typer.Exit(1)
+    if not frames:
+        fail(f"{reader.name}: there is no frame in it")
+        raise typer.Exit(1)
+
+
+def to_record(frame: TrackedFrame) -> dict[str, Any]:
+    """The JSON object of one frame."""
+    height, width = frame.image.shape[:2]
+    return {
+        "frame": frame.index,
+        "time": round(frame.time_s, 6),
+        "width": width,
+        "height": height,
+        "faces": [{"id": f.identity, **f.face.to_dict()} for f in frame.faces],
+    }
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}  {task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=log,
+        transient=True,
+    )
+
+
+def _shown(image: Any) -> bool:
+    """Show a frame; True when q was pressed.
+
+    Raises:
+        RuntimeError: OpenCV was built without windows.
+    """
+    import cv2
+
+    try:
+        cv2.imshow("jvcr", image[:, :, ::-1])
+        return bool(cv2.waitKey(1) & 0xFF == ord("q"))
+    except cv2.error as error:
+        raise RuntimeError(
+            "--show needs an OpenCV with windows, and opencv-python-headless has none: "
+            "pip uninstall opencv-python-headless && pip install 'opencv-python<5'"
+        ) from error
