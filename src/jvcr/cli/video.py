@@ -7,7 +7,9 @@ import itertools
 import json
 import math
 import signal
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,36 +59,32 @@ def video(
         weights, detector=named_detector(detector, detect_size, threads), mirror=mirror, threads=threads
     )
     tracker = Tracker(landmarker, smooth, detect_every, most_faces=most_faces)
-    # As Ctrl-C: the video is brought to its end.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    frames, started, stopped = 0, time.monotonic(), False
+    frames, started = 0, time.monotonic()
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(VideoSource(opened, audio=out is not None))
         sink = stack.enter_context(VideoSink(out, reader)) if out is not None else None
         lines = stack.enter_context(json_lines(json_to))
         progress = stack.enter_context(_bar())
         task = progress.add_task("frames", total=reader.frames or None, rate="")
-        try:
-            for frame in itertools.takewhile(lambda f: f.time_s <= seconds, reader):
-                seen = TrackedFrame(frame.index, frame.time_s, frame.image, tracker(frame.image, frame.time_s))
-                if lines is not None:
-                    lines.write(json.dumps(to_record(seen)) + "\n")
-                faces = [tracked.face for tracked in seen.faces]
-                drawn = draw_faces(frame.image, faces, enlarge=False) if sink or show else frame.image
-                if sink is not None:
-                    sink.write(drawn, frame.time_s)
-                frames += 1
-                progress.update(task, completed=frames, rate=f"{frames / (time.monotonic() - started):.0f} frames/s")
-                if show and _shown(drawn):
-                    break
-        except KeyboardInterrupt:
-            stopped = True
+        stopped = stack.enter_context(_stopping())
+        for frame in itertools.takewhile(lambda f: f.time_s <= seconds, reader):
+            seen = TrackedFrame(frame.index, frame.time_s, frame.image, tracker(frame.image, frame.time_s))
+            if lines is not None:
+                lines.write(json.dumps(to_record(seen)) + "\n")
+            faces = [tracked.face for tracked in seen.faces]
+            drawn = draw_faces(frame.image, faces, enlarge=False) if sink or show else frame.image
+            if sink is not None:
+                sink.write(drawn, frame.time_s)
+            frames += 1
+            progress.update(task, completed=frames, rate=f"{frames / (time.monotonic() - started):.0f} frames/s")
+            if stopped.is_set() or (show and _shown(drawn)):
+                break
     rate = frames / max(time.monotonic() - started, 1e-9)
     log.print(f"{frames} frames, {rate:.1f} a second, {tracker.searches} searches", highlight=False)
     for path in (out, None if json_to == "-" else json_to):
         if path is not None:
             typer.echo(f"→ {path}", err=json_to == "-")
-    if stopped:
+    if stopped.is_set():
         log.print("interrupted; what was written can be played", highlight=False)
         raise typer.Exit(130)
     if reader.failure is not None:
@@ -107,6 +105,24 @@ def to_record(frame: TrackedFrame) -> dict[str, Any]:
         "height": height,
         "faces": [{"id": f.identity, **f.face.to_dict()} for f in frame.faces],
     }
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM set the event, so that a frame is never half done; a second one ends at once."""
+    asked = threading.Event()
+
+    def ask(number: int, frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _bar() -> Progress:
