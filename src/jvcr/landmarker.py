@@ -16,12 +16,11 @@ from jvcr.frames import Box, Crop
 from jvcr.images import Image
 from jvcr.markup import Markup
 from jvcr.results import Face
+from jvcr.runtime.backends import Backend, open_backend
 from jvcr.runtime.base import LocatedFace, Runtime, locate, locate_many, upright_crop
 from jvcr.runtime.mirror import MirrorAveraged
-from jvcr.runtime.onnx import OnnxRuntime
 from jvcr.track import TrackedFrame, Tracker
 from jvcr.video import VideoSource
-from jvcr.weights import weights_path
 
 MIN_SCORE = 0.5
 """Faces found by a detector are kept from this score on (chosen on held-out photographs: docs/LOG.md)."""
@@ -50,6 +49,8 @@ class Landmarker:
         refine: look at each face a second time, upright and centred by the first prediction: boxes need not be exact
             nor heads upright.
         mirror: average each face over its crop and the crop's mirror image: less error for twice the network's time.
+        backend, device, precision: what runs the landmark network, where, and in which arithmetic
+            (``jvcr.runtime.backends.open_backend``); or a ``Runtime`` of your own, then ``weights`` is not used.
         threads: CPU threads of each network; 0 takes all cores.
         batch_size: crops in one forward pass.
 
@@ -71,12 +72,19 @@ class Landmarker:
         min_score: float = MIN_SCORE,
         refine: bool = True,
         mirror: bool = True,
+        backend: str | Runtime = Backend.ONNXRUNTIME,
+        device: str = "cpu",
+        precision: str = "fp32",
         threads: int = 0,
         batch_size: int = 16,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected at least 1")
-        self._runtime: Runtime = OnnxRuntime(weights_path(weights), threads)
+        self._runtime: Runtime = (
+            open_backend(weights, backend, device=device, precision=precision, threads=threads)
+            if isinstance(backend, str)
+            else backend
+        )
         # The looks before the last only need to find the place.
         self._last_look: Runtime = MirrorAveraged(self._runtime) if mirror else self._runtime
         self._detector: Detector = NetworkDetector(size=detect_size, threads=threads) if detector is None else detector

@@ -17,12 +17,23 @@ import typer
 from rich.progress import Progress
 
 from jvcr.cli.console import fail, log
+from jvcr.cli.options import (
+    BackendOption,
+    DetectorOption,
+    DetectSizeOption,
+    DeviceOption,
+    MirrorOption,
+    PrecisionOption,
+    ThreadsOption,
+    WeightsOption,
+)
 from jvcr.detect.named import DetectorName, named_detector
 from jvcr.detect.network import DETECT_SIZE
 from jvcr.figure import import_plotly
 from jvcr.images import IMAGE_ENDINGS, Image, read_image, write_image
 from jvcr.landmarker import MIN_SCORE, Landmarker
 from jvcr.results import Face
+from jvcr.runtime.backends import Backend
 
 _DEFAULT_OUT = Path("jvcr-out")
 
@@ -42,29 +53,18 @@ def predict(
     ] = None,
     draw: Annotated[bool, typer.Option("--draw", help="Write each photo with its landmarks.")] = False,
     html: Annotated[bool, typer.Option("--html", help="Write a 3D page for each photo (extra: demo).")] = False,
-    weights: Annotated[str, typer.Option(help="Name of shipped weights, or an ONNX file.")] = "small",
-    detector: Annotated[
-        DetectorName,
-        typer.Option(
-            help="What finds the faces: own; whole-image, for images that are face crops; cascades (OpenCV's); or "
-            "mediapipe, where installed."
-        ),
-    ] = DetectorName.OWN,
-    detect_size: Annotated[
-        int,
-        typer.Option(min=64, help="Longer side of the photo in the search; larger finds smaller faces, and is slower."),
-    ] = DETECT_SIZE,
+    weights: WeightsOption = "small",
+    detector: DetectorOption = DetectorName.OWN,
+    detect_size: DetectSizeOption = DETECT_SIZE,
     min_score: Annotated[float, typer.Option(help="Drop found faces with a lower score.")] = MIN_SCORE,
     refine: Annotated[
         bool, typer.Option("--refine/--no-refine", help="Look at each face a second time, upright and centred.")
     ] = True,
-    mirror: Annotated[
-        bool,
-        typer.Option(
-            "--mirror/--no-mirror", help="Average with the mirrored crop: less error, twice the network's time."
-        ),
-    ] = True,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
+    mirror: MirrorOption = True,
+    backend: BackendOption = Backend.ONNXRUNTIME,
+    device: DeviceOption = "cpu",
+    precision: PrecisionOption = "fp32",
+    threads: ThreadsOption = 0,
 ) -> None:
     """Find faces and their landmarks in 3D: the 68 points, or those of the weights' own markup.
 
@@ -78,7 +78,15 @@ def predict(
     paths, failures = find_photos(photos)
     finder = named_detector(detector, detect_size, threads)
     landmarker = Landmarker(
-        weights, detector=finder, min_score=min_score, refine=refine, mirror=mirror, threads=threads
+        weights,
+        detector=finder,
+        min_score=min_score,
+        refine=refine,
+        mirror=mirror,
+        backend=backend,
+        device=device,
+        precision=precision,
+        threads=threads,
     )
     outputs = Outputs(out, paths)
     done = 0

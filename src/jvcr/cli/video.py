@@ -17,11 +17,22 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jvcr.cli.console import fail, log
+from jvcr.cli.options import (
+    BackendOption,
+    DetectorOption,
+    DetectSizeOption,
+    DeviceOption,
+    MirrorOption,
+    PrecisionOption,
+    ThreadsOption,
+    WeightsOption,
+)
 from jvcr.cli.predict import json_lines
 from jvcr.detect.named import DetectorName, named_detector
 from jvcr.detect.network import DETECT_SIZE
 from jvcr.draw import draw_faces
 from jvcr.landmarker import Landmarker
+from jvcr.runtime.backends import Backend
 from jvcr.track import TrackedFrame, Tracker
 from jvcr.video import VideoSink, VideoSource
 
@@ -37,13 +48,14 @@ def video(
     detect_every: Annotated[float, typer.Option(min=0, help="Seconds between searches of the whole frame.")] = 1.0,
     most_faces: Annotated[int, typer.Option(min=1, help="Follow so many faces at most, the largest.")] = 16,
     seconds: Annotated[float, typer.Option(min=0, help="Stop after so much of the video.")] = math.inf,
-    weights: Annotated[str, typer.Option(help="Name of shipped weights, or an ONNX file.")] = "small",
-    detector: Annotated[DetectorName, typer.Option(help="What finds the faces.")] = DetectorName.OWN,
-    detect_size: Annotated[int, typer.Option(min=64, help="Longer side of the frame in the search.")] = DETECT_SIZE,
-    mirror: Annotated[
-        bool, typer.Option("--mirror/--no-mirror", help="Average with the mirrored crop: steadier, slower.")
-    ] = False,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
+    weights: WeightsOption = "small",
+    detector: DetectorOption = DetectorName.OWN,
+    detect_size: DetectSizeOption = DETECT_SIZE,
+    mirror: MirrorOption = False,
+    backend: BackendOption = Backend.ONNXRUNTIME,
+    device: DeviceOption = "cpu",
+    precision: PrecisionOption = "fp32",
+    threads: ThreadsOption = 0,
 ) -> None:
     """Follow the faces of a video: landmarks in 3D, an identity each, smoothed over time.
 
@@ -56,7 +68,13 @@ def video(
     if out is not None and Path(source).exists() and out.resolve() == Path(source).resolve():
         raise ValueError(f"{out}: this is the video itself; choose another --out")
     landmarker = Landmarker(
-        weights, detector=named_detector(detector, detect_size, threads), mirror=mirror, threads=threads
+        weights,
+        detector=named_detector(detector, detect_size, threads),
+        mirror=mirror,
+        backend=backend,
+        device=device,
+        precision=precision,
+        threads=threads,
     )
     tracker = Tracker(landmarker, smooth, detect_every, most_faces=most_faces)
     frames, started = 0, time.monotonic()

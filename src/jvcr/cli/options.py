@@ -1,0 +1,34 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from jvcr.detect.named import DetectorName
+from jvcr.runtime.backends import Backend
+
+WeightsOption = Annotated[str, typer.Option(help="Name of shipped weights, or a file of `jvcr export`.")]
+DetectorOption = Annotated[
+    DetectorName,
+    typer.Option(
+        "--detector",
+        help="What finds the faces: own; whole-image, for images that are face crops; cascades (OpenCV's); or "
+        "mediapipe, where installed.",
+    ),
+]
+DetectSizeOption = Annotated[
+    int,
+    typer.Option(min=64, help="Longer side of the photo in the search; larger finds smaller faces, and is slower."),
+]
+MirrorOption = Annotated[
+    bool,
+    typer.Option("--mirror/--no-mirror", help="Average with the mirrored crop: less error, twice the network's time."),
+]
+BackendOption = Annotated[Backend, typer.Option(help="What runs the landmark network (docs/performance.md).")]
+DeviceOption = Annotated[
+    str, typer.Option(help="Where: cpu; cuda, coreml, directml (onnxruntime), gpu, npu (openvino), cuda, mps (torch).")
+]
+PrecisionOption = Annotated[str, typer.Option(help="Arithmetic: fp32; bf16, fp16 (openvino, torch).")]
+ThreadsOption = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")]
