@@ -17,7 +17,7 @@ from jvcr.model.detector_file import (
     load_detector,
     save_detector,
 )
-from jvcr.model.export import export_checked
+from jvcr.model.formats import export_checked
 from jvcr.weights import DETECTORS, SHIPPED
 
 run, name, about = Path(sys.argv[1]), sys.argv[2], json.loads(Path(sys.argv[3]).read_text(encoding="utf-8"))
@@ -36,4 +36,4 @@ model, header = load_weights(source)
 header = Header(header.config, header.markup, {**header.about, **about})
 save_weights(weights / f"{name}.safetensors", model, header, half=True)
 rounded, header = load_weights(weights / f"{name}.safetensors")
-print(export_checked(rounded, header, weights / f"{name}.onnx", half=True))
+print(export_checked(rounded, header, weights / f"{name}.onnx"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,20 @@ import onnx
 import pytest
 import torch
 from skimage.data import astronaut
+from typer.testing import CliRunner
 
+from jvcr.cli.app import app
 from jvcr.frames import Box, Crop
 from jvcr.images import extract
 from jvcr.markup import MARKUP_68
-from jvcr.model import export
-from jvcr.model.checkpoint import Header, load_weights
+from jvcr.model import export, formats
+from jvcr.model.checkpoint import Header, load_weights, save_weights
 from jvcr.model.config import PRESETS
+from jvcr.model.formats import Format, Precision
 from jvcr.model.jvcr import JVCR
+from jvcr.runtime.backends import open_backend
 from jvcr.runtime.onnx import OnnxRuntime
+from jvcr.runtime.pytorch import TorchRuntime
 from jvcr.weights import SEPARATE, SHIPPED, weights_path
 
 
@@ -42,14 +48,69 @@ def crops(size_px: int, count: int) -> np.ndarray:
     return np.stack([extract(photo, Crop.from_box(box, size_px)) for box in boxes])
 
 
+def parity(model: JVCR, header: Header, path: Path, pictures: np.ndarray) -> export.Parity:
+    ours = TorchRuntime(model, header.markup)(pictures)
+    return export.landmark_parity(ours, OnnxRuntime(path)(pictures), model.config.image_size)
+
+
 @pytest.mark.parametrize("half", [False, True])
 def test_exported_network_agrees_in_pixels(tiny: tuple[JVCR, Header], tmp_path: Path, half: bool) -> None:
     model, header = tiny
     path = tmp_path / "tiny.onnx"
-    export.export_checked(model, header, path, half)
+    formats.export_checked(model, header, path, half=half)
     for count in (1, 3):  # the batch is dynamic
-        difference = export.parity(model, header, path, crops(64, count))
-        assert difference.max_px < (0.1 if half else 0.001)
+        assert parity(model, header, path, crops(64, count)).max_px < (0.1 if half else 0.001)
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+@pytest.mark.parametrize("format", list(Format))
+def test_every_format_and_precision_agrees(
+    tiny: tuple[JVCR, Header], tmp_path: Path, format: Format, precision: Precision
+) -> None:
+    if format is Format.OPENVINO:
+        pytest.importorskip("openvino")
+    path, faces = tmp_path / f"tiny{format.ending}", crops(64, 8)
+    given = faces if precision is Precision.INT8 else None
+    if (format, precision) == (Format.TORCHSCRIPT, Precision.INT8):
+        with pytest.raises(ValueError, match="not written in int8"):
+            formats.export_checked(*tiny, path, format, precision, crops=given)
+        return
+    formats.export_checked(*tiny, path, format, precision, crops=given)
+    written = {file.name for file in tmp_path.iterdir()}
+    assert written == ({"tiny.xml", "tiny.bin"} if format is Format.OPENVINO else {path.name})
+    backend = {Format.ONNX: "onnxruntime", Format.OPENVINO: "openvino", Format.TORCHSCRIPT: "torch"}[format]
+    found = open_backend(path, backend, threads=1)(faces)
+    difference = export.landmark_parity(TorchRuntime(tiny[0], tiny[1].markup)(faces), found, 64)
+    assert difference.max_px < {Precision.FP32: 0.1, Precision.FP16: 0.5, Precision.INT8: 3.0}[precision]
+    # What is said to be less exact is: the arithmetic has really changed.
+    if precision is Precision.INT8:
+        assert difference.mean_px > 0.002
+
+
+def test_int8_needs_faces(tiny: tuple[JVCR, Header], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="give --calibrate"):
+        formats.export_checked(*tiny, tmp_path / "tiny.onnx", precision=Precision.INT8)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_ending_of_another_format_is_refused(tiny: tuple[JVCR, Header], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"ends in \.xml for openvino"):
+        formats.export_checked(*tiny, tmp_path / "tiny.onnx", Format.OPENVINO)
+
+
+def test_the_command_exports_int8(make_table: Callable[..., Path], tmp_path: Path) -> None:
+    model = JVCR(PRESETS["tiny"]).eval()
+    save_weights(tmp_path / "tiny.safetensors", model, Header(PRESETS["tiny"], MARKUP_68))
+    (tmp_path / "table").mkdir()
+    table = make_table(tmp_path / "table", (0.0, 20.0, 40.0, -60.0))
+    arguments = ["export", str(tmp_path / "tiny.safetensors"), str(tmp_path / "tiny.onnx"), "--precision", "int8"]
+    done = CliRunner().invoke(app, arguments)
+    assert "--calibrate" in str(done.exception)
+    done = CliRunner().invoke(app, [*arguments, "--calibrate", str(table)])
+    assert done.exit_code == 0, done.output
+    assert "differ from PyTorch by" in done.output
+    with pytest.raises(ValueError, match="'float'; expected one of fp32, fp16, int8"):
+        CliRunner().invoke(app, [*arguments[:-1], "float"], catch_exceptions=False)
 
 
 def test_exported_file_describes_itself_and_nothing_else(tiny: tuple[JVCR, Header], tmp_path: Path) -> None:
@@ -72,7 +133,7 @@ def test_a_file_out_of_bounds_is_refused(
     model, header = tiny
     path = tmp_path / "tiny.onnx"
     path.write_bytes(b"the old file")
-    faithful = export.export_onnx
+    faithful = formats.export_onnx
 
     def unfaithful(model: JVCR, header: Header, path: Path, half: bool) -> None:
         other = JVCR(model.config)
@@ -81,9 +142,9 @@ def test_a_file_out_of_bounds_is_refused(
             other.coordinate.linear.bias[0] += 0.01  # 0.64 px of a 64-px crop
         faithful(other.eval(), header, path, half)
 
-    monkeypatch.setattr(export, "export_onnx", unfaithful)
+    monkeypatch.setattr(formats, "export_onnx", unfaithful)
     with pytest.raises(ValueError, match=r"tiny\.onnx: the exported network differs from PyTorch by"):
-        export.export_checked(model, header, path)
+        formats.export_checked(model, header, path)
     assert path.read_bytes() == b"the old file"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -114,5 +175,5 @@ def test_shipped_files_agree_and_are_small(name: str) -> None:
     assert "research" in header.about["licence"]
     assert Header.from_json(onnx.load(path).metadata_props[0].value) == header
     # Both hold the same 16-bit weights, so only the order of additions differs.
-    difference = export.parity(model, header, path, crops(header.config.image_size, 5))
+    difference = parity(model, header, path, crops(header.config.image_size, 5))
     assert difference.max_px < 0.002

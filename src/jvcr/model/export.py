@@ -1,4 +1,4 @@
-"""PyTorch → ONNX, with a parity check in image pixels."""
+"""PyTorch → ONNX, and how far two predictions differ."""
 
 from __future__ import annotations
 
@@ -18,23 +18,11 @@ from torch import Tensor, nn
 from jvcr.frames import unit_to_crop
 from jvcr.images import Image
 from jvcr.model.checkpoint import Header, write_atomically
+from jvcr.model.inference import Inference
 from jvcr.model.jvcr import JVCR
-from jvcr.runtime.onnx import OnnxRuntime
-from jvcr.runtime.pytorch import TorchRuntime
+from jvcr.runtime.base import Prediction
 
 OPSET = 20
-
-
-class _Inference(nn.Module):
-    """crops → (compact volume, points_unit): what is needed at prediction."""
-
-    def __init__(self, model: JVCR) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        output = self.model(crops)
-        return output.volumes[-1], output.points_unit
 
 
 def export_onnx(model: JVCR, header: Header, path: Path, half: bool = True) -> None:
@@ -45,7 +33,7 @@ def export_onnx(model: JVCR, header: Header, path: Path, half: bool = True) -> N
     """
     size = model.config.image_size
     write_onnx(
-        _Inference(model).eval(),
+        Inference(model).eval(),
         torch.zeros(2, size, size, 3, dtype=torch.uint8),
         path,
         names=("crops", "volume", "points_unit"),
@@ -131,10 +119,6 @@ def _store_half(proto: onnx.ModelProto) -> None:
         proto.graph.node.insert(0, node)
 
 
-MEAN_BOUND_PX, MAX_BOUND_PX = 0.02, 0.25
-"""Largest allowed differences from PyTorch, in pixels of the crop: a hundredth of the network's own error."""
-
-
 class Parity(NamedTuple):
     """Differences of landmarks, in crop pixels, and of the volume, in its own unit."""
 
@@ -143,37 +127,11 @@ class Parity(NamedTuple):
     volume_max: float
 
 
-def parity(model: JVCR, header: Header, path: Path, crops: Image) -> Parity:
-    """Compare an exported file with the network it came from, on (B, S, S, 3) crops."""
-    ours = TorchRuntime(model, header.markup)(crops)
-    theirs = OnnxRuntime(path)(crops)
-    size = model.config.image_size
-    difference = unit_to_crop(ours.points_unit, size) - unit_to_crop(theirs.points_unit, size)
+def landmark_parity(ours: Prediction, theirs: Prediction, size_px: int) -> Parity:
+    """Two predictions on the same crops of ``size_px`` pixels, compared."""
+    difference = unit_to_crop(ours.points_unit, size_px) - unit_to_crop(theirs.points_unit, size_px)
     distance = np.linalg.norm(difference, axis=-1)
     return Parity(float(distance.mean()), float(distance.max()), float(np.abs(ours.volume - theirs.volume).max()))
-
-
-def export_checked(model: JVCR, header: Header, path: Path, half: bool = True) -> Parity:
-    """Export, compare on seeded smooth random pictures, and move the file into place only if it agrees.
-
-    Raises:
-        ValueError: the landmarks differ by more than ``MEAN_BOUND_PX`` or ``MAX_BOUND_PX``.
-    """
-    crops = smooth_pictures(8, model.config.image_size)
-    candidate = path.with_name(path.name + ".candidate")
-    try:
-        export_onnx(model, header, candidate, half)
-        result = parity(model, header, candidate, crops)
-        if result.mean_px > MEAN_BOUND_PX or result.max_px > MAX_BOUND_PX:
-            raise ValueError(
-                f"{path}: the exported network differs from PyTorch by {result.mean_px:.3f} px on the mean and "
-                f"{result.max_px:.3f} px at most (allowed: {MEAN_BOUND_PX} and {MAX_BOUND_PX}) and was not kept; "
-                "try --no-half"
-            )
-        candidate.replace(path)
-    finally:
-        candidate.unlink(missing_ok=True)
-    return result
 
 
 def smooth_pictures(count: int, size_px: int) -> Image:

@@ -4,16 +4,44 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from jvcr.images import Image
 from jvcr.model.checkpoint import load_weights
+from jvcr.runtime.base import Prediction, Runtime, check_crops, described
 from jvcr.runtime.pytorch import TorchRuntime
 
 _TYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def open_torch(path: Path, device: str = "cpu", precision: str = "fp32", threads: int = 0) -> TorchRuntime:
-    """The network of a ``.safetensors`` file.
+SCRIPT_ENTRY = "jvcr.json"
+"""Name of the header inside a TorchScript file."""
+
+
+class ScriptRuntime:
+    """A TorchScript file of `jvcr export`."""
+
+    def __init__(self, path: Path, device: str = "cpu") -> None:
+        entries = {SCRIPT_ENTRY: ""}
+        try:
+            self._network = torch.jit.load(str(path), device, _extra_files=entries)  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            raise ValueError(f"{path}: PyTorch cannot load it ({error})") from error
+        self._device = device
+        text = entries[SCRIPT_ENTRY]
+        header = text.decode() if isinstance(text, bytes) else text
+        self.image_size, self.markup, self.crop_rule = described(path, header or None)
+
+    def __call__(self, crops: Image) -> Prediction:
+        check_crops(crops, self.image_size)
+        with torch.inference_mode():
+            volume, points_unit = self._network(torch.from_numpy(np.ascontiguousarray(crops)).to(self._device))
+        return Prediction(volume.float().cpu().numpy(), points_unit.float().cpu().numpy())
+
+
+def open_torch(path: Path, device: str = "cpu", precision: str = "fp32", threads: int = 0) -> Runtime:
+    """The network of a ``.safetensors`` file, or of a TorchScript ``.pt``, whose precision is its own.
 
     Args:
         device: as PyTorch names it: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
@@ -24,13 +52,17 @@ def open_torch(path: Path, device: str = "cpu", precision: str = "fp32", threads
     """
     if precision not in _TYPES:
         raise ValueError(f"precision is {precision!r}; PyTorch has {', '.join(_TYPES)}")
-    if path.suffix != ".safetensors":
-        raise ValueError(f"{path}: PyTorch reads .safetensors, as `jvcr train` writes them, not exported files")
+    if path.suffix not in (".safetensors", ".pt"):
+        raise ValueError(f"{path}: expected .safetensors, as `jvcr train` writes, or .pt of `jvcr export`, for PyTorch")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such weights file")
     if threads:
         torch.set_num_threads(threads)
-    model, header = load_weights(path)
     try:
-        model = model.to(device)
+        torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"PyTorch has no device {device!r} on this machine ({error})") from error
-    return TorchRuntime(model, header.markup, _TYPES[precision])
+    if path.suffix == ".pt":
+        return ScriptRuntime(path, device)
+    model, header = load_weights(path)
+    return TorchRuntime(model.to(device), header.markup, _TYPES[precision])
