@@ -33,7 +33,7 @@ LAYERS = (
     ("data",),
     ("evaluate",),
     ("train",),
-    ("claims",),
+    ("claims", "benchmark"),
     ("cli",),
 )
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import jvcr
+from jvcr.cli.bench import bench
 from jvcr.cli.claims import claims
 from jvcr.cli.console import fail
 from jvcr.cli.data import app as data
@@ -32,6 +33,7 @@ app.command()(demo)
 app.command()(predict)
 app.command()(video)
 app.command()(train)
+app.command()(bench)
 app.command()(evaluate)
 app.command()(export)
 app.command()(claims)

@@ -1,0 +1,330 @@
+"""How fast it is on this machine: backends, precisions, batches, threads, whole paths, video, and peers beside us."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import math
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from jvcr.evaluate.motion import MovingFaces, Placement
+from jvcr.extras import MissingExtra
+from jvcr.frames import Box, Crop
+from jvcr.images import Image, extract, read_image, write_image
+from jvcr.landmarker import Landmarker
+from jvcr.runtime.backends import Backend, open_backend
+from jvcr.track import Tracker
+
+PRECISIONS = {
+    Backend.ONNXRUNTIME: ("fp32",),
+    Backend.OPENVINO: ("fp32", "bf16"),
+    Backend.TORCH: ("fp32", "bf16"),
+}
+"""What is timed of each backend."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One row.
+
+    Attributes:
+        what: for people. settings: what was timed.
+        units: faces or frames in one call.
+        ms: of one call: its percentiles, "p10", "p50", "p90", "p99".
+        memory_mb: peak of the process, which did nothing else; None where the system does not say.
+        remark: how far the landmarks are from those of ONNX Runtime, for instance.
+    """
+
+    what: str
+    settings: dict[str, Any]
+    units: int
+    ms: dict[str, float]
+    memory_mb: float | None
+    remark: str = ""
+
+    @property
+    def per_second(self) -> float:
+        return 1e3 * self.units / self.ms["p50"]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to time, for a process of its own."""
+
+    kind: str
+    photo: Image
+    box: Box
+    weights: str = "small"
+    settings: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 2.0
+
+
+def run(photo: Image, weights: str = "small", quick: bool = False) -> Iterator[Timing | str]:
+    """Rows, each measured in a fresh process; or, for what cannot be, a line that says why.
+
+    Args:
+        photo: (H, W, 3) uint8 RGB with one face that is found.
+        quick: a tenth of the time, and one thread only.
+    Raises:
+        ValueError: no face is found, or several.
+    """
+    found = Landmarker(weights).predict(photo)
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} faces are found in the photo; expected one")
+    seconds = 0.2 if quick else 2.0
+    cores = 1 if quick else os.cpu_count() or 1
+    for work in _all_work(partial(Work, photo=photo, box=found[0].box, weights=weights, seconds=seconds), cores):
+        with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
+            try:
+                yield fresh.submit(measure, work).result()
+            except (MissingExtra, ValueError, FileNotFoundError, ImportError) as error:
+                yield f"{_name(work)}: {error}"
+    yield start_time(1 if quick else 7)
+
+
+def machine() -> dict[str, Any]:
+    """What the figures hold for."""
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "commit": _commit(),
+        "packages": _versions(),
+    }
+
+
+def to_markdown(rows: list[Timing], about: dict[str, Any]) -> str:
+    """A table, with the machine above it."""
+    lines = [
+        f"{about['date']}, {about['processor']}, {about['cores']} cores, {about['system']}, Python {about['python']}, "
+        f"commit {about['commit']}; " + ", ".join(f"{name} {version}" for name, version in about["packages"].items()),
+        "",
+        "| what | ms, median | p10 | p90 | p99 | a second | MB | |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        percentiles = " | ".join(f"{row.ms[name]:.4g}" for name in ("p50", "p10", "p90", "p99"))
+        memory = "–" if row.memory_mb is None else f"{row.memory_mb:.0f}"
+        lines.append(f"| {row.what} | {percentiles} | {row.per_second:.4g} | {memory} | {row.remark} |")
+    return "\n".join(lines) + "\n"
+
+
+def to_dict(rows: list[Timing], about: dict[str, Any]) -> dict[str, Any]:
+    return {"machine": about, "rows": [asdict(row) | {"per_second": row.per_second} for row in rows]}
+
+
+def measure(work: Work) -> Timing:
+    """One row, in this process."""
+    cv2.setNumThreads(work.settings.get("threads", 1))
+    call, units, remark = _PREPARE[work.kind](work)
+    for _ in range(3):
+        call()
+    times: list[float] = []
+    until = time.perf_counter() + work.seconds
+    while len(times) < 5 or time.perf_counter() < until:
+        started = time.perf_counter()
+        call()
+        times.append(1e3 * (time.perf_counter() - started))
+    ms = {f"p{percent}": float(np.percentile(times, percent)) for percent in (10, 50, 90, 99)}
+    return Timing(_name(work), work.settings, units, ms, _peak_mb(), remark)
+
+
+def start_time(repeats: int) -> Timing:
+    """A fresh interpreter, from nothing to the landmarks of a first given box."""
+    code = (
+        "import numpy as np; from jvcr import Landmarker; "
+        "Landmarker().predict(np.zeros((512, 512, 3), np.uint8), [[100, 100, 300, 300]])"
+    )
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        times.append(1e3 * (time.perf_counter() - started))
+    ms = {f"p{percent}": float(np.percentile(times, percent)) for percent in (10, 50, 90, 99)}
+    return Timing("start of Python, import, first landmarks", {}, 1, ms, None)
+
+
+def _all_work(work: Callable[..., Work], cores: int) -> Iterator[Work]:
+    for backend in Backend:
+        for precision in PRECISIONS[backend]:
+            for threads in sorted({1, cores}):
+                for batch in (1, 16):
+                    settings = {"backend": str(backend), "precision": precision, "threads": threads, "batch": batch}
+                    yield work("network", settings=settings)
+    for looks in (1, 3):
+        yield work("box", settings={"threads": 1, "looks": looks})
+    yield work("boxes", settings={"threads": 1, "faces": 256})
+    for looks in (1, 3):
+        yield work("photo", settings={"threads": 1, "looks": looks})
+    for faces in (1, 4):
+        yield work("video", settings={"threads": 2, "faces": faces})
+    if importlib.util.find_spec("mediapipe"):
+        yield work("mediapipe")
+
+
+_Prepared = tuple[Callable[[], object], int, str]
+
+
+def _network(work: Work) -> _Prepared:
+    settings = dict(work.settings)
+    batch = settings.pop("batch")
+    runtime = open_backend(work.weights, **settings)
+    crop = extract(work.photo, Crop.from_box(work.box, runtime.image_size, rule=runtime.crop_rule))
+    crops = np.stack([crop] * batch)
+    apart = ""
+    if settings["backend"] != Backend.ONNXRUNTIME or settings["precision"] != "fp32":
+        # In a process of its own: its memory is not this row's.
+        with ProcessPoolExecutor(1, get_context("spawn")) as other:
+            reference = other.submit(_reference_points, work.weights, crops[:1]).result()
+        distance = runtime.image_size * np.linalg.norm(runtime(crops[:1]).points_unit - reference, axis=-1)
+        apart = f"{distance.mean():.3f} px from onnxruntime, of a {runtime.image_size}-px crop"
+    return lambda: runtime(crops), batch, apart
+
+
+def _reference_points(weights: str, crops: Image) -> Any:
+    return open_backend(weights, threads=1)(crops).points_unit
+
+
+def _given_box(work: Work) -> _Prepared:
+    landmarker = _landmarker(work)
+    return lambda: landmarker.predict(work.photo, [work.box]), 1, ""
+
+
+def _many_boxes(work: Work) -> _Prepared:
+    landmarker, count = _landmarker(work), work.settings["faces"]
+    return lambda: landmarker.predict(work.photo, [work.box] * count), count, ""
+
+
+def _photo(work: Work) -> _Prepared:
+    landmarker = _landmarker(work)
+    folder = tempfile.TemporaryDirectory()
+    file = Path(folder.name) / "photo.jpg"
+    write_image(file, _wide(work.photo))
+
+    def call() -> None:
+        with_folder = folder  # kept as long as the call
+        assert len(landmarker.predict(read_image(file))) == 1, with_folder.name
+
+    return call, 1, "decoding and finding the face included"
+
+
+def _video(work: Work) -> _Prepared:
+    """Frames of moving faces, 1280 × 720 at 30 a second, already decoded."""
+    faces = work.settings["faces"]
+    landmarker = Landmarker(work.weights, mirror=False, threads=work.settings["threads"])
+    points = landmarker.predict(work.photo, [work.box])[0].landmarks
+    places = [(640.0, 360.0, 220.0)] if faces == 1 else [(x, y, 140.0) for x in (320.0, 960.0) for y in (180.0, 540.0)]
+
+    def path(x: float, y: float, size: float) -> Callable[[float], Placement]:
+        return lambda t: Placement(x + 60 * math.sin(math.pi * t), y, size, 15 * math.sin(2 * t))
+
+    clip = MovingFaces(work.photo, points, [path(*place) for place in places])
+    frames = [clip.frame(step / 30) for step in range(60)]
+
+    def call() -> None:
+        tracker = Tracker(landmarker)
+        for step, frame in enumerate(frames):
+            assert len(tracker(frame, step / 30)) == faces
+
+    return call, len(frames), "a search each second; without decoding"
+
+
+def _mediapipe(work: Work) -> _Prepared:
+    from mediapipe.python.solutions import face_mesh
+
+    solutions: Any = face_mesh
+    mesh = solutions.FaceMesh(static_image_mode=False, max_num_faces=1)
+    photo = _wide(work.photo)
+    return lambda: mesh.process(photo), 1, "1280 × 720, tracking: its detector rests"
+
+
+_PREPARE: dict[str, Callable[[Work], _Prepared]] = {
+    "network": _network,
+    "box": _given_box,
+    "boxes": _many_boxes,
+    "photo": _photo,
+    "video": _video,
+    "mediapipe": _mediapipe,
+}
+
+
+def _name(work: Work) -> str:
+    s = work.settings
+    threads = f"{s.get('threads')} thread{'s' if s.get('threads') != 1 else ''}"
+    looks = "two looks and mirror image" if s.get("looks") == 3 else "one look"
+    return {
+        "network": lambda: f"network, {s['backend']} {s['precision']}, {threads}, batch {s['batch']}",
+        "box": lambda: f"a face in a given box, {looks}, {threads}",
+        "boxes": lambda: f"{s['faces']} faces in given boxes, {threads}",
+        "photo": lambda: f"1280 × 720 JPEG, one face, {looks}, {threads}",
+        "video": lambda: f"tracking {s['faces']} face{'s' if s['faces'] > 1 else ''}, 1280 × 720, {threads}",
+        "mediapipe": lambda: "MediaPipe Face Mesh",
+    }[work.kind]()
+
+
+def _landmarker(work: Work) -> Landmarker:
+    all_looks = work.settings.get("looks", 3) == 3
+    return Landmarker(work.weights, refine=all_looks, mirror=all_looks, threads=work.settings["threads"])
+
+
+def _wide(photo: Image) -> Image:
+    """The photo on 1280 × 720 pixels, black beside it."""
+    scale = 720 / photo.shape[0]
+    width = min(1280, round(scale * photo.shape[1]))
+    side = (1280 - width) // 2
+    resized = cv2.resize(photo, (width, 720), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.copyMakeBorder(resized, 0, 0, side, 1280 - width - side, cv2.BORDER_CONSTANT), np.uint8)
+
+
+def _peak_mb() -> float | None:
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return None
+    # Kilobytes on Linux, bytes on macOS.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in ("numpy", "opencv-python-headless", "onnxruntime", "openvino", "torch", "mediapipe"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str:
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=Path(__file__).parent
+        )
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"

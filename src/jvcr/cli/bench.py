@@ -1,0 +1,41 @@
+"""``jvcr bench``: how fast it is on this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jvcr.benchmark import Timing, machine, run, to_dict, to_markdown
+from jvcr.cli.console import log
+from jvcr.cli.demo import astronaut
+from jvcr.cli.options import WeightsOption
+from jvcr.images import read_image
+
+
+def bench(
+    photo: Annotated[Path | None, typer.Option(help="With one face; by default the astronaut (extra: demo).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for bench.json and bench.md.")] = None,
+    weights: WeightsOption = "small",
+    quick: Annotated[bool, typer.Option("--quick", help="A tenth of the time, on one thread.")] = False,
+) -> None:
+    """Time backends, precisions, batches and threads, whole photos and video, and MediaPipe where it is installed.
+
+    Run it while nothing else runs. A row for each, as Markdown on stdout; what cannot be measured is said on stderr.
+    """
+    image = astronaut() if photo is None else read_image(photo)
+    rows: list[Timing] = []
+    for result in run(image, weights, quick):
+        if isinstance(result, str):
+            log.print(f"left out: {result}", highlight=False)
+        else:
+            rows.append(result)
+            log.print(f"{result.what}: {result.ms['p50']:.4g} ms", highlight=False)
+    about = machine()
+    typer.echo(to_markdown(rows, about))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "bench.md").write_text(to_markdown(rows, about), encoding="utf-8")
+        (out / "bench.json").write_text(json.dumps(to_dict(rows, about), indent=1), encoding="utf-8")

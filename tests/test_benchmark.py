@@ -1,0 +1,73 @@
+"""``jvcr bench``: real rows, as JSON and Markdown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage.data import astronaut
+from typer.testing import CliRunner
+
+from jvcr import Box, benchmark
+from jvcr.benchmark import Timing, Work, measure, to_markdown
+from jvcr.cli.app import app
+
+BOX = Box(179, 87, 269, 178)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "units"),
+    [
+        ("network", {"backend": "onnxruntime", "precision": "fp32", "threads": 1, "batch": 3}, 3),
+        ("box", {"threads": 1, "looks": 1}, 1),
+        ("boxes", {"threads": 1, "faces": 5}, 5),
+        ("photo", {"threads": 1, "looks": 1}, 1),
+        ("video", {"threads": 1, "faces": 1}, 60),
+    ],
+)
+def test_rows_are_measured(kind: str, settings: dict[str, int | str], units: int) -> None:
+    row = measure(Work(kind, astronaut(), BOX, "small", settings, 0.01))
+    assert 0 < row.ms["p10"] <= row.ms["p50"] <= row.ms["p90"] <= row.ms["p99"]
+    assert row.units == units
+    assert row.per_second == pytest.approx(1000 * units / row.ms["p50"])
+    assert row.memory_mb is None or row.memory_mb > 50
+
+
+def test_a_precision_says_how_far_it_is_from_the_default() -> None:
+    pytest.importorskip("openvino")
+    settings = {"backend": "openvino", "precision": "bf16", "threads": 1, "batch": 1}
+    row = measure(Work("network", astronaut(), BOX, "small", settings, 0.01))
+    assert 0 < float(row.remark.split()[0]) < 0.3
+
+
+def test_the_command_prints_and_writes_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    only_one = [Work("box", astronaut(), BOX, "small", {"threads": 1, "looks": 1}, 0.01)]
+    broken = [Work("network", astronaut(), BOX, "small", {"backend": "none", "precision": "", "batch": 1}, 0.01)]
+    monkeypatch.setattr(benchmark, "_all_work", lambda *_: iter(only_one + broken))
+    done = CliRunner().invoke(app, ["bench", "--quick", "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert "| a face in a given box, one look, 1 thread |" in done.output
+    assert "left out: network, none" in done.output
+    stored = json.loads((tmp_path / "bench.json").read_text())
+    assert [row["what"] for row in stored["rows"]] == [
+        "a face in a given box, one look, 1 thread",
+        "start of Python, import, first landmarks",
+    ]
+    assert stored["machine"]["packages"]["numpy"] == np.__version__
+    assert (tmp_path / "bench.md").read_text() in done.output
+
+
+def test_a_photo_without_a_face_is_said(tmp_path: Path) -> None:
+    from jvcr.images import write_image
+
+    write_image(tmp_path / "empty.png", np.full((64, 64, 3), 90, np.uint8))
+    done = CliRunner().invoke(app, ["bench", "--photo", str(tmp_path / "empty.png")])
+    assert "0 faces are found in the photo; expected one" in str(done.exception)
+
+
+def test_the_table_shows_what_was_measured() -> None:
+    row = Timing("x", {}, 2, {"p10": 1.0, "p50": 2.0, "p90": 3.0, "p99": 4.0}, None)
+    about = {"date": "d", "processor": "p", "cores": 2, "system": "s", "python": "3", "commit": "c", "packages": {}}
+    assert "| x | 2 | 1 | 3 | 4 | 1000 | – |  |" in to_markdown([row], about)
