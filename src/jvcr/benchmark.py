@@ -270,14 +270,18 @@ def _name(work: Work) -> str:
     s = work.settings
     threads = f"{s.get('threads')} thread{'s' if s.get('threads') != 1 else ''}"
     looks = "two looks and mirror image" if s.get("looks") == 3 else "one look"
-    return {
-        "network": lambda: f"network, {s['backend']} {s['precision']}, {threads}, batch {s['batch']}",
-        "box": lambda: f"a face in a given box, {looks}, {threads}",
-        "boxes": lambda: f"{s['faces']} faces in given boxes, {threads}",
-        "photo": lambda: f"1280 × 720 JPEG, one face, {looks}, {threads}",
-        "video": lambda: f"tracking {s['faces']} face{'s' if s['faces'] > 1 else ''}, 1280 × 720, {threads}",
-        "mediapipe": lambda: "MediaPipe Face Mesh",
-    }[work.kind]()
+    match work.kind:
+        case "network":
+            return f"network, {s['backend']} {s['precision']}, {threads}, batch {s['batch']}"
+        case "box":
+            return f"a face in a given box, {looks}, {threads}"
+        case "boxes":
+            return f"{s['faces']} faces in given boxes, {threads}"
+        case "photo":
+            return f"1280 × 720 JPEG, one face, {looks}, {threads}"
+        case "video":
+            return f"tracking {s['faces']} face{'s' if s['faces'] > 1 else ''}, 1280 × 720, {threads}"
+    return "MediaPipe Face Mesh"
 
 
 def _landmarker(work: Work) -> Landmarker:
