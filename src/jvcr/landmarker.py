@@ -20,7 +20,7 @@ from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.runtime.onnx import OnnxRuntime
 from jvcr.weights import weights_path
 
-MIN_SCORE = 0.5
+MIN_SCORE = 0.6
 """Faces found by a detector are kept from this score on (chosen on held-out photographs: docs/LOG.md)."""
 
 _ROUGH_LOOK = (0.1, 0.7)
