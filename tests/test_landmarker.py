@@ -139,8 +139,9 @@ def test_scores_combine_both_networks() -> None:
     assert face_score(0.5, None, 50) > face_score(0.3, None, 50)
     assert face_score(0.0, None, 50) < 0.01 and face_score(0.0, 0.2, 50) < 0.01
     # So does a small one; among large ones the size tells nothing.
-    assert face_score(0.4, 0.4, 12) < face_score(0.4, 0.4, 60) < face_score(0.4, 0.4, 100)
+    assert face_score(0.4, 0.4, 32) < face_score(0.4, 0.4, 60) < face_score(0.4, 0.4, 100)
     assert face_score(0.4, 0.4, 100) == face_score(0.4, 0.4, 900)
+    assert face_score(0.4, 0.4, 12) == face_score(0.4, 0.4, 32)
     assert face_score(0.4, None, 12) == face_score(0.4, None, 900)
 
 
