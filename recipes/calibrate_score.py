@@ -1,7 +1,8 @@
 """The constants of ``jvcr.detect.confidence``: ``python recipes/calibrate_score.py DATA [WEIGHTS]``.
 
 On the validation photographs of the detection table, upright and turned by ±30°: logistic regressions of whether a
-candidate is a face (its box overlaps a true one by 0.4) on the landmark network's agreement and the detector's score.
+candidate is a face (its box overlaps a true one by 0.4) on the landmark network's agreement, the detector's score and
+the face's size.
 Then, for the resulting score: faces found and false faces at each threshold. ``jvcr.landmarker.MIN_SCORE`` is chosen
 from that; ``jvcr evaluate detect`` reports on the test photographs.
 """
@@ -16,12 +17,13 @@ from scipy.optimize import minimize
 from jvcr import Box, Landmarker
 from jvcr.data.face_photos import FacePhoto, read_face_photos
 from jvcr.detect.base import merge_overlapping, overlaps
+from jvcr.detect.confidence import SIZES_PX
 from jvcr.detect.network import NetworkDetector
 from jvcr.evaluate.detect_report import turned_photo
 
 data = Path(sys.argv[1])
 weights = sys.argv[2] if len(sys.argv) > 2 else "small"
-landmarker = Landmarker(weights, detector=NetworkDetector(min_score=0.05, threads=2), threads=2)
+landmarker = Landmarker(weights, detector=NetworkDetector(threads=2), threads=2)
 photos = read_face_photos(data, "val")
 shown = [*photos, *(turned_photo(p, angle) for p in photos if p.sure.any() for angle in (-30, 30))]
 
@@ -32,13 +34,14 @@ def logit(p: float) -> float:
 
 
 def look(photo: FacePhoto) -> np.ndarray:
-    """(candidates, 4 + 3): box, and the regression's inputs."""
-    found = landmarker.candidates(photo.image)
-    rows = [
-        [*Box.around(face.points_img).to_list(), 1.0, math.log(max(face.score, 1e-4)), logit(opinion or 0.0)]
-        for face, opinion in found
-    ]
-    return np.array(rows).reshape(-1, 7)
+    """(candidates, 4 + 4): box, and the regression's inputs."""
+    rows = []
+    for face, proposal in landmarker.candidates(photo.image):
+        box = Box.around(face.points_img)
+        size = float(np.clip(max(box.width, box.height), *SIZES_PX))
+        opinions = math.log(max(face.score, 1e-4)), logit(proposal.score or 0.0)
+        rows.append([*box.to_list(), 1.0, *opinions, math.log(size)])
+    return np.array(rows).reshape(-1, 8)
 
 
 looks = [look(photo) for photo in shown]
@@ -71,7 +74,7 @@ def fit(inputs: np.ndarray, right: np.ndarray) -> np.ndarray:
     ).x
 
 
-constants = np.array([0.0, 1.0, 1.0])
+constants = np.array([0.0, 1.0, 1.0, 0.0])
 for _ in range(3):
     constants = fit(*labelled(constants))
 inputs, right = labelled(constants)
@@ -84,7 +87,7 @@ for low, high in ((0, 0.1), (0.1, 0.3), (0.3, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9
     inside = (probability >= low) & (probability < high)
     print(f"score {low} to {high}: {inside.sum()} candidates, {100 * right[inside].mean():.1f} % faces")
 empty = [k for k, photo in enumerate(shown) if photo.surely_empty]
-for threshold in (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+for threshold in (0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9):
     found = faces = false = 0
     for k, (photo, rows) in enumerate(zip(shown[: len(photos)], looks, strict=False)):
         rows = merged(rows, constants)

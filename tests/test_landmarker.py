@@ -134,10 +134,15 @@ def test_the_roll_of_a_proposal_turns_the_crop() -> None:
 def test_scores_combine_both_networks() -> None:
     # A doubtful proposal needs landmarks that fit better.
     for agreement in (0.2, 0.35, 0.5):
-        values = [face_score(agreement, opinion) for opinion in (0.0, 0.1, 0.5, 0.9, 1.0)]
+        values = [face_score(agreement, opinion, 50) for opinion in (0.0, 0.1, 0.5, 0.9, 1.0)]
         assert values == sorted(values) and values[0] >= 0 and values[-1] <= 1
-    assert face_score(0.5, None) > face_score(0.3, None)
-    assert face_score(0.0, None) < 0.01 and face_score(0.0, 0.2) < 0.01
+    assert face_score(0.5, None, 50) > face_score(0.3, None, 50)
+    assert face_score(0.0, None, 50) < 0.01 and face_score(0.0, 0.2, 50) < 0.01
+    # So does a small one; among large ones the size tells nothing.
+    assert face_score(0.4, 0.4, 32) < face_score(0.4, 0.4, 60) < face_score(0.4, 0.4, 100)
+    assert face_score(0.4, 0.4, 100) == face_score(0.4, 0.4, 900)
+    assert face_score(0.4, 0.4, 12) == face_score(0.4, 0.4, 32)
+    assert face_score(0.4, None, 12) == face_score(0.4, None, 900)
 
 
 def test_a_detector_that_returns_nonsense_is_named() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.detect.base import Detector, as_proposal, merge_overlapping
+from jvcr.detect.base import Detector, Proposal, as_proposal, merge_overlapping
 from jvcr.detect.confidence import face_score
 from jvcr.detect.network import DETECT_SIZE, NetworkDetector
 from jvcr.frames import Box, Crop
@@ -22,7 +22,7 @@ from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.track import TrackedFrame, Tracker
 from jvcr.video import VideoSource
 
-MIN_SCORE = 0.5
+MIN_SCORE = 0.65
 """Faces found by a detector are kept from this score on (chosen on held-out photographs: docs/LOG.md)."""
 
 _ROUGH_LOOK = (0.1, 0.7)
@@ -119,7 +119,8 @@ class Landmarker:
             rough = self._runtime if self._refine else None
             looks = locate_many(self._last_look, work, self._batch_size, rough)
             return [
-                self._face(found, box, face_score(found.score, None)) for box, found in zip(checked, looks, strict=True)
+                self._face(found, box, face_score(found.score, None, max(box.width, box.height)))
+                for box, found in zip(checked, looks, strict=True)
             ]
         return self._find(image)
 
@@ -172,23 +173,26 @@ class Landmarker:
 
     def _find(self, image: Image) -> list[Face]:
         found = self.candidates(image)
-        scores = [face_score(face.score, opinion) for face, opinion in found]
+        boxes = [Box.around(face.points_img) for face, _ in found]
+        scores = [
+            face_score(face.score, proposal.score, max(box.width, box.height))
+            for (face, proposal), box in zip(found, boxes, strict=True)
+        ]
         kept = _distinct(image, [face for face, _ in found], scores, self._min_score, _SAME_FACE)
-        return [self._face(found[i][0], Box.around(found[i][0].points_img), scores[i]) for i in kept]
+        return [self._face(found[i][0], boxes[i], scores[i]) for i in kept]
 
-    def candidates(self, image: Image) -> list[tuple[LocatedFace, float | None]]:
+    def candidates(self, image: Image) -> list[tuple[LocatedFace, Proposal]]:
         """What is made of the detector's proposals, before scores decide: one or two looks, the second upright and
-        centred by the first. With each, the detector's own score."""
+        centred by the first. With each, the proposal that it comes from."""
         proposals = [as_proposal(found) for found in self._detector(image)]
         crops = [self._crop(p.box, -p.roll_deg) for p in proposals]
-        opinions = [p.score for p in proposals]
         if self._refine:
             seen = locate(self._runtime, image, crops, self._batch_size)
             kept = _distinct(image, seen, [face.score for face in seen], *_ROUGH_LOOK)
             crops = [upright_crop(self._runtime, seen[index].points_img) for index in kept]
-            opinions = [opinions[index] for index in kept]
+            proposals = [proposals[index] for index in kept]
         located = locate(self._last_look, image, crops, self._batch_size)
-        return list(zip(located, opinions, strict=True))
+        return list(zip(located, proposals, strict=True))
 
     def _crop(self, box: Box, rotation_deg: float = 0.0) -> Crop:
         return Crop.from_box(box, self._runtime.image_size, rotation_deg, self._runtime.crop_rule)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from jvcr.evaluate.detect_report import Finder
 
 _HARDLY_BELIEVED = 0.02
-"""Boxes down to this score are looked at, for the precision–recall curve."""
+"""Boxes and faces down to this score are counted, for the precision–recall curves."""
 
 
 def evaluate_detect(
@@ -60,12 +60,11 @@ def evaluate_detect(
             for s in read_aflw2000(root)
         ]
     size = detect_size or DETECT_SIZE
-    finder: Detector
+    finder = named_detector(detector, size, threads)
+    all_boxes: Detector = finder
     if detector is DetectorName.OWN:
-        finder = NetworkDetector(size=size, min_score=_HARDLY_BELIEVED, threads=threads)
-    else:
-        finder = named_detector(detector, size, threads)
-    finders = {f"detector {detector}": (_alone(finder), PROPOSE_SCORE)}
+        all_boxes = NetworkDetector(size=size, min_score=_HARDLY_BELIEVED, threads=threads)
+    finders = {f"detector {detector}": (_alone(all_boxes), PROPOSE_SCORE)}
     for name in weights:
         landmarker = Landmarker(name, detector=finder, min_score=_HARDLY_BELIEVED, threads=threads)
         finders[f"with {Path(name).stem}"] = (_whole(landmarker), MIN_SCORE)
