@@ -136,8 +136,8 @@ def test_scores_combine_both_networks() -> None:
     for agreement in (0.2, 0.35, 0.5):
         values = [face_score(agreement, opinion, 50) for opinion in (0.0, 0.1, 0.5, 0.9, 1.0)]
         assert values == sorted(values) and values[0] >= 0 and values[-1] <= 1
-    assert face_score(0.5, None, 50) > face_score(0.3, None, 50)
-    assert face_score(0.0, None, 50) < 0.01 and face_score(0.0, 0.2, 50) < 0.01
+    assert face_score(0.5) > face_score(0.3)
+    assert face_score(0.0) < 0.01 and face_score(0.0, 0.2, 50) < 0.01
     # So does a small one; among large ones the size tells nothing.
     assert face_score(0.4, 0.4, 32) < face_score(0.4, 0.4, 60) < face_score(0.4, 0.4, 100)
     assert face_score(0.4, 0.4, 100) == face_score(0.4, 0.4, 900)

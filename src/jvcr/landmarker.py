@@ -118,10 +118,7 @@ class Landmarker:
             work = ((image, self._crop(box)) for box in checked)
             rough = self._runtime if self._refine else None
             looks = locate_many(self._last_look, work, self._batch_size, rough)
-            return [
-                self._face(found, box, face_score(found.score, None, max(box.width, box.height)))
-                for box, found in zip(checked, looks, strict=True)
-            ]
+            return [self._face(found, box, face_score(found.score)) for box, found in zip(checked, looks, strict=True)]
         return self._find(image)
 
     def track(self, source: str | Path | int, *, smooth: float = 0.5, **settings: Any) -> Iterator[TrackedFrame]:

@@ -15,7 +15,7 @@ SIZES_PX = (32.0, 100.0)
 """Between these the size tells something: what looks a little like a face is more often one when it is large."""
 
 
-def face_score(agreement: float, detector_score: float | None, size_px: float) -> float:
+def face_score(agreement: float, detector_score: float | None = None, size_px: float = math.inf) -> float:
     """Both networks' opinions as one probability, 0…1: of a box whose intersection over union with a face's true
     landmark box is at least 0.4.
 
