@@ -164,7 +164,7 @@ class Landmarker:
             faces.append(
                 None
                 if found is None or gone
-                else self._face(found, Box.around(found.points_img), face_score(found.score, None))
+                else self._face(found, Box.around(found.points_img), face_score(found.score))
             )
         return faces
 
