@@ -23,7 +23,7 @@ from jvcr.evaluate.detect_report import turned_photo
 
 data = Path(sys.argv[1])
 weights = sys.argv[2] if len(sys.argv) > 2 else "small"
-landmarker = Landmarker(weights, detector=NetworkDetector(threads=2), threads=2)
+landmarker = Landmarker(weights, detector=NetworkDetector(min_score=0.15, threads=2), min_score=0.0, threads=2)
 photos = read_face_photos(data, "val")
 shown = [*photos, *(turned_photo(p, angle) for p in photos if p.sure.any() for angle in (-30, 30))]
 

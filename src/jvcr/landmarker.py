@@ -29,6 +29,9 @@ _ROUGH_LOOK = (0.1, 0.7)
 """Agreement and overlap of the look before the last: a crop that is not centred yet is judged mildly, and two are one
 only when they are nearly the same."""
 
+_MAY_GROW = 1.5
+"""How much better landmarks and volume may agree in the last look than in the one before (docs/LOG.md)."""
+
 _SAME_FACE = 0.4
 """Overlap (intersection over union) from which two faces are one."""
 
@@ -171,25 +174,32 @@ class Landmarker:
     def _find(self, image: Image) -> list[Face]:
         found = self.candidates(image)
         boxes = [Box.around(face.points_img) for face, _ in found]
-        scores = [
-            face_score(face.score, proposal.score, max(box.width, box.height))
-            for (face, proposal), box in zip(found, boxes, strict=True)
-        ]
+        scores = [self._score(face, proposal) for face, proposal in found]
         kept = _distinct(image, [face for face, _ in found], scores, self._min_score, _SAME_FACE)
         return [self._face(found[i][0], boxes[i], scores[i]) for i in kept]
 
     def candidates(self, image: Image) -> list[tuple[LocatedFace, Proposal]]:
         """What is made of the detector's proposals, before scores decide: one or two looks, the second upright and
-        centred by the first. With each, the proposal that it comes from."""
+        centred by the first, at what may still reach the least score. With each, the proposal that it comes from."""
         proposals = [as_proposal(found) for found in self._detector(image)]
         crops = [self._crop(p.box, -p.roll_deg) for p in proposals]
         if self._refine:
             seen = locate(self._runtime, image, crops, self._batch_size)
-            kept = _distinct(image, seen, [face.score for face in seen], *_ROUGH_LOOK)
+            kept = [
+                index
+                for index in _distinct(image, seen, [face.score for face in seen], *_ROUGH_LOOK)
+                if self._score(seen[index], proposals[index], _MAY_GROW) >= self._min_score
+            ]
             crops = [upright_crop(self._runtime, seen[index].points_img) for index in kept]
             proposals = [proposals[index] for index in kept]
         located = locate(self._last_look, image, crops, self._batch_size)
         return list(zip(located, proposals, strict=True))
+
+    @staticmethod
+    def _score(face: LocatedFace, proposal: Proposal, factor: float = 1.0) -> float:
+        """The face's score, if its agreement were larger by a factor."""
+        box = Box.around(face.points_img)
+        return face_score(factor * face.score, proposal.score, max(box.width, box.height))
 
     def _crop(self, box: Box, rotation_deg: float = 0.0) -> Crop:
         return Crop.from_box(box, self._runtime.image_size, rotation_deg, self._runtime.crop_rule)
