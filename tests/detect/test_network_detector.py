@@ -175,3 +175,17 @@ def test_boxes_follow_the_face_by_less_than_a_cell(detector: NetworkDetector) ->
         moved = best(detector(shifted(PHOTO, pixels))).box
         assert abs(moved.centre[0] - start.centre[0] - pixels) < 2.5
         assert abs(moved.centre[1] - start.centre[1]) < 2.5
+
+
+def test_the_shipped_pair_agrees(detector: NetworkDetector) -> None:
+    torch = pytest.importorskip("torch")
+    from jvcr.model.detector import DetectorInference
+    from jvcr.model.detector_file import load_detector
+
+    network, header = load_detector(weights_path("detector", ".safetensors"))
+    picture = np.ascontiguousarray(PHOTO[:320, :320])[None]
+    with torch.inference_mode():
+        ours = DetectorInference(network).eval()(torch.from_numpy(picture)).numpy()
+    # Both hold the same 16-bit weights, so only the order of additions differs.
+    np.testing.assert_allclose(detector.cells(picture), ours, atol=1e-4)
+    assert "research" in header.about["licence"]

@@ -76,10 +76,9 @@ def predict(
         import_plotly()
     given = GivenBoxes.read(boxes) if boxes else None
     paths, failures = find_photos(photos)
-    finder = named_detector(detector, detect_size, threads)
     landmarker = Landmarker(
         weights,
-        detector=finder,
+        detector=named_detector(detector, detect_size, threads),
         min_score=min_score,
         refine=refine,
         mirror=mirror,
