@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from jvcr.detect.named import DetectorName
+from jvcr.detect.named import DetectorName, named_detector
+from jvcr.landmarker import Landmarker
 from jvcr.runtime.backends import Backend
 
 WeightsOption = Annotated[str, typer.Option(help="Name of shipped weights, or a file of `jvcr export`.")]
@@ -32,3 +33,11 @@ DeviceOption = Annotated[
 ]
 PrecisionOption = Annotated[str, typer.Option(help="Arithmetic: fp32; bf16, fp16 (openvino, torch).")]
 ThreadsOption = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")]
+
+
+def chosen_landmarker(
+    weights: str, detector: DetectorName, detect_size: int, threads: int, **settings: Any
+) -> Landmarker:
+    """The landmarker that these options ask for; ``settings`` are ``Landmarker``'s."""
+    finder = named_detector(detector, detect_size, threads)
+    return Landmarker(weights, detector=finder, threads=threads, **settings)

@@ -26,12 +26,13 @@ from jvcr.cli.options import (
     PrecisionOption,
     ThreadsOption,
     WeightsOption,
+    chosen_landmarker,
 )
-from jvcr.detect.named import DetectorName, named_detector
+from jvcr.detect.named import DetectorName
 from jvcr.detect.network import DETECT_SIZE
 from jvcr.figure import import_plotly
 from jvcr.images import IMAGE_ENDINGS, Image, read_image, write_image
-from jvcr.landmarker import MIN_SCORE, Landmarker
+from jvcr.landmarker import MIN_SCORE
 from jvcr.results import Face
 from jvcr.runtime.backends import Backend
 
@@ -76,16 +77,17 @@ def predict(
         import_plotly()
     given = GivenBoxes.read(boxes) if boxes else None
     paths, failures = find_photos(photos)
-    landmarker = Landmarker(
+    landmarker = chosen_landmarker(
         weights,
-        detector=named_detector(detector, detect_size, threads),
+        detector,
+        detect_size,
+        threads,
         min_score=min_score,
         refine=refine,
         mirror=mirror,
         backend=backend,
         device=device,
         precision=precision,
-        threads=threads,
     )
     outputs = Outputs(out, paths)
     done = 0

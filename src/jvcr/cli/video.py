@@ -26,12 +26,12 @@ from jvcr.cli.options import (
     PrecisionOption,
     ThreadsOption,
     WeightsOption,
+    chosen_landmarker,
 )
 from jvcr.cli.predict import json_lines
-from jvcr.detect.named import DetectorName, named_detector
+from jvcr.detect.named import DetectorName
 from jvcr.detect.network import DETECT_SIZE
 from jvcr.draw import draw_faces
-from jvcr.landmarker import Landmarker
 from jvcr.runtime.backends import Backend
 from jvcr.track import TrackedFrame, Tracker
 from jvcr.video import VideoSink, VideoSource
@@ -67,14 +67,8 @@ def video(
         out, json_to = Path(f"{stem}_landmarks.mp4"), f"{stem}_landmarks.jsonl"
     if out is not None and Path(source).exists() and out.resolve() == Path(source).resolve():
         raise ValueError(f"{out}: this is the video itself; choose another --out")
-    landmarker = Landmarker(
-        weights,
-        detector=named_detector(detector, detect_size, threads),
-        mirror=mirror,
-        backend=backend,
-        device=device,
-        precision=precision,
-        threads=threads,
+    landmarker = chosen_landmarker(
+        weights, detector, detect_size, threads, mirror=mirror, backend=backend, device=device, precision=precision
     )
     tracker = Tracker(landmarker, smooth, detect_every, most_faces=most_faces)
     frames, started = 0, time.monotonic()
