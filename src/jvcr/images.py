@@ -60,7 +60,8 @@ def decode_image(data: bytes, name: str) -> Image:
         if image.width * image.height > MAX_PIXELS:
             raise PIL.Image.DecompressionBombError(f"{image.width} × {image.height}")
         image.load()
-        return _to_rgb(PIL.ImageOps.exif_transpose(image))
+        PIL.ImageOps.exif_transpose(image, in_place=True)
+        return _to_rgb(image)
     except PIL.UnidentifiedImageError:
         raise ImageError(f"{name}: not an image in a known format (expected JPEG, PNG, WebP, TIFF, …)") from None
     except PIL.Image.DecompressionBombError as error:
@@ -76,7 +77,10 @@ def _to_rgb(image: PIL.Image.Image) -> Image:
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", layer.size, "white"), layer)
-    return np.array(image.convert("RGB"))
+    if image.mode != "RGB":
+        image = image.convert("RGB")
+    # A third faster for a large photo than np.array(image).
+    return np.frombuffer(bytearray(image.tobytes()), np.uint8).reshape(image.height, image.width, 3)
 
 
 def _scaled_grey(image: PIL.Image.Image) -> Image:

@@ -21,6 +21,7 @@ from jvcr.model import export, formats
 from jvcr.model.checkpoint import Header, load_weights, save_weights
 from jvcr.model.config import PRESETS
 from jvcr.model.formats import Format, Precision
+from jvcr.model.inference import PlanarCoordinateNetwork
 from jvcr.model.jvcr import JVCR
 from jvcr.runtime.backends import open_backend
 from jvcr.runtime.onnx import OnnxRuntime
@@ -177,3 +178,20 @@ def test_shipped_files_agree_and_are_small(name: str) -> None:
     # Both hold the same 16-bit weights, so only the order of additions differs.
     difference = parity(model, header, path, crops(header.config.image_size, 5))
     assert difference.max_px < 0.002
+
+
+def test_planes_are_the_same_as_3d_convolutions(tiny: tuple[JVCR, Header]) -> None:
+    model, _ = tiny
+    volume = torch.rand(3, 16, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = model.coordinate(volume)
+        got = PlanarCoordinateNetwork(model.coordinate).eval()(volume)
+    assert expected.std() > 1e-3
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
+
+
+def test_no_3d_convolution_is_exported(tiny: tuple[JVCR, Header], tmp_path: Path) -> None:
+    export.export_onnx(*tiny, tmp_path / "tiny.onnx", half=False)
+    graph = onnx.load(tmp_path / "tiny.onnx").graph
+    weights = {tensor.name: tensor.dims for tensor in graph.initializer}
+    assert {len(weights[node.input[1]]) for node in graph.node if node.op_type == "Conv"} == {4}

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -184,6 +185,13 @@ def test_a_detector_reads_any_size(trained: Loop, tmp_path: Path) -> None:
         theirs = detector.cells(picture)
         assert theirs.shape == (1, 7, height // 8, width // 8)
         np.testing.assert_allclose(theirs[:, 1:], ours[:, 1:], atol=5e-3)
+
+
+def test_exported_convolutions_can_be_merged_with_what_follows(trained: Loop, tmp_path: Path) -> None:
+    export_detector(*load_detector(trained.out / "model.safetensors"), tmp_path / "d.onnx", half=False)
+    graph = onnx.load(tmp_path / "d.onnx").graph
+    fixed = {tensor.name for tensor in graph.initializer}
+    assert all(set(node.input[1:]) <= fixed and len(node.input) == 3 for node in graph.node if node.op_type == "Conv")
 
 
 def jvcr(*arguments: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import nn
 
 from jvcr.model.checkpoint import read_safetensors, write_safetensors
 from jvcr.model.config import DetectorConfig
@@ -73,7 +75,7 @@ def export_detector(network: FaceDetector, header: DetectorHeader, path: Path, h
     from jvcr.detect.network import NetworkDetector
 
     size, multiple = header.config.image_size, header.config.multiple
-    inference = DetectorInference(network).eval()
+    inference = _with_biases(DetectorInference(network)).eval()
     candidate = path.with_name(path.name + ".candidate")
     try:
         write_onnx(
@@ -105,3 +107,13 @@ def export_detector(network: FaceDetector, header: DetectorHeader, path: Path, h
     finally:
         candidate.unlink(missing_ok=True)
     return difference
+
+
+def _with_biases(network: DetectorInference) -> DetectorInference:
+    """The same function. A missing bias is exported as one that is computed on each call, and ONNX Runtime can then
+    not merge the convolution with what follows."""
+    network = copy.deepcopy(network)
+    for part in network.modules():
+        if isinstance(part, nn.Conv2d) and part.bias is None:
+            part.bias = nn.Parameter(torch.zeros(part.out_channels))
+    return network

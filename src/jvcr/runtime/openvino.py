@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import numpy as np
 from jvcr.extras import missing
 from jvcr.images import Image
 from jvcr.runtime.base import Prediction, check_crops, described
+
+_FEW = 2
+"""Up to so many crops (a face and its mirror image), the network is compiled for just their number: a fifth faster."""
 
 _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 PRECISIONS = tuple(_HINTS)
@@ -47,20 +51,37 @@ class OpenVinoRuntime:
         if device == "cpu":
             # Threads may be moved: pinned ones of two processes would share a core.
             settings |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
+        self._compile = functools.partial(core.compile_model, device_name=device.upper(), config=settings)
+        self._networks: dict[int, Any] = {}
+        self._lock, self._requests = threading.Lock(), threading.local()
         try:
-            model = core.read_model(path)
-            self._network = core.compile_model(model, device.upper(), settings)
+            self._model = core.read_model(path)
         except RuntimeError as error:
             raise ValueError(f"{path}: OpenVINO cannot load it ({error})") from error
         header = ["framework", "jvcr"]
-        text = model.get_rt_info(header).astype(str) if model.has_rt_info(header) else None
+        text = self._model.get_rt_info(header).astype(str) if self._model.has_rt_info(header) else None
         self.image_size, self.markup, self.crop_rule = described(path, text)
-        self._requests = threading.local()
+        try:
+            self._network(1)
+        except RuntimeError as error:
+            raise ValueError(f"{path}: OpenVINO cannot compile it for {device} ({error})") from error
 
     def __call__(self, crops: Image) -> Prediction:
         check_crops(crops, self.image_size)
         # A request belongs to a thread.
-        if not hasattr(self._requests, "own"):
-            self._requests.own = self._network.create_infer_request()
-        found = self._requests.own.infer({"crops": np.ascontiguousarray(crops)}, share_inputs=True)
+        own: dict[int, Any] = self._requests.__dict__.setdefault("networks", {})
+        batch = len(crops) if len(crops) <= _FEW else 0
+        if batch not in own:
+            own[batch] = self._network(batch).create_infer_request()
+        found = own[batch].infer({"crops": np.ascontiguousarray(crops)}, share_inputs=True)
         return Prediction(np.asarray(found["volume"], np.float32), np.asarray(found["points_unit"], np.float32))
+
+    def _network(self, batch: int) -> Any:
+        """Compiled for just this batch, or, for 0, for any."""
+        with self._lock:
+            if batch not in self._networks:
+                model = self._model.clone()
+                if batch:
+                    model.reshape([batch, self.image_size, self.image_size, 3])
+                self._networks[batch] = self._compile(model)
+            return self._networks[batch]
