@@ -23,6 +23,7 @@ BOX = Box(179, 87, 269, 178)
         ("network", {"backend": "onnxruntime", "precision": "fp32", "threads": 1, "batch": 3}, 3),
         ("box", {"threads": 1, "looks": 1}, 1),
         ("boxes", {"threads": 1, "faces": 5}, 5),
+        ("search", {"threads": 1, "size": 320}, 1),
         ("photo", {"threads": 1, "looks": 1}, 1),
         ("video", {"threads": 1, "faces": 1}, 60),
     ],
@@ -33,6 +34,12 @@ def test_rows_are_measured(kind: str, settings: dict[str, int | str], units: int
     assert row.units == units
     assert row.per_second == pytest.approx(1000 * units / row.ms["p50"])
     assert row.memory_mb is None or row.memory_mb > 50
+
+
+def test_a_film_is_decoded() -> None:
+    pytest.importorskip("av")
+    row = measure(Work("film", astronaut(), BOX, "small", {"threads": 2, "faces": 1}, 0.01))
+    assert row.units == 60 and "decoded" in row.remark
 
 
 def test_a_precision_says_how_far_it_is_from_the_default() -> None:
@@ -53,6 +60,7 @@ def test_the_command_prints_and_writes_a_table(tmp_path: Path, monkeypatch: pyte
     stored = json.loads((tmp_path / "bench.json").read_text())
     assert [row["what"] for row in stored["rows"]] == [
         "a face in a given box, one look, 1 thread",
+        "`import jvcr`, over an empty process",
         "start of Python, import, first landmarks",
     ]
     assert stored["machine"]["packages"]["numpy"] == np.__version__

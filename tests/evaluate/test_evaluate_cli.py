@@ -202,7 +202,8 @@ def test_weights_see_the_box_of_their_own_landmarks(
 
     monkeypatch.setattr("jvcr.cli.evaluate.weights_path", Path)
     monkeypatch.setattr(
-        "jvcr.cli.evaluate.OnnxRuntime", lambda *_: SimpleNamespace(markup=own, image_size=128, crop_rule=CROP_RULE)
+        "jvcr.cli.evaluate.open_backend",
+        lambda *_, **__: SimpleNamespace(markup=own, image_size=128, crop_rule=CROP_RULE),
     )
     monkeypatch.setattr("jvcr.evaluate.run.predict_samples", predict)
     result = CliRunner().invoke(app, ["evaluate", "table", "--root", str(folder), "--weights", weights])
@@ -215,15 +216,28 @@ def test_weights_see_the_box_of_their_own_landmarks(
 
 
 class MustNotPredict:
-    def __init__(self, *_: object) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         raise AssertionError("predicted before the files were checked")
+
+
+@pytest.mark.parametrize(("backend", "precision"), [("openvino", "bf16"), ("torch", "fp32")])
+def test_any_backend_is_scored(make_table: Callable[..., Path], tmp_path: Path, backend: str, precision: str) -> None:
+    pytest.importorskip("openvino" if backend == "openvino" else "torch")
+    folder = make_table(tmp_path, (5.0, 45.0, -75.0), splits=["val"] * 3)
+    means = []
+    for name, arguments in (("default", []), ("other", ["--backend", backend, "--precision", precision])):
+        command = ["evaluate", "table", "--root", str(folder), "--json", str(tmp_path / name), *arguments]
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 0, result.exception
+        means.append(json.loads((tmp_path / name).read_text())["validation rows"]["nme"]["image_mean"])
+    assert means[1] == pytest.approx(means[0], rel=0.02)
 
 
 def test_predictions_are_checked_before_the_weights_work(
     benchmark_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_predictions(tmp_path / "other.npz", PredictionSet(["cat"], np.ones((1, 68, 3))))
-    monkeypatch.setattr("jvcr.cli.evaluate.OnnxRuntime", MustNotPredict)
+    monkeypatch.setattr("jvcr.cli.evaluate.open_backend", MustNotPredict)
     arguments = ["evaluate", "aflw2000-3d", "--root", str(benchmark_folder), "--weights", "small"]
     result = CliRunner().invoke(app, [*arguments, "--predictions", str(tmp_path / "other.npz")])
     assert "other.npz: not one of its 1 ids" in str(result.exception)
@@ -308,7 +322,8 @@ def test_the_benchmark_crops_around_the_weights_own_landmarks(
         return Detected(truth.names, truth.original_img[:, 17:], np.ones((5, 4)), np.ones(5), 0)
 
     monkeypatch.setattr(
-        "jvcr.cli.evaluate.OnnxRuntime", lambda *_: SimpleNamespace(markup=own, image_size=128, crop_rule=CROP_RULE)
+        "jvcr.cli.evaluate.open_backend",
+        lambda *_, **__: SimpleNamespace(markup=own, image_size=128, crop_rule=CROP_RULE),
     )
     monkeypatch.setattr("jvcr.cli.evaluate.Landmarker", lambda *_, **__: None)
     monkeypatch.setattr("jvcr.evaluate.run.predict_samples", predict)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from typer.testing import CliRunner
 from jvcr import Landmarker
 from jvcr.cli.app import app
 from jvcr.images import Image
+from jvcr.markup import MARKUP_68
 from jvcr.runtime.backends import Backend, open_backend
 from jvcr.runtime.mirror import MirrorAveraged
 
@@ -65,6 +68,21 @@ def test_a_landmarker_takes_any_backend(backend: str) -> None:
     np.testing.assert_allclose(face.landmarks, expected.landmarks, atol=0.05)
 
 
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler here")
+def test_pytorch_compiles(tmp_path: Path) -> None:
+    needed("torch")
+    from jvcr.model.checkpoint import Header, save_weights
+    from jvcr.model.config import PRESETS
+    from jvcr.model.jvcr import JVCR
+
+    save_weights(tmp_path / "tiny.safetensors", JVCR(PRESETS["tiny"]), Header(PRESETS["tiny"], MARKUP_68))
+    crops = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    plain = open_backend(tmp_path / "tiny.safetensors", "torch")(crops)
+    compiled = open_backend(tmp_path / "tiny.safetensors", "torch", compile=True)(crops)
+    np.testing.assert_allclose(compiled.points_unit, plain.points_unit, atol=1e-4)
+    np.testing.assert_allclose(compiled.volume, plain.volume, atol=1e-3)
+
+
 def test_a_runtime_of_ones_own_is_taken() -> None:
     own = MirrorAveraged(open_backend("small", threads=1))
     face = Landmarker(backend=own, mirror=False, refine=False).predict(astronaut(), [BOX])[0]
@@ -77,6 +95,7 @@ def test_a_runtime_of_ones_own_is_taken() -> None:
     [
         ("tensorflow", {}, "expected one of onnxruntime, openvino, torch"),
         ("onnxruntime", {"precision": "int4"}, "leave it at fp32"),
+        ("onnxruntime", {"compile": True}, "onnxruntime compiles by itself"),
         ("onnxruntime", {"device": "tpu"}, "cpu, cuda, coreml, directml"),
         ("onnxruntime", {"device": "directml"}, "onnxruntime-directml"),
         ("openvino", {"precision": "int4"}, "fp32, fp16, bf16"),
@@ -85,7 +104,7 @@ def test_a_runtime_of_ones_own_is_taken() -> None:
         ("torch", {"device": "cuda:99"}, "no device 'cuda:99'"),
     ],
 )
-def test_what_is_not_there_is_said(backend: str, settings: dict[str, str], message: str) -> None:
+def test_what_is_not_there_is_said(backend: str, settings: dict[str, Any], message: str) -> None:
     if backend in list(Backend):
         needed(backend)
     with pytest.raises(ValueError, match=message):

@@ -18,13 +18,14 @@ from rich.progress import Progress
 import jvcr
 from jvcr.cli.console import log
 from jvcr.cli.evaluate_detect import evaluate_detect
+from jvcr.cli.options import BackendOption, DeviceOption, PrecisionOption, ThreadsOption
 from jvcr.detect.named import DetectorName, named_detector
 from jvcr.detect.network import DETECT_SIZE
 from jvcr.extras import missing
 from jvcr.landmarker import Landmarker
+from jvcr.runtime.backends import Backend, open_backend
 from jvcr.runtime.base import Runtime
 from jvcr.runtime.mirror import MirrorAveraged
-from jvcr.runtime.onnx import OnnxRuntime
 from jvcr.weights import weights_path
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ class _Settings:
     refine: bool
     detector: DetectorName
     detect_size: int | None
+    backend: Backend
+    device: str
+    precision: str
     save_predictions: Path | None
     out: Path | None
     json_to: Path | None
@@ -131,7 +135,10 @@ def evaluate(
     detect_size: Annotated[
         int | None, typer.Option(min=64, help="Longer side of the photo for the detector (as of `jvcr predict`).")
     ] = None,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")] = 0,
+    threads: ThreadsOption = 0,
+    backend: BackendOption = Backend.ONNXRUNTIME,
+    device: DeviceOption = "cpu",
+    precision: PrecisionOption = "fp32",
 ) -> None:
     """NME per yaw bin, GTE, head pose and more, with intervals, of weights or of any aligner's predictions."""
     try:
@@ -167,6 +174,9 @@ def evaluate(
         refine=benchmark == "robustness" if refine is None else refine,
         detector=detector,
         detect_size=detect_size,
+        backend=backend,
+        device=device,
+        precision=precision,
         save_predictions=save_predictions,
         out=out,
         json_to=json_to,
@@ -189,7 +199,8 @@ def evaluate(
         _robustness(root, settings)
     elif benchmark == "detect":
         assert root is not None
-        record = evaluate_detect(root, detector, settings.weights, detect_size, threads, worst, out)
+        runtimes = {_name(name): _opened(name, settings) for name in settings.weights}
+        record = evaluate_detect(root, detector, runtimes, detect_size, threads, worst, out)
         _write_json(record, json_to)
     else:
         _paper(root, results or [], settings)
@@ -219,9 +230,12 @@ def _check(benchmark: str, settings: _Settings) -> None:
                 f"benchmark {benchmark} takes no --{name.replace('_', '-')}{value}; it is for {', '.join(takers)}"
             )
     for weights in settings.weights:
-        if Path(weights).suffix == ".safetensors":
-            raise ValueError(f"--weights {weights}: weights as training writes them; run `jvcr export` first")
-        weights_path(weights)
+        if settings.backend is not Backend.TORCH:
+            if Path(weights).suffix == ".safetensors":
+                raise ValueError(
+                    f"--weights {weights}: weights as training writes them; run `jvcr export` first, or --backend torch"
+                )
+            weights_path(weights)
 
 
 def _aflw2000(root: Path, settings: _Settings) -> dict[str, Any]:
@@ -310,7 +324,7 @@ def _table(root: Path, settings: _Settings) -> None:
     table = Table(root, "val")
     record = {}
     for weights in settings.weights:
-        runtime = OnnxRuntime(weights_path(weights), settings.threads)
+        runtime = _opened(weights, settings)
         samples = (table[i] for i in range(len(table)))
         # The crops are around the box of the weights' own landmarks, as in training, whatever is scored.
         boxed = boxed_samples(samples, runtime.markup)
@@ -348,7 +362,7 @@ def _robustness(root: Path, settings: _Settings) -> None:
         name, samples = "AFLW2000-3D", list(read_aflw2000(root))
     record, texts = {}, []
     for weights in settings.weights:
-        runtime = OnnxRuntime(weights_path(weights), settings.threads)
+        runtime = _opened(weights, settings)
         rough = _rough(runtime, settings)
         own = list(boxed_samples(samples, runtime.markup))
         with _Bar(f"jvcr {_name(weights)}", len(own) * len(CONDITIONS)) as bar:
@@ -422,7 +436,17 @@ def _rough(runtime: Runtime, settings: _Settings) -> Runtime | None:
     return runtime if settings.refine else None
 
 
-def _runtimes(settings: _Settings, accepted: tuple[int, ...] | None = None) -> dict[str, OnnxRuntime]:
+def _opened(weights: str, settings: _Settings) -> Runtime:
+    return open_backend(
+        weights,
+        settings.backend,
+        device=settings.device,
+        precision=settings.precision,
+        threads=settings.threads,
+    )
+
+
+def _runtimes(settings: _Settings, accepted: tuple[int, ...] | None = None) -> dict[str, Runtime]:
     """All weights, opened before the first of them works.
 
     Raises:
@@ -430,7 +454,7 @@ def _runtimes(settings: _Settings, accepted: tuple[int, ...] | None = None) -> d
     """
     if settings.save_predictions is not None and len(settings.weights) != 1:
         raise ValueError(f"--save-predictions takes one --weights, not {len(settings.weights)}")
-    runtimes = {weights: OnnxRuntime(weights_path(weights), settings.threads) for weights in settings.weights}
+    runtimes = {weights: _opened(weights, settings) for weights in settings.weights}
     for weights, runtime in runtimes.items():
         if accepted is not None and runtime.markup.n_points not in accepted:
             expected = " or ".join(map(str, accepted))
@@ -438,7 +462,7 @@ def _runtimes(settings: _Settings, accepted: tuple[int, ...] | None = None) -> d
     return runtimes
 
 
-def _own(settings: _Settings, runtimes: dict[str, OnnxRuntime], samples: Any, count: int) -> Iterator[System]:
+def _own(settings: _Settings, runtimes: dict[str, Runtime], samples: Any, count: int) -> Iterator[System]:
     """Predictions of our weights from true boxes, the detector's, or both; saved as soon as they are there."""
     from jvcr.data.derive import boxed_samples
     from jvcr.evaluate.predictions import PredictionSet, write_predictions
@@ -469,7 +493,7 @@ def _own(settings: _Settings, runtimes: dict[str, OnnxRuntime], samples: Any, co
             with _Bar(f"{name}, its detector's boxes", count) as bar:
                 boxed = bar.track(boxed_samples(samples(), markup), [])
                 detector = named_detector(settings.detector, settings.detect_size or DETECT_SIZE, settings.threads)
-                landmarker = Landmarker(weights, detector=detector, mirror=settings.mirror, threads=settings.threads)
+                landmarker = Landmarker(backend=runtime, detector=detector, mirror=settings.mirror)
                 found = predict_detected(landmarker, boxed)
             text = "the detector's boxes"
             if settings.save_predictions is not None:

@@ -20,6 +20,7 @@ from jvcr.detect.named import DetectorName, named_detector
 from jvcr.detect.network import DETECT_SIZE, PROPOSE_SCORE, NetworkDetector
 from jvcr.images import Image, write_image
 from jvcr.landmarker import MIN_SCORE, Landmarker
+from jvcr.runtime.base import Runtime
 
 if TYPE_CHECKING:
     from jvcr.evaluate.detect_report import Finder
@@ -31,7 +32,7 @@ _HARDLY_BELIEVED = 0.02
 def evaluate_detect(
     root: Path,
     detector: DetectorName,
-    weights: list[str],
+    runtimes: dict[str, Runtime],
     detect_size: int | None,
     threads: int,
     worst: int,
@@ -42,7 +43,7 @@ def evaluate_detect(
     Args:
         root: a folder with ``detect_labels.npz`` (its test split is looked at), or AFLW2000-3D (one face a photo is
             known).
-        weights: names or ONNX files of landmark networks.
+        runtimes: landmark networks, by name.
         worst: photos to draw into ``worst.png``.
         out: folder for the report; None for the table alone.
     """
@@ -65,9 +66,9 @@ def evaluate_detect(
     if detector is DetectorName.OWN:
         all_boxes = NetworkDetector(size=size, min_score=_HARDLY_BELIEVED, threads=threads)
     finders = {f"detector {detector}": (_alone(all_boxes), PROPOSE_SCORE)}
-    for name in weights:
-        landmarker = Landmarker(name, detector=finder, min_score=_HARDLY_BELIEVED, threads=threads)
-        finders[f"with {Path(name).stem}"] = (_whole(landmarker), MIN_SCORE)
+    for name, runtime in runtimes.items():
+        landmarker = Landmarker(backend=runtime, detector=finder, min_score=_HARDLY_BELIEVED)
+        finders[f"with {name}"] = (_whole(landmarker), MIN_SCORE)
     results = []
     with Progress(console=log, transient=True) as progress:
         looks = len(photos) + sum(bool(p.sure.any()) for p in photos) * sum(1 if d == 180 else 2 for d in ROLLS_DEG)

@@ -26,6 +26,7 @@ def open_backend(
     device: str = "cpu",
     precision: str = "fp32",
     threads: int = 0,
+    compile: bool = False,
 ) -> Runtime:
     """A loaded network.
 
@@ -37,12 +38,15 @@ def open_backend(
             ``"cuda"``, ``"mps"`` (PyTorch).
         precision: of the arithmetic: ``"fp32"``; ``"bf16"``, ``"fp16"`` (OpenVINO, PyTorch).
         threads: CPU threads of a call; 0 takes all cores. PyTorch's number holds for the whole process.
+        compile: run PyTorch's network through ``torch.compile``; the first calls wait for it.
     Raises:
         ValueError: an unknown name; a device or precision that the backend has not; a file that is not its own.
         MissingExtra: the backend is not installed. FileNotFoundError: no such file.
     """
     if backend not in list(Backend):
         raise ValueError(f"backend is {backend!r}; expected one of {', '.join(Backend)}")
+    if compile and backend != Backend.TORCH:
+        raise ValueError(f"{backend} compiles by itself; leave compile at False")
     if backend == Backend.ONNXRUNTIME:
         if precision != "fp32":
             raise ValueError(f"precision is {precision!r}; ONNX Runtime computes as the file says: leave it at fp32")
@@ -53,6 +57,6 @@ def open_backend(
 
         return OpenVinoRuntime(weights_path(weights), threads, precision, device)
     runtime: Runtime = import_module("jvcr.runtime.torch_backend").open_torch(
-        weights_path(weights, ".safetensors"), device, precision, threads
+        weights_path(weights, ".safetensors"), device, precision, threads, compile
     )
     return runtime

@@ -40,13 +40,16 @@ class ScriptRuntime:
         return Prediction(volume.float().cpu().numpy(), points_unit.float().cpu().numpy())
 
 
-def open_torch(path: Path, device: str = "cpu", precision: str = "fp32", threads: int = 0) -> Runtime:
+def open_torch(
+    path: Path, device: str = "cpu", precision: str = "fp32", threads: int = 0, compile: bool = False
+) -> Runtime:
     """The network of a ``.safetensors`` file, or of a TorchScript ``.pt``, whose precision is its own.
 
     Args:
         device: as PyTorch names it: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         precision: ``"fp32"``, or autocast to ``"bf16"`` or ``"fp16"``.
         threads: of the whole process; 0 leaves them.
+        compile: through ``torch.compile``; not for TorchScript.
     Raises:
         FileNotFoundError, ValueError: as of ``load_weights``; a device or precision that is not there.
     """
@@ -65,4 +68,7 @@ def open_torch(path: Path, device: str = "cpu", precision: str = "fp32", threads
     if path.suffix == ".pt":
         return ScriptRuntime(path, device)
     model, header = load_weights(path)
-    return TorchRuntime(model.to(device), header.markup, _TYPES[precision])
+    runtime = TorchRuntime(model.to(device), header.markup, _TYPES[precision])
+    if compile:
+        model.compile()
+    return runtime
