@@ -110,6 +110,13 @@ def test_the_command_exports_int8(make_table: Callable[..., Path], tmp_path: Pat
     done = CliRunner().invoke(app, [*arguments, "--calibrate", str(table)])
     assert done.exit_code == 0, done.output
     assert "differ from PyTorch by" in done.output
+    # P, all that comes after the volume, computes in floats.
+    nodes = onnx.load(tmp_path / "tiny.onnx").graph.node
+    of_p = {"volume"}
+    for node in nodes:
+        of_p |= set(node.output) if of_p & set(node.input) else set()
+    quantised = [node for node in nodes if node.op_type == "QuantizeLinear"]
+    assert quantised and not any(set(node.output) & of_p for node in quantised)
     with pytest.raises(ValueError, match="'float'; expected one of fp32, fp16, int8"):
         CliRunner().invoke(app, [*arguments[:-1], "float"], catch_exceptions=False)
 

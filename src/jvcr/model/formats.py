@@ -170,18 +170,20 @@ class _Batches:
 
 
 def _sensitive(proto: onnx.ModelProto) -> list[str]:
-    """The first convolution, those that give a volume, and the 3D ones: few, and errors there move the landmarks."""
-    shapes = {tensor.name: len(tensor.dims) for tensor in proto.graph.initializer}
+    """The first convolution, those that give a volume, and P's: few, and errors there move the landmarks."""
     kinds: dict[str, set[str]] = {}
+    of_p = {"volume"}
     for node in proto.graph.node:
         for name in node.input:
             kinds.setdefault(name, set()).add(node.op_type)
+        if of_p & set(node.input):
+            of_p |= set(node.output)
     inner = {"Relu", "Add", "BatchNormalization", "MaxPool"}
     convolutions = [node for node in proto.graph.node if node.op_type == "Conv"]
     return [
         node.name
         for index, node in enumerate(convolutions)
-        if index == 0 or shapes.get(node.input[1]) == 5 or not kinds.get(node.output[0], set()) & inner
+        if index == 0 or node.output[0] in of_p or not kinds.get(node.output[0], set()) & inner
     ]
 
 
