@@ -182,9 +182,9 @@ def test_shipped_files_agree_and_are_small(name: str) -> None:
     assert sum(p.numel() for p in model.parameters()) < (2.5e6 if name in SHIPPED else 10e6)
     assert "research" in header.about["licence"]
     assert Header.from_json(onnx.load(path).metadata_props[0].value) == header
-    # Both hold the same 16-bit weights, so only the order of additions differs.
+    # Both hold the same 16-bit weights, but that ONNX has P's last two layers as one matrix, rounded again.
     difference = parity(model, header, path, crops(header.config.image_size, 5))
-    assert difference.max_px < 0.002
+    assert difference.max_px < 0.01
 
 
 def test_planes_are_the_same_as_3d_convolutions(tiny: tuple[JVCR, Header]) -> None:
