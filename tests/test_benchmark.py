@@ -24,6 +24,8 @@ BOX = Box(179, 87, 269, 178)
         ("box", {"threads": 1, "looks": 1}, 1),
         ("boxes", {"threads": 1, "faces": 5}, 5),
         ("search", {"threads": 1, "size": 320}, 1),
+        ("decode", {"threads": 1}, 1),
+        ("crop", {"threads": 1}, 1),
         ("photo", {"threads": 1, "looks": 1}, 1),
         ("video", {"threads": 1, "faces": 1}, 60),
     ],

@@ -27,7 +27,7 @@ from jvcr.detect.network import NetworkDetector
 from jvcr.evaluate.motion import MovingFaces, Placement
 from jvcr.extras import MissingExtra
 from jvcr.frames import Box, Crop
-from jvcr.images import Image, extract, read_image, write_image
+from jvcr.images import Image, decode_image, extract
 from jvcr.landmarker import Landmarker
 from jvcr.runtime.backends import Backend, open_backend
 from jvcr.track import Tracker
@@ -186,6 +186,8 @@ def _all_work(work: Callable[..., Work], cores: int) -> Iterator[Work]:
     yield work("boxes", settings={"threads": 1, "faces": 256})
     for size in (320, 640, 1280):
         yield work("search", settings={"threads": 1, "size": size})
+    yield work("decode", settings={"threads": 1})
+    yield work("crop", settings={"threads": 1})
     for looks in (1, 3):
         yield work("photo", settings={"threads": 1, "looks": looks})
     for faces in (1, 4):
@@ -228,15 +230,29 @@ def _many_boxes(work: Work) -> _Prepared:
     return lambda: landmarker.predict(work.photo, [work.box] * count), count, ""
 
 
+def _jpeg(photo: Image) -> bytes:
+    ok, data = cv2.imencode(".jpg", _wide(photo)[:, :, ::-1])
+    assert ok
+    return data.tobytes()
+
+
+def _decode(work: Work) -> _Prepared:
+    data = _jpeg(work.photo)
+    return lambda: decode_image(data, "photo"), 1, ""
+
+
+def _crop(work: Work) -> _Prepared:
+    """A warp as of the second look: turned, and of a face that is larger than the crop."""
+    photo = _wide(work.photo)
+    crop = Crop(640, 360, 180, 128, 5)
+    return lambda: extract(photo, crop), 1, ""
+
+
 def _photo(work: Work) -> _Prepared:
-    landmarker = _landmarker(work)
-    folder = tempfile.TemporaryDirectory()
-    file = Path(folder.name) / "photo.jpg"
-    write_image(file, _wide(work.photo))
+    landmarker, data = _landmarker(work), _jpeg(work.photo)
 
     def call() -> None:
-        with_folder = folder  # kept as long as the call
-        assert len(landmarker.predict(read_image(file))) == 1, with_folder.name
+        assert len(landmarker.predict(decode_image(data, "photo"))) == 1
 
     return call, 1, "decoding and finding the face included"
 
@@ -311,6 +327,8 @@ _PREPARE: dict[str, Callable[[Work], _Prepared]] = {
     "box": _given_box,
     "boxes": _many_boxes,
     "search": _search,
+    "decode": _decode,
+    "crop": _crop,
     "photo": _photo,
     "video": _video,
     "film": _film,
@@ -333,6 +351,10 @@ def _name(work: Work) -> str:
             return f"1280 × 720 JPEG, one face, {looks}, {threads}"
         case "search":
             return f"finding the faces of 1280 × 720 pixels, at {s['size']}, {threads}"
+        case "decode":
+            return "decoding a 1280 × 720 JPEG"
+        case "crop":
+            return "cutting out one crop"
         case "film":
             return f"1280 × 720 film, one face, {threads}"
         case "video":

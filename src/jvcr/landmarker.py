@@ -29,7 +29,7 @@ _ROUGH_LOOK = (0.1, 0.7)
 """Agreement and overlap of the look before the last: a crop that is not centred yet is judged mildly, and two are one
 only when they are nearly the same."""
 
-_MAY_GROW = 1.5
+_MAY_GROW = 1.25
 """How much better landmarks and volume may agree in the last look than in the one before (docs/LOG.md)."""
 
 _SAME_FACE = 0.4

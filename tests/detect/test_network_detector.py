@@ -14,7 +14,7 @@ from skimage.data import astronaut
 
 from jvcr.detect.base import Detector, Proposal
 from jvcr.detect.named import DetectorName, named_detector
-from jvcr.detect.network import NetworkDetector, _intervals, _sides
+from jvcr.detect.network import NetworkDetector, _intervals, _sizes
 from jvcr.detect.whole import whole_image
 from jvcr.frames import Box, Crop
 from jvcr.images import Image, extract
@@ -102,11 +102,11 @@ def test_tiles_cover_everything_and_overlap() -> None:
 
 
 def test_searches_go_down_to_320() -> None:
-    assert _sides(4000, 640) == [640, 320]
-    assert _sides(4000, 320) == [320]
-    assert _sides(4000, 2560) == [2560, 640, 320]
-    assert _sides(300, 640) == [320]
-    assert _sides(100, 640) == [200]
+    assert _sizes(4000, 3000, 640) == [(640, 480), (320, 240)]
+    assert _sizes(4000, 4, 320) == [(320, 1)]
+    assert _sizes(2000, 4000, 2560) == [(1280, 2560), (320, 640), (160, 320)]
+    assert _sizes(300, 300, 640) == [(320, 320)]
+    assert _sizes(100, 50, 640) == [(200, 100)]
 
 
 def test_whole_images_are_one_face() -> None:

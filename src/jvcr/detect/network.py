@@ -78,7 +78,11 @@ class NetworkDetector:
 
     def __call__(self, image: Image) -> list[Proposal]:
         """(H, W, 3) uint8 RGB → proposals, best first, no two of one face."""
-        found = [self._search(image, side) for side in _sides(max(image.shape[:2]), self._size)]
+        found, picture = [], image
+        for size in _sizes(image.shape[1], image.shape[0], self._size):
+            # Finest first: each is made from the one before.
+            picture = _resized(picture, size)
+            found.append(self._search(picture, image.shape[1], image.shape[0]))
         boxes, scores, roll_deg = (np.concatenate(parts) for parts in zip(*found, strict=True))
         candidates = [Box(*row) for row in boxes.tolist()]
         return [
@@ -86,13 +90,9 @@ class NetworkDetector:
             for i in merge_overlapping(candidates, scores.tolist(), SAME_FACE)
         ]
 
-    def _search(self, image: Image, side: int) -> Found:
-        """One search of the whole photo, reduced to ``side`` on its longer side. Boxes in pixels of the photo."""
-        height, width = image.shape[:2]
-        scale = side / max(height, width)
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        picture = image if size == (width, height) else np.asarray(cv2.resize(image, size, interpolation=way), np.uint8)
+    def _search(self, picture: Image, width: int, height: int) -> Found:
+        """One search of the whole photo of width × height pixels, resized to ``picture``. Boxes in the photo's."""
+        size = (picture.shape[1], picture.shape[0])
         parts = [self._in_tile(picture, tile) for tile in _tiles(*size)]
         boxes, scores, roll_deg = (np.concatenate(values) for values in zip(*parts, strict=True))
         # Sides are rounded to whole pixels one by one.
@@ -132,14 +132,23 @@ class _Tile(NamedTuple):
     bottom: int
 
 
-def _sides(longer: int, size: int) -> list[int]:
-    """Longer sides of the searches, finest first."""
-    side = min(size, max(longer, min(_COARSEST, 2 * longer)))
+def _sizes(width: int, height: int, limit: int) -> list[tuple[int, int]]:
+    """Width and height of a photo for each search, finest first."""
+    longer = max(width, height)
+    side = min(limit, max(longer, min(_COARSEST, 2 * longer)))
     sides = [side]
     while side > 1.25 * _COARSEST:
         side = max(side // 4, _COARSEST)
         sides.append(side)
-    return sides
+    return [(max(1, round(width * side / longer)), max(1, round(height * side / longer))) for side in sides]
+
+
+def _resized(image: Image, size: tuple[int, int]) -> Image:
+    height, width = image.shape[:2]
+    if size == (width, height):
+        return image
+    way = cv2.INTER_AREA if size[0] <= width else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size, interpolation=way), np.uint8)
 
 
 def _tiles(width: int, height: int) -> Iterator[_Tile]:
