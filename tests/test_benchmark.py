@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,19 @@ def test_the_command_prints_and_writes_a_table(tmp_path: Path, monkeypatch: pyte
     ]
     assert stored["machine"]["packages"]["numpy"] == np.__version__
     assert (tmp_path / "bench.md").read_text() in done.output
+
+
+def test_a_gpu_is_timed_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def names() -> list[str]:
+        work = partial(Work, photo=astronaut(), box=BOX)
+        return [benchmark._name(work) for work in benchmark._all_work(work, 4) if work.kind == "network"]
+
+    monkeypatch.setattr(benchmark, "_has_cuda", lambda: False)
+    without = names()
+    monkeypatch.setattr(benchmark, "_has_cuda", lambda: True)
+    assert set(names()) - set(without) == {
+        f"network, torch bf16, cuda{how}, batch {batch}" for how in ("", ", compiled") for batch in (1, 256)
+    }
 
 
 def test_a_photo_without_a_face_is_said(tmp_path: Path) -> None:

@@ -181,6 +181,11 @@ def _all_work(work: Callable[..., Work], cores: int) -> Iterator[Work]:
                 for batch in (1, 16):
                     settings = {"backend": str(backend), "precision": precision, "threads": threads, "batch": batch}
                     yield work("network", settings=settings)
+    if _has_cuda():
+        for compiled in (False, True):
+            for batch in (1, 256):
+                settings = {"backend": "torch", "device": "cuda", "precision": "bf16", "batch": batch}
+                yield work("network", settings=settings | {"compile": compiled})
     for looks in (1, 3):
         yield work("box", settings={"threads": 1, "looks": looks})
     yield work("boxes", settings={"threads": 1, "faces": 256})
@@ -195,6 +200,14 @@ def _all_work(work: Callable[..., Work], cores: int) -> Iterator[Work]:
     yield work("film", settings={"threads": 2, "faces": 1})
     if importlib.util.find_spec("mediapipe"):
         yield work("mediapipe")
+
+
+def _has_cuda() -> bool:
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 _Prepared = tuple[Callable[[], object], int, str]
@@ -342,7 +355,8 @@ def _name(work: Work) -> str:
     looks = "two looks and mirror image" if s.get("looks") == 3 else "one look"
     match work.kind:
         case "network":
-            return f"network, {s['backend']} {s['precision']}, {threads}, batch {s['batch']}"
+            where = f"{s['device']}{', compiled' if s['compile'] else ''}" if "device" in s else threads
+            return f"network, {s['backend']} {s['precision']}, {where}, batch {s['batch']}"
         case "box":
             return f"a face in a given box, {looks}, {threads}"
         case "boxes":
