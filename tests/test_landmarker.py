@@ -15,6 +15,8 @@ from jvcr import Box, Face, Landmarker
 from jvcr.detect.base import Proposal
 from jvcr.detect.confidence import face_score
 from jvcr.detect.whole import whole_image
+from jvcr.frames import Crop
+from jvcr.images import extract
 from jvcr.metrics import normalised_mean_error
 
 PHOTO: NDArray[np.uint8] = astronaut()
@@ -129,6 +131,17 @@ def test_the_roll_of_a_proposal_turns_the_crop() -> None:
     upright = Landmarker(threads=1, refine=False, detector=lambda image: [Box(*FACE_BOX)]).predict(PHOTO)[0]
     (known,) = Landmarker(threads=1, refine=False, detector=lambda i: [Proposal(box, 0.9, 180.0)]).predict(turned)
     np.testing.assert_allclose(511 - known.landmarks[:, :2], upright.landmarks[:, :2], atol=1.0)
+
+
+@pytest.mark.parametrize("degrees", [90, 130, 180, -110])
+def test_a_wrong_roll_is_mended(degrees: float) -> None:
+    # The first look hardly believes what it sees turned; the second decides.
+    crop = Crop(255.5, 255.5, 512, 512, degrees)
+    truth = crop.to_crop(Landmarker(threads=1).predict(PHOTO, [FACE_BOX])[0].landmarks)
+    proposal = Proposal(Box.around(truth), 0.35, 0.0)
+    (face,) = Landmarker(threads=1, detector=lambda image: [proposal]).predict(extract(PHOTO, crop))
+    np.testing.assert_allclose(face.landmarks[:, :2], truth[:, :2], atol=3)
+    assert face.score > 0.9
 
 
 def test_scores_combine_both_networks() -> None:

@@ -29,8 +29,11 @@ _ROUGH_LOOK = (0.1, 0.7)
 """Agreement and overlap of the look before the last: a crop that is not centred yet is judged mildly, and two are one
 only when they are nearly the same."""
 
-_MAY_GROW = 1.25
-"""How much better landmarks and volume may agree in the last look than in the one before (docs/LOG.md)."""
+_MAY_GROW, _MAY_GROW_TURNED = 1.25, 2.0
+"""How much better landmarks and volume may agree in the last look than in the one before (docs/LOG.md): where that one
+showed the head about upright; where it showed it turned by more than ``_TURNED_DEG``."""
+
+_TURNED_DEG = 45
 
 _SAME_FACE = 0.4
 """Overlap (intersection over union) from which two faces are one."""
@@ -185,12 +188,14 @@ class Landmarker:
         crops = [self._crop(p.box, -p.roll_deg) for p in proposals]
         if self._refine:
             seen = locate(self._runtime, image, crops, self._batch_size)
+            next_crops = [upright_crop(self._runtime, face.points_img) for face in seen]
             kept = [
                 index
                 for index in _distinct(image, seen, [face.score for face in seen], *_ROUGH_LOOK)
-                if self._score(seen[index], proposals[index], _MAY_GROW) >= self._min_score
+                if self._score(seen[index], proposals[index], _may_grow(crops[index], next_crops[index]))
+                >= self._min_score
             ]
-            crops = [upright_crop(self._runtime, seen[index].points_img) for index in kept]
+            crops = [next_crops[index] for index in kept]
             proposals = [proposals[index] for index in kept]
         located = locate(self._last_look, image, crops, self._batch_size)
         return list(zip(located, proposals, strict=True))
@@ -207,6 +212,11 @@ class Landmarker:
     def _face(self, found: LocatedFace, box: Box, score: float) -> Face:
         # A copy, so that a face that is kept does not keep its whole batch.
         return Face(found.points_img, box, score, found.volume.copy(), found.crop, self.markup)
+
+
+def _may_grow(crop: Crop, upright: Crop) -> float:
+    turned_deg = abs((crop.rotation_deg - upright.rotation_deg + 180) % 360 - 180)
+    return _MAY_GROW_TURNED if turned_deg > _TURNED_DEG else _MAY_GROW
 
 
 def _distinct(

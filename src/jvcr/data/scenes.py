@@ -64,12 +64,12 @@ class SceneAugmentation:
     smallest_px: float = 9.0
     largest: float = 0.9
     pasted_share: float = 0.45
-    empty_share: float = 0.12
+    empty_share: float = 0.16
     mosaic_share: float = 0.25
     most_pasted: int = 8
     flip_share: float = 0.5
-    any_roll_share: float = 0.25
-    roll_deg: float = 22.0
+    any_roll_share: float = 0.4
+    roll_deg: float = 30.0
     patch_share: float = 0.5
     blur_share: float = 0.15
     cover_share: float = 0.2
