@@ -203,11 +203,9 @@ def _all_work(work: Callable[..., Work], cores: int) -> Iterator[Work]:
 
 
 def _has_cuda() -> bool:
-    if importlib.util.find_spec("torch") is None:
-        return False
-    import torch
-
-    return torch.cuda.is_available()
+    """Asked in another process: PyTorch takes a second, and stays."""
+    code = "import sys, torch; sys.exit(not torch.cuda.is_available())"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
 _Prepared = tuple[Callable[[], object], int, str]
@@ -391,12 +389,16 @@ def _wide(photo: Image) -> Image:
 
 
 def _peak_mb() -> float | None:
+    status = Path("/proc/self/status")
+    if status.is_file():
+        # Not getrusage, whose peak begins with that of the process that started this one.
+        (line,) = [line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM")]
+        return float(line.split()[1]) / 1e3
     try:
         import resource
     except ModuleNotFoundError:  # Windows
         return None
-    # Kilobytes on Linux, bytes on macOS.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # macOS: bytes
 
 
 def _versions() -> dict[str, str]:

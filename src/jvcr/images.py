@@ -23,6 +23,9 @@ IMAGE_ENDINGS = frozenset(
 MAX_PIXELS = 170_000_000
 """Larger images are refused before they are decoded: they would take half a gigabyte. (Pillow's own limit is 179 M.)"""
 
+_STRIP = 64
+"""Rows that are copied at a time."""
+
 # From half that size on, Pillow warns; we refuse or accept.
 warnings.filterwarnings("ignore", category=PIL.Image.DecompressionBombWarning)
 
@@ -79,8 +82,12 @@ def _to_rgb(image: PIL.Image.Image) -> Image:
         image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", layer.size, "white"), layer)
     if image.mode != "RGB":
         image = image.convert("RGB")
-    # A third faster for a large photo than np.array(image).
-    return np.frombuffer(bytearray(image.tobytes()), np.uint8).reshape(image.height, image.width, 3)
+    # In strips, or the pixels of a large photo would be in memory four times.
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, _STRIP):
+        strip = image.crop((0, top, image.width, min(top + _STRIP, image.height)))
+        pixels[top : top + _STRIP] = np.asarray(strip)
+    return pixels
 
 
 def _scaled_grey(image: PIL.Image.Image) -> Image:

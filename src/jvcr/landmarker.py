@@ -29,11 +29,11 @@ _ROUGH_LOOK = (0.1, 0.7)
 """Agreement and overlap of the look before the last: a crop that is not centred yet is judged mildly, and two are one
 only when they are nearly the same."""
 
-_MAY_GROW, _MAY_GROW_TURNED = 1.25, 2.0
-"""How much better landmarks and volume may agree in the last look than in the one before (docs/LOG.md): where that one
-showed the head about upright; where it showed it turned by more than ``_TURNED_DEG``."""
+_MAY_GROW = 1.25
+"""How much better landmarks and volume may agree in the last look than in the one before (docs/LOG.md)."""
 
-_TURNED_DEG = 45
+_TURNED_DEG, _MAY_GROW_TURNED = 45, 2.0
+"""The same where a first look saw the head turned by more than this: it is looked at once more before the last."""
 
 _SAME_FACE = 0.4
 """Overlap (intersection over union) from which two faces are one."""
@@ -188,17 +188,28 @@ class Landmarker:
         crops = [self._crop(p.box, -p.roll_deg) for p in proposals]
         if self._refine:
             seen = locate(self._runtime, image, crops, self._batch_size)
-            next_crops = [upright_crop(self._runtime, face.points_img) for face in seen]
-            kept = [
-                index
-                for index in _distinct(image, seen, [face.score for face in seen], *_ROUGH_LOOK)
-                if self._score(seen[index], proposals[index], _may_grow(crops[index], next_crops[index]))
-                >= self._min_score
-            ]
-            crops = [next_crops[index] for index in kept]
-            proposals = [proposals[index] for index in kept]
+            kept = _distinct(image, seen, [face.score for face in seen], *_ROUGH_LOOK)
+            self._look_at_turned(image, crops, seen, kept, proposals)
+            kept = [i for i in kept if self._score(seen[i], proposals[i], _MAY_GROW) >= self._min_score]
+            crops = [upright_crop(self._runtime, seen[i].points_img) for i in kept]
+            proposals = [proposals[i] for i in kept]
         located = locate(self._last_look, image, crops, self._batch_size)
         return list(zip(located, proposals, strict=True))
+
+    def _look_at_turned(
+        self, image: Image, crops: list[Crop], seen: list[LocatedFace], kept: list[int], proposals: list[Proposal]
+    ) -> None:
+        """Replace what was seen of heads that the crop did not show upright by another look: the first one hardly
+        believes them."""
+        turned = [
+            i
+            for i in kept
+            if _turned_deg(crops[i], upright_crop(self._runtime, seen[i].points_img)) > _TURNED_DEG
+            and self._score(seen[i], proposals[i], _MAY_GROW_TURNED) >= self._min_score
+        ]
+        again = [upright_crop(self._runtime, seen[i].points_img) for i in turned]
+        for i, face in zip(turned, locate(self._runtime, image, again, self._batch_size), strict=True):
+            seen[i] = face
 
     @staticmethod
     def _score(face: LocatedFace, proposal: Proposal, factor: float = 1.0) -> float:
@@ -214,9 +225,8 @@ class Landmarker:
         return Face(found.points_img, box, score, found.volume.copy(), found.crop, self.markup)
 
 
-def _may_grow(crop: Crop, upright: Crop) -> float:
-    turned_deg = abs((crop.rotation_deg - upright.rotation_deg + 180) % 360 - 180)
-    return _MAY_GROW_TURNED if turned_deg > _TURNED_DEG else _MAY_GROW
+def _turned_deg(crop: Crop, other: Crop) -> float:
+    return abs((crop.rotation_deg - other.rotation_deg + 180) % 360 - 180)
 
 
 def _distinct(

@@ -24,7 +24,7 @@ SAME_FACE = 0.4
 DETECT_SIZE = 640
 """Photos are reduced to this on their longer side for the search, by default."""
 
-PROPOSE_SCORE = 0.3
+PROPOSE_SCORE = 0.35
 """Boxes with a lower score are not proposed; the landmark network judges the others."""
 
 _COARSEST = 320
