@@ -6,8 +6,8 @@ import math
 
 # Logistic regressions on the validation photographs, upright and turned (`recipes/calibrate_score.py`, `small`):
 # constant, weight of the logarithm of the agreement, of the detector's logit, and of the logarithm of the face's size.
-_BOTH = (-0.097, 10.464, 2.009, 2.589)
-_LANDMARKS_ALONE = (17.227, 19.185)
+_BOTH = (0.254, 10.851, 2.01, 2.576)
+_LANDMARKS_ALONE = (17.71, 19.748)
 
 _LEAST = 1e-4
 
