@@ -277,14 +277,14 @@ def _search(work: Work) -> _Prepared:
 def _video(work: Work) -> _Prepared:
     """Already decoded."""
     landmarker = _tracking(work)
-    frames = _frames(landmarker, work)
+    frames = list(_frames(landmarker, work))
 
     def call() -> None:
         tracker = Tracker(landmarker)
         for step, frame in enumerate(frames):
             assert len(tracker(frame, step / 30)) == work.settings["faces"]
 
-    return call, len(frames), "a search each second; without decoding"
+    return call, len(frames), "a search each second; without decoding; its 60 frames take 166 MB"
 
 
 def _film(work: Work) -> _Prepared:
@@ -292,26 +292,27 @@ def _film(work: Work) -> _Prepared:
     landmarker = _tracking(work)
     folder = tempfile.TemporaryDirectory()
     file = Path(folder.name) / "film.mp4"
-    frames = _frames(landmarker, work)
+    count = 0
     with av.open(str(file), "w") as container:
         stream = container.add_stream("h264", rate=30)
-        stream.height, stream.width = frames[0].shape[:2]
-        for frame in frames:
+        stream.width, stream.height = 1280, 720
+        for frame in _frames(landmarker, work):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+            count += 1
         container.mux(stream.encode())
 
     def call() -> None:
         with_folder = folder  # kept as long as the call
-        assert sum(len(frame.faces) for frame in landmarker.track(file)) == len(frames), with_folder.name
+        assert sum(len(frame.faces) for frame in landmarker.track(file)) == count, with_folder.name
 
-    return call, len(frames), "from an H.264 file, decoded"
+    return call, count, "from an H.264 file, decoded"
 
 
 def _tracking(work: Work) -> Landmarker:
     return Landmarker(work.weights, mirror=False, threads=work.settings["threads"])
 
 
-def _frames(landmarker: Landmarker, work: Work) -> list[Image]:
+def _frames(landmarker: Landmarker, work: Work) -> Iterator[Image]:
     """Moving faces, 1280 × 720 at 30 a second."""
     points = landmarker.predict(work.photo, [work.box])[0].landmarks
     one = [(640.0, 360.0, 220.0)]
@@ -321,7 +322,8 @@ def _frames(landmarker: Landmarker, work: Work) -> list[Image]:
         return lambda t: Placement(x + 60 * math.sin(math.pi * t), y, size, 15 * math.sin(2 * t))
 
     clip = MovingFaces(work.photo, points, [path(*place) for place in places])
-    return [clip.frame(step / 30) for step in range(60)]
+    for step in range(60):
+        yield clip.frame(step / 30)
 
 
 def _mediapipe(work: Work) -> _Prepared:
