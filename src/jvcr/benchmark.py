@@ -288,24 +288,33 @@ def _video(work: Work) -> _Prepared:
 
 
 def _film(work: Work) -> _Prepared:
-    av = import_av()
-    landmarker = _tracking(work)
+    import_av()  # fails here rather than in the other process
     folder = tempfile.TemporaryDirectory()
     file = Path(folder.name) / "film.mp4"
-    count = 0
-    with av.open(str(file), "w") as container:
-        stream = container.add_stream("h264", rate=30)
-        stream.width, stream.height = 1280, 720
-        for frame in _frames(landmarker, work):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
-            count += 1
-        container.mux(stream.encode())
+    # The encoder's memory is not this row's.
+    with ProcessPoolExecutor(1, get_context("spawn")) as other:
+        count = other.submit(_write_film, file, work).result()
+    landmarker = _tracking(work)
 
     def call() -> None:
         with_folder = folder  # kept as long as the call
         assert sum(len(frame.faces) for frame in landmarker.track(file)) == count, with_folder.name
 
     return call, count, "from an H.264 file, decoded"
+
+
+def _write_film(file: Path, work: Work) -> int:
+    """Returns the number of frames."""
+    av = import_av()
+    count = 0
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("h264", rate=30)
+        stream.width, stream.height = 1280, 720
+        for frame in _frames(_tracking(work), work):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+            count += 1
+        container.mux(stream.encode())
+    return count
 
 
 def _tracking(work: Work) -> Landmarker:
