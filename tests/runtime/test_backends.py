@@ -83,6 +83,13 @@ def test_pytorch_compiles(tmp_path: Path) -> None:
     np.testing.assert_allclose(compiled.volume, plain.volume, atol=1e-3)
 
 
+def test_torchscript_is_not_compiled_again(tmp_path: Path) -> None:
+    needed("torch")
+    (tmp_path / "net.pt").touch()
+    with pytest.raises(ValueError, match=r"net\.pt: TorchScript is not compiled again"):
+        open_backend(tmp_path / "net.pt", "torch", compile=True)
+
+
 def test_a_runtime_of_ones_own_is_taken() -> None:
     own = MirrorAveraged(open_backend("small", threads=1))
     face = Landmarker(backend=own, mirror=False, refine=False).predict(astronaut(), [BOX])[0]

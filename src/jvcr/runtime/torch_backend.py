@@ -49,7 +49,7 @@ def open_torch(
         device: as PyTorch names it: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         precision: ``"fp32"``, or autocast to ``"bf16"`` or ``"fp16"``.
         threads: of the whole process; 0 leaves them.
-        compile: through ``torch.compile``; not for TorchScript.
+        compile: through ``torch.compile``; not for TorchScript, which is an error.
     Raises:
         FileNotFoundError, ValueError: as of ``load_weights``; a device or precision that is not there.
     """
@@ -66,6 +66,8 @@ def open_torch(
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"PyTorch has no device {device!r} on this machine ({error})") from error
     if path.suffix == ".pt":
+        if compile:
+            raise ValueError(f"{path}: TorchScript is not compiled again; give the .safetensors file, or leave compile")
         return ScriptRuntime(path, device)
     model, header = load_weights(path)
     runtime = TorchRuntime(model.to(device), header.markup, _TYPES[precision])
