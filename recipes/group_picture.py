@@ -1,5 +1,6 @@
 """The astronaut (public domain, in scikit-image) turned, scaled and tiled into a group, with the faces that are found:
-``python recipes/group_picture.py OUT.jpg``. Prints how many there are, and how many were found."""
+``python recipes/group_picture.py OUT.jpg [SIZE]``, where SIZE is the search's. Prints how many there are, and how
+many were found."""
 
 import sys
 from pathlib import Path
@@ -39,7 +40,7 @@ for height, rolls in ROWS:
     top += height
 picture = np.ascontiguousarray(np.concatenate(strips))
 assert picture.shape[1] == WIDTH
-found = Landmarker(detect_size=960).predict(picture)
+found = Landmarker(detect_size=int(sys.argv[2]) if len(sys.argv) > 2 else 960).predict(picture)
 hits = sum(any(face.box.overlap(true) >= 0.4 for face in found) for true in faces)
 print(f"{hits} of {len(faces)} faces found, {len(found) - hits} others")
 write_image(Path(sys.argv[1]), draw_faces(picture, found))

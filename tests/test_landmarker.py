@@ -144,6 +144,19 @@ def test_a_wrong_roll_is_mended(degrees: float) -> None:
     assert face.score > 0.9
 
 
+def test_unlikely_proposals_are_looked_at_where_there_is_no_other_face() -> None:
+    face, wall = Box(*FACE_BOX), Box(400, 20, 460, 80)
+    for likely in ([], [Proposal(wall, 0.4)]):
+        proposals = [*likely, Proposal(face, 0.25)]
+        (found,) = Landmarker(threads=1, detector=lambda image, found=proposals: found).predict(PHOTO)  # type: ignore[misc]
+        assert found.box.overlap(face) > 0.8
+    # Beside a face they are not: the second copy would be found in this doubled photo.
+    doubled = np.concatenate([PHOTO, PHOTO], axis=1)
+    beside = Proposal(Box(face.x0 + 512, face.y0, face.x1 + 512, face.y1), 0.25)
+    (found,) = Landmarker(threads=1, detector=lambda image: [Proposal(face, 0.9), beside]).predict(doubled)
+    assert found.box.overlap(face) > 0.8
+
+
 def test_scores_combine_both_networks() -> None:
     # A doubtful proposal needs landmarks that fit better.
     for agreement in (0.2, 0.35, 0.5):

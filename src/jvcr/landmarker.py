@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jvcr.detect.base import Detector, Proposal, as_proposal, merge_overlapping
 from jvcr.detect.confidence import face_score
-from jvcr.detect.network import DETECT_SIZE, NetworkDetector
+from jvcr.detect.network import DETECT_SIZE, LIKELY_SCORE, NetworkDetector
 from jvcr.frames import Box, Crop
 from jvcr.images import Image
 from jvcr.markup import Markup
@@ -175,16 +175,27 @@ class Landmarker:
         return faces
 
     def _find(self, image: Image) -> list[Face]:
-        found = self.candidates(image)
+        proposals = [as_proposal(found) for found in self._detector(image)]
+        likely = [p for p in proposals if p.score is None or p.score >= LIKELY_SCORE]
+        faces = self._believed(image, likely)
+        # Nobody pays for the others where there is a face.
+        if len(likely) < len(proposals) and not any(face.score >= MIN_SCORE for face in faces):
+            faces = self._believed(image, proposals)
+        return faces
+
+    def _believed(self, image: Image, proposals: list[Proposal]) -> list[Face]:
+        found = self.candidates(image, proposals)
         boxes = [Box.around(face.points_img) for face, _ in found]
         scores = [self._score(face, proposal) for face, proposal in found]
         kept = _distinct(image, [face for face, _ in found], scores, self._min_score, _SAME_FACE)
         return [self._face(found[i][0], boxes[i], scores[i]) for i in kept]
 
-    def candidates(self, image: Image) -> list[tuple[LocatedFace, Proposal]]:
-        """What is made of the detector's proposals, before scores decide: one or two looks, the second upright and
-        centred by the first, at what may still reach the least score. With each, the proposal that it comes from."""
-        proposals = [as_proposal(found) for found in self._detector(image)]
+    def candidates(self, image: Image, proposals: list[Proposal] | None = None) -> list[tuple[LocatedFace, Proposal]]:
+        """What is made of proposals (by default all of the detector's), before scores decide: two looks, or one
+        without ``refine``, the second upright and centred by the first, at what may still reach the least score. With
+        each, the proposal that it comes from."""
+        if proposals is None:
+            proposals = [as_proposal(found) for found in self._detector(image)]
         crops = [self._crop(p.box, -p.roll_deg) for p in proposals]
         if self._refine:
             seen = locate(self._runtime, image, crops, self._batch_size)

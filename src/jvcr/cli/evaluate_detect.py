@@ -17,7 +17,7 @@ import jvcr
 from jvcr.cli.console import log
 from jvcr.detect.base import Detector, as_proposal
 from jvcr.detect.named import DetectorName, named_detector
-from jvcr.detect.network import DETECT_SIZE, PROPOSE_SCORE, NetworkDetector
+from jvcr.detect.network import DETECT_SIZE, LIKELY_SCORE, NetworkDetector
 from jvcr.images import Image, write_image
 from jvcr.landmarker import MIN_SCORE, Landmarker
 from jvcr.runtime.base import Runtime
@@ -65,7 +65,7 @@ def evaluate_detect(
     all_boxes: Detector = finder
     if detector is DetectorName.OWN:
         all_boxes = NetworkDetector(size=size, min_score=_HARDLY_BELIEVED, threads=threads)
-    finders = {f"detector {detector}": (_alone(all_boxes), PROPOSE_SCORE)}
+    finders = {f"detector {detector}": (_alone(all_boxes), LIKELY_SCORE)}
     for name, runtime in runtimes.items():
         landmarker = Landmarker(backend=runtime, detector=finder, min_score=_HARDLY_BELIEVED)
         finders[f"with {name}"] = (_whole(landmarker), MIN_SCORE)

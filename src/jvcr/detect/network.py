@@ -24,8 +24,9 @@ SAME_FACE = 0.4
 DETECT_SIZE = 640
 """Photos are reduced to this on their longer side for the search, by default."""
 
-PROPOSE_SCORE = 0.35
-"""Boxes with a lower score are not proposed; the landmark network judges the others."""
+PROPOSE_SCORE, LIKELY_SCORE = 0.2, 0.35
+"""Boxes with less than the first are not proposed; the landmark network judges the others, those with less than the
+second only where the better ones are no faces."""
 
 _COARSEST = 320
 """Side of the last search of every photo, for the largest faces."""
