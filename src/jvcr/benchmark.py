@@ -289,16 +289,14 @@ def _video(work: Work) -> _Prepared:
 
 def _film(work: Work) -> _Prepared:
     import_av()  # fails here rather than in the other process
-    folder = tempfile.TemporaryDirectory()
-    file = Path(folder.name) / "film.mp4"
+    folder = tempfile.TemporaryDirectory()  # lives as long as the call
     # The encoder's memory is not this row's.
     with ProcessPoolExecutor(1, get_context("spawn")) as other:
-        count = other.submit(_write_film, file, work).result()
+        count = other.submit(_write_film, Path(folder.name) / "film.mp4", work).result()
     landmarker = _tracking(work)
 
     def call() -> None:
-        with_folder = folder  # kept as long as the call
-        assert sum(len(frame.faces) for frame in landmarker.track(file)) == count, with_folder.name
+        assert sum(len(frame.faces) for frame in landmarker.track(Path(folder.name) / "film.mp4")) == count
 
     return call, count, "from an H.264 file, decoded"
 

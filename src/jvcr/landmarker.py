@@ -147,7 +147,7 @@ class Landmarker:
         tracker = Tracker(self, smooth, **settings)
         with VideoSource(source) as frames:
             for frame in frames:
-                yield TrackedFrame(frame.index, frame.time_s, frame.image, tracker(frame.image, frame.time_s))
+                yield tracker.frame(frame)
             if frames.failure is not None:
                 raise ValueError(frames.failure)
 
@@ -177,50 +177,48 @@ class Landmarker:
     def _find(self, image: Image) -> list[Face]:
         proposals = [as_proposal(found) for found in self._detector(image)]
         likely = [p for p in proposals if p.score is None or p.score >= LIKELY_SCORE]
-        faces = self._believed(image, likely)
+        found = self._looked_at(image, likely)
+        faces = self._believed(image, found)
         # Nobody pays for the others where there is a face.
         if len(likely) < len(proposals) and not any(face.score >= MIN_SCORE for face in faces):
-            faces = self._believed(image, proposals)
+            found += self._looked_at(image, [p for p in proposals if p not in likely])
+            faces = self._believed(image, found)
         return faces
 
-    def _believed(self, image: Image, proposals: list[Proposal]) -> list[Face]:
-        found = self.candidates(image, proposals)
+    def _believed(self, image: Image, found: list[tuple[LocatedFace, Proposal]]) -> list[Face]:
         boxes = [Box.around(face.points_img) for face, _ in found]
         scores = [self._score(face, proposal) for face, proposal in found]
         kept = _distinct(image, [face for face, _ in found], scores, self._min_score, _SAME_FACE)
         return [self._face(found[i][0], boxes[i], scores[i]) for i in kept]
 
-    def candidates(self, image: Image, proposals: list[Proposal] | None = None) -> list[tuple[LocatedFace, Proposal]]:
-        """What is made of proposals (by default all of the detector's), before scores decide: two looks, or one
-        without ``refine``, the second upright and centred by the first, at what may still reach the least score. With
-        each, the proposal that it comes from."""
-        if proposals is None:
-            proposals = [as_proposal(found) for found in self._detector(image)]
+    def candidates(self, image: Image) -> list[tuple[LocatedFace, Proposal]]:
+        """What is made of all of the detector's proposals, before scores decide; with each, the proposal that it comes
+        from."""
+        return self._looked_at(image, [as_proposal(found) for found in self._detector(image)])
+
+    def _looked_at(self, image: Image, proposals: list[Proposal]) -> list[tuple[LocatedFace, Proposal]]:
+        """Two looks, the second upright and centred by the first, at what may still reach the least score; or, without
+        ``refine``, one."""
         crops = [self._crop(p.box, -p.roll_deg) for p in proposals]
         if self._refine:
             seen = locate(self._runtime, image, crops, self._batch_size)
             kept = _distinct(image, seen, [face.score for face in seen], *_ROUGH_LOOK)
-            self._look_at_turned(image, crops, seen, kept, proposals)
+            upright = {i: upright_crop(self._runtime, seen[i].points_img) for i in kept}
+            # A head that the crop did not show upright is hardly believed: it is looked at once more.
+            turned = [
+                i
+                for i in kept
+                if _turned_deg(crops[i], upright[i]) > _TURNED_DEG
+                and self._score(seen[i], proposals[i], _MAY_GROW_TURNED) >= self._min_score
+            ]
+            again = locate(self._runtime, image, [upright[i] for i in turned], self._batch_size)
+            for i, face in zip(turned, again, strict=True):
+                seen[i], upright[i] = face, upright_crop(self._runtime, face.points_img)
             kept = [i for i in kept if self._score(seen[i], proposals[i], _MAY_GROW) >= self._min_score]
-            crops = [upright_crop(self._runtime, seen[i].points_img) for i in kept]
+            crops = [upright[i] for i in kept]
             proposals = [proposals[i] for i in kept]
         located = locate(self._last_look, image, crops, self._batch_size)
         return list(zip(located, proposals, strict=True))
-
-    def _look_at_turned(
-        self, image: Image, crops: list[Crop], seen: list[LocatedFace], kept: list[int], proposals: list[Proposal]
-    ) -> None:
-        """Replace what was seen of heads that the crop did not show upright by another look: the first one hardly
-        believes them."""
-        turned = [
-            i
-            for i in kept
-            if _turned_deg(crops[i], upright_crop(self._runtime, seen[i].points_img)) > _TURNED_DEG
-            and self._score(seen[i], proposals[i], _MAY_GROW_TURNED) >= self._min_score
-        ]
-        again = [upright_crop(self._runtime, seen[i].points_img) for i in turned]
-        for i, face in zip(turned, locate(self._runtime, image, again, self._batch_size), strict=True):
-            seen[i] = face
 
     @staticmethod
     def _score(face: LocatedFace, proposal: Proposal, factor: float = 1.0) -> float:

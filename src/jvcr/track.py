@@ -15,6 +15,7 @@ from jvcr.smooth import OneEuro, smoother
 
 if TYPE_CHECKING:
     from jvcr.landmarker import Landmarker
+    from jvcr.video import VideoFrame
 
 _KEEP_SCORE = 0.2
 """A followed face is believed longer than a new one."""
@@ -114,6 +115,10 @@ class Tracker:
             TrackedFace(t.identity, replace(t.face, landmarks=t.smoothed, box=Box.around(t.smoothed)), t.face.landmarks)
             for t in self._followed
         ]
+
+    def frame(self, frame: VideoFrame) -> TrackedFrame:
+        """The same for a frame as it was read."""
+        return TrackedFrame(frame.index, frame.time_s, frame.image, self(frame.image, frame.time_s))
 
     def _follow(self, image: Image, time_s: float) -> None:
         faces = self._landmarker.look_again(image, [track.face.landmarks for track in self._followed])

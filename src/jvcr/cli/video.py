@@ -80,7 +80,7 @@ def video(
         task = progress.add_task("frames", total=reader.frames or None, rate="")
         stopped = stack.enter_context(_stopping())
         for frame in itertools.takewhile(lambda f: f.time_s <= seconds, reader):
-            seen = TrackedFrame(frame.index, frame.time_s, frame.image, tracker(frame.image, frame.time_s))
+            seen = tracker.frame(frame)
             if lines is not None:
                 lines.write(json.dumps(to_record(seen)) + "\n")
             faces = [tracked.face for tracked in seen.faces]
