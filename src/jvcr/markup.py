@@ -81,6 +81,7 @@ class Markup:
         names: length N, one name a landmark; empty for a markup that only numbers them.
         lines: pairs joined by a line in a drawing; None takes them from the groups.
         derivations: name of another markup → how these landmarks are made from its.
+        gaps: pairs on either side of an opening: upper and lower lid, upper and lower inner lip.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Markup:
     names: tuple[str, ...] = ()
     lines: tuple[tuple[int, int], ...] | None = None
     derivations: dict[str, Derivation] = field(default_factory=dict)
+    gaps: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.mirror) != self.n_points:
@@ -102,9 +104,9 @@ class Markup:
                     f"markup {self.name!r}: the mirror partner of {index} is {partner}, but not the reverse"
                 )
         used = [i for members in self.groups.values() for i in members] + list(self.normaliser)
-        used += [i for pair in self.lines or () for i in pair]
+        used += [i for pair in (*(self.lines or ()), *self.gaps) for i in pair]
         if any(not 0 <= i < self.n_points for i in used):
-            raise ValueError(f"markup {self.name!r}: a group, line or normaliser lies outside 0…{self.n_points - 1}")
+            raise ValueError(f"markup {self.name!r}: a group, line, gap or normaliser lies outside 0…{self.n_points - 1}")
         if self.normaliser[0] == self.normaliser[1]:
             raise ValueError(f"markup {self.name!r}: the normaliser is {self.normaliser}; expected two landmarks")
         if self.names and (len(self.names) != self.n_points or len(set(self.names)) != self.n_points):
@@ -164,6 +166,12 @@ class Markup:
                 pairs.append((members[-1], members[0]))
         return tuple(pairs)
 
+    @property
+    def rims(self) -> tuple[int, ...]:
+        """The landmarks around openings: the groups that have a gap. Of the 68, eyelids and inner lips."""
+        at_gaps = {index for pair in self.gaps for index in pair}
+        return tuple(sorted(i for members in self.groups.values() if at_gaps & set(members) for i in members))
+
     def to_dict(self) -> dict[str, Any]:
         values = {
             "name": self.name,
@@ -175,6 +183,8 @@ class Markup:
             "names": list(self.names),
             "lines": None if self.lines is None else [list(pair) for pair in self.lines],
         }
+        if self.gaps:
+            values["gaps"] = [list(pair) for pair in self.gaps]
         if self.derivations:
             values["derivations"] = {
                 source: [[list(term) for term in terms] for terms in derivation.terms]
@@ -200,6 +210,7 @@ class Markup:
                 source: Derivation(tuple(tuple((i, w) for i, w in terms) for terms in landmarks))
                 for source, landmarks in values.get("derivations", {}).items()
             },
+            gaps=tuple((a, b) for a, b in values.get("gaps", ())),
         )
 
 
@@ -232,6 +243,7 @@ MARKUP_68 = Markup(
     },
     closed=frozenset({"right_eye", "left_eye", "outer_lips", "inner_lips"}),
     normaliser=(36, 45),
+    gaps=((37, 41), (38, 40), (43, 47), (44, 46), (61, 67), (62, 66), (63, 65)),
 )
 
 INDICES_66_IN_68: tuple[int, ...] = tuple(i for i in range(68) if i not in (60, 64))
@@ -265,6 +277,7 @@ def subset(markup: Markup, indices: tuple[int, ...], name: str) -> Markup:
         else tuple((new_of[a], new_of[b]) for a, b in markup.lines if a in new_of and b in new_of),
         derivations={markup.name: Derivation.picking(indices)}
         | {source: Derivation(tuple(d.terms[old] for old in indices)) for source, d in markup.derivations.items()},
+        gaps=tuple((new_of[a], new_of[b]) for a, b in markup.gaps if a in new_of and b in new_of),
     )
 
 

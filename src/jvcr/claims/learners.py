@@ -77,7 +77,15 @@ class _Compared:
         write_atomically(path, lambda temporary: save_file(state, temporary))
 
     def _coordinates(self, predicted: Tensor, true: Tensor, part: Part) -> Tensor:
-        return coordinate_loss(predicted, true, part.weight, self.config.loss, self.about.volume_size, part.weight_sum)
+        return coordinate_loss(
+            predicted,
+            true,
+            part.weight,
+            self.config.loss,
+            self.about.volume_size,
+            part.weight_sum,
+            taught=part.taught,
+        )
 
 
 class TwoStepLearner(_Compared):

@@ -127,7 +127,7 @@ def _landmark_task(wishes: _Wishes) -> LandmarkTask:
     from jvcr.data.table import Table
     from jvcr.markup_file import markup_from
     from jvcr.model.checkpoint import load_weights
-    from jvcr.train.initial import is_deeper
+    from jvcr.train.initial import is_deeper, is_finer
     from jvcr.train.landmarks import LandmarkTask
     from jvcr.train.recipes import RECIPES
     from jvcr.train.settings import settings_of
@@ -137,6 +137,8 @@ def _landmark_task(wishes: _Wishes) -> LandmarkTask:
         theirs = load_weights(wishes.init)[1].config
         if is_deeper(settings.model, theirs):
             log.print(f"a deeper network than that of {wishes.init}: its last stack is repeated", highlight=False)
+        elif is_finer(settings.model, theirs):
+            log.print(f"a finer last volume than that of {wishes.init}", highlight=False)
         elif replace(settings.model, n_points=theirs.n_points) in (theirs, RECIPES["finetune"].model):
             settings = replace(settings, model=theirs)
         else:

@@ -23,11 +23,13 @@ from jvcr.markup import Markup
 
 
 class TrainingCrop(NamedTuple):
-    """image (S, S, 3) uint8 RGB; points_unit (N, 3) float32; weight of its coordinate loss (0: there is no face)."""
+    """image (S, S, 3) uint8 RGB; points_unit (N, 3) float32; weight of its coordinate loss (0: there is no face);
+    taught (N,): the landmarks that have a part in the losses."""
 
     image: Image
     points_unit: NDArray[np.float32]
     weight: np.float32
+    taught: NDArray[np.bool_]
 
 
 NO_FACE_UNIT = -10.0
@@ -86,13 +88,17 @@ def augment(
     """
     if backgrounds.without_faces and rng.random() < how.no_face_share:
         nowhere = np.full(sample.points_img.shape, NO_FACE_UNIT, np.float32)
-        return TrainingCrop(backgrounds.no_face_crop(size_px, rng), nowhere, np.float32(0))
+        everything = np.ones(len(nowhere), bool)
+        return TrainingCrop(backgrounds.no_face_crop(size_px, rng), nowhere, np.float32(0), everything)
     crop = _random_crop(sample, size_px, how, rng, rule)
     image = _extract_filled(sample.image, crop, backgrounds, rng)
     points_crop = crop.to_crop(sample.points_img)
+    taught = np.ones(len(points_crop), bool) if sample.taught is None else sample.taught
     if rng.random() < how.flip_share:
         image, points_crop = flip(image, points_crop, markup)
-    return TrainingCrop(image, crop_to_unit(points_crop, size_px).astype(np.float32), np.float32(sample.weight))
+        taught = taught[list(markup.mirror)]
+    points_unit = crop_to_unit(points_crop, size_px).astype(np.float32)
+    return TrainingCrop(image, points_unit, np.float32(sample.weight), taught)
 
 
 def flip(image: Image, points_crop: NDArray[np.float32], markup: Markup) -> tuple[Image, NDArray[np.float32]]:

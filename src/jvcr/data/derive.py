@@ -78,8 +78,17 @@ def derived(table: Table, markup: Markup) -> Table:
             )
         source = markup
     out = copy.copy(table)
+    derivation = markup.derivation_from(source)
     out.points = derived_points(table.points, source, markup)
     out.known_markup = markup
+    # A sum of several landmarks, the middle of two lids say, is right where the gap between them is not.
+    out.taught = np.stack(
+        [table.taught[:, [i for i, _ in terms]].any(axis=1) | (len(terms) > 1) for terms in derivation.terms], axis=1
+    )
+    out.hand2d = derivation.apply(table.hand2d)
+    # Of what a landmark is made from, the least visible part decides; -1 is unknown.
+    parts = [table.visibility[:, [i for i, _ in terms]] for terms in derivation.terms]
+    out.visibility = np.stack([np.where(part.min(axis=1) < 0, -1, part.max(axis=1)) for part in parts], axis=1)
     return out
 
 

@@ -31,6 +31,11 @@ class Sample:
         provenance: where the label comes from, for people: file, pixel base, how z was made.
         file: the image file that ``image`` is the whole of; None where it comes from elsewhere.
         split: ``train``, ``val`` or another name, as the data set divides itself; "" where it does not.
+        openings: where the gaps between lids and between lips come from: ``hand``, ``mesh``, ``exact`` or ``model``
+            (not to be trusted); "" where unknown.
+        taught: (N,) which landmarks a network may learn from; None for all.
+        hand2d: (N, 2) hand marks in pixels of ``image``, in the hand marks' own markup; NaN where there are none.
+        visibility: (N,) int8, 0 visible, 1 hidden by something, 2 hidden by the head itself, -1 unknown.
     """
 
     name: str
@@ -45,6 +50,10 @@ class Sample:
     provenance: str = ""
     file: Path | None = None
     split: str = ""
+    openings: str = ""
+    taught: NDArray[np.bool_] | None = field(default=None, repr=False)
+    hand2d: NDArray[np.float32] | None = field(default=None, repr=False)
+    visibility: NDArray[np.int8] | None = field(default=None, repr=False)
 
     @property
     def box(self) -> Box:

@@ -18,17 +18,26 @@ from torch.utils.data import DataLoader, Dataset
 
 from jvcr.data.augment import Augmentation, TrainingCrop, augment
 from jvcr.data.backgrounds import Backgrounds
+from jvcr.data.derive import converted_points
 from jvcr.data.table import Table
+from jvcr.expression import WIDE_MOUTH, eye_openings, mouth_opening
 from jvcr.frames import CROP_RULE, CropRule
-from jvcr.markup import Markup
+from jvcr.markup import MARKUP_68, Markup
+
+_NEARLY_CLOSED = 0.14
+"""An eye opening a little over that of closed eyes: what is hard to tell from them is drawn more often too."""
+
+_OPENINGS_UP_TO_DEG = 45.0
+"""Yaw from which openings in the picture say little."""
 
 
 class Batch(NamedTuple):
-    """crops (B, S, S, 3) uint8 RGB; points_unit (B, N, 3) float32; weight (B,) float32."""
+    """crops (B, S, S, 3) uint8 RGB; points_unit (B, N, 3) float32; weight (B,) float32; taught (B, N) bool."""
 
     crops: Tensor
     points_unit: Tensor
     weight: Tensor
+    taught: Tensor
 
 
 @dataclass(frozen=True)
@@ -38,14 +47,24 @@ class Sampling:
     Attributes:
         half_profile, profile: factor for |yaw| over 30° and over 60°.
         sources: factor by the row's source, e.g. ``(("300wlp-ibug", 1.5),)``.
+        closed_eyes, wide_mouths: factor for rows up to 45° of yaw with a closed eye, or a wide-open mouth, whose label
+            is to be trusted. Only for markups from which the 68 landmarks can be made.
     """
 
     half_profile: float = 1.0
     profile: float = 1.0
     sources: tuple[tuple[str, float], ...] = ()
+    closed_eyes: float = 1.0
+    wide_mouths: float = 1.0
 
     def __post_init__(self) -> None:
-        rates = {"half_profile": self.half_profile, "profile": self.profile, **dict(self.sources)}
+        rates = {
+            "half_profile": self.half_profile,
+            "profile": self.profile,
+            "closed_eyes": self.closed_eyes,
+            "wide_mouths": self.wide_mouths,
+            **dict(self.sources),
+        }
         for name, rate in rates.items():
             if not 0 <= rate < float("inf"):
                 raise ValueError(f"sampling of {name} is {rate}; expected a factor from 0 on")
@@ -56,7 +75,21 @@ def row_rates(table: Table, sampling: Sampling) -> NDArray[np.float64]:
     yaw = np.nan_to_num(np.abs(table.yaw_deg))
     rates = np.where(yaw > 60, sampling.profile, np.where(yaw > 30, sampling.half_profile, 1.0))
     by_source = dict(sampling.sources)
-    return rates * np.array([by_source.get(source, 1.0) for source in table.sources])
+    rates = rates * np.array([by_source.get(source, 1.0) for source in table.sources])
+    if sampling.closed_eyes != 1 or sampling.wide_mouths != 1:
+        rates = rates * _expression_rates(table, sampling)
+    return rates
+
+
+def _expression_rates(table: Table, sampling: Sampling) -> NDArray[np.float64]:
+    points = None if table.known_markup is None else converted_points(table.points, table.known_markup, MARKUP_68)
+    if points is None:
+        # Other landmarks have no openings to choose by.
+        return np.ones(len(table))
+    known = table.taught.all(axis=1) & (np.nan_to_num(np.abs(table.yaw_deg)) <= _OPENINGS_UP_TO_DEG)
+    closed = known & (eye_openings(points[..., :2]).min(axis=1) < _NEARLY_CLOSED)
+    wide = known & (mouth_opening(points[..., :2]) > WIDE_MOUTH)
+    return np.where(closed, sampling.closed_eyes, 1.0) * np.where(wide, sampling.wide_mouths, 1.0)
 
 
 def epoch_rows(rates: NDArray[np.float64], rng: Generator) -> NDArray[np.int64]:
@@ -122,6 +155,7 @@ def _collate(items: list[TrainingCrop]) -> Batch:
         torch.from_numpy(np.stack([item.image for item in items])),
         torch.from_numpy(np.stack([item.points_unit for item in items])),
         torch.from_numpy(np.stack([item.weight for item in items])),
+        torch.from_numpy(np.stack([item.taught for item in items])),
     )
 
 

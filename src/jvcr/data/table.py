@@ -2,7 +2,7 @@
 
 Arrays of ``labels.npz`` that are read: ``id``, ``split``, ``points`` (rows, N, 3) in pixels of the stored crop with z
 *towards* the camera, ``weight``, ``source``; and, where they are there, ``group``, ``yaw_deg``, ``box``, ``origin``,
-``provenance`` and ``markup``. Tar files are found beside it; members no row names are ignored.
+``provenance``, ``markup``, ``openings``, ``hand2d`` and ``visibility`` (``Sample`` says what they mean). Tar files are found beside it; members no row names are ignored.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,12 @@ from jvcr.markup import MARKUP_68, Markup
 
 _NEEDED = ("id", "split", "points", "weight", "source")
 MEMORY_GB = 4.0
+
+OPENINGS = ("hand", "mesh", "exact", "model")
+"""What ``openings`` may say, or "" where nothing is known."""
+
+_UNTRUSTED = "model"
+_VISIBILITY = (-1, 0, 1, 2)
 
 
 def read_tars(folder: Path, names: list[str]) -> list[Image]:
@@ -45,6 +52,11 @@ class Table:
     Attributes:
         points: (rows, N, 3) float32 as ``Sample.points_img``.
         yaw_deg: (rows,) as stored; else of the head pose, where the markup has one; else NaN.
+        openings: where the gaps between lids and between lips come from; "" where unknown.
+        taught: (rows, N) which landmarks a network may learn from: all, but for lids and inner lips where their
+            openings are those of a face model.
+        hand2d: (rows, N, 2) float32, pixels of the stored image; NaN where there are none.
+        visibility: (rows, N) int8, -1 where unknown.
         origin: (rows, 3) float64: x and y, in the image that the stored one was cut from, of the stored one's first
             pixel, and how many of its pixels a stored pixel is wide; NaN where unknown.
     """
@@ -85,11 +97,19 @@ class Table:
         self.provenances = _text(labels, "provenance", rows)
         self.boxes = _numbers(labels, "box", rows, 4)
         self.origin = _numbers(labels, "origin", rows, 3)
+        self.openings = _text(labels, "openings", rows)
+        n_points = self.points.shape[1]
+        self.hand2d = _of_landmarks(labels, "hand2d", rows, (n_points, 2), np.float32, math.nan, path)
+        self.visibility = _of_landmarks(labels, "visibility", rows, (n_points,), np.int8, -1, path)
         if markup is None and "markup" in labels:
             markup = _stored_markup(str(labels["markup"]), path)
         if markup is not None:
             markup_of(self.points.shape[1], markup, path)
         self.known_markup = markup or KNOWN_MARKUPS.get(self.points.shape[1])
+        self.taught = np.ones(self.points.shape[:2], bool)
+        if self.known_markup is not None:
+            untrusted = np.array([opening == _UNTRUSTED for opening in self.openings])
+            self.taught[np.ix_(untrusted, list(self.known_markup.rims))] = False
         self._check(incomplete)
         self.yaw_deg = self._yaws(_numbers(labels, "yaw_deg", rows, 1)[:, 0])
         self.images = images_of(find_members(folder, self.names), memory_gb)
@@ -125,6 +145,10 @@ class Table:
             source=self.sources[row],
             provenance=self.provenances[row],
             split=self.splits[row],
+            openings=self.openings[row],
+            taught=self.taught[row],
+            hand2d=self.hand2d[row],
+            visibility=self.visibility[row],
         )
 
     def _check(self, incomplete: bool) -> None:
@@ -136,6 +160,18 @@ class Table:
         bad = np.flatnonzero(~((self.weights > 0) & (self.weights <= 1)))
         if len(bad):
             raise ValueError(f"{self.path}: row {self.names[bad[0]]} has weight {self.weights[bad[0]]}; expected 0…1")
+        for row, opening in enumerate(self.openings):
+            if opening and opening not in OPENINGS:
+                raise ValueError(
+                    f"{self.path}: row {self.names[row]} has openings {opening!r}; expected {', '.join(OPENINGS)}, or "
+                    "nothing"
+                )
+        bad = np.flatnonzero(~np.isin(self.visibility, _VISIBILITY).all(axis=1))
+        if len(bad):
+            raise ValueError(
+                f"{self.path}: row {self.names[bad[0]]} has a visibility of {sorted(set(self.visibility[bad[0]].tolist()))}; "
+                f"expected {', '.join(map(str, _VISIBILITY))}"
+            )
 
     def _yaws(self, stored: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.known_markup is None or mean_head(self.known_markup) is None:
@@ -185,3 +221,19 @@ def _numbers(labels: dict[str, NDArray[np.generic]], key: str, rows: NDArray[np.
     if key not in labels:
         return np.full((len(rows), n), math.nan)
     return labels[key][rows].astype(np.float64).reshape(len(rows), n)
+
+
+def _of_landmarks(
+    labels: dict[str, NDArray[Any]],
+    key: str,
+    rows: NDArray[np.int64],
+    shape: tuple[int, ...],
+    kind: type[np.generic],
+    unknown: float,
+    path: Path,
+) -> NDArray[Any]:
+    if key not in labels:
+        return np.full((len(rows), *shape), unknown, kind)
+    if labels[key].shape[1:] != shape:
+        raise ValueError(f"{path}: array {key} has shape {labels[key].shape}; expected (rows, {str(shape)[1:-1]})")
+    return labels[key][rows].astype(kind)

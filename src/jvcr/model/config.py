@@ -15,12 +15,15 @@ class ModelConfig:
 
     Attributes:
         image_size: side of the crop, pixels.
-        volume_size: height and width of every volume, voxels; a quarter of ``image_size``.
+        volume_size: height and width of the hourglasses and of every volume but the last; a quarter of ``image_size``.
         depths: depth of each stack's volume, coarse to fine; the last is the compact volume that P reads.
+        subvoxels: the last volume has this many times as many rows and columns as the others, 1 or 2.
         stem: ``"bottleneck"`` as published (7×7/2, bottleneck, max-pool), ``"strided"`` for two strided convolutions.
         stem_channels: channels after the first and the second halving.
         channels: width of the hourglasses; their bottlenecks are half as wide inside.
         hourglass_depth: how often an hourglass halves the resolution.
+        detail_channels: width of the branch that adds detail from the stem at the last volume's own resolution;
+            0 for none. Only with ``subvoxels`` = 2.
         regressor_channels: outputs of P's 3D convolutions (kernel 4; all of stride 2 but the last).
         n_points: N. Only P's last, fully connected layer depends on it.
         crop: size of the crops that the network reads.
@@ -36,6 +39,8 @@ class ModelConfig:
     regressor_channels: tuple[int, ...]
     n_points: int = 68
     crop: CropRule = CROP_RULE
+    subvoxels: int = 1
+    detail_channels: int = 0
 
     def __post_init__(self) -> None:
         if not self.depths:
@@ -46,6 +51,13 @@ class ModelConfig:
             raise ValueError(f"image_size {self.image_size} must be 4 × volume_size {self.volume_size}")
         if self.volume_size % 2**self.hourglass_depth:
             raise ValueError(f"volume_size {self.volume_size} cannot be halved {self.hourglass_depth} times")
+        if self.subvoxels not in (1, 2):
+            raise ValueError(f"subvoxels is {self.subvoxels}; expected 1 or 2")
+        if self.detail_channels < 0 or (self.detail_channels and self.subvoxels == 1):
+            raise ValueError(
+                f"detail_channels is {self.detail_channels} with subvoxels {self.subvoxels}; expected 0, or a width "
+                "with subvoxels 2"
+            )
         # P: k = 4 everywhere; its strided layers must bring the cube to 4³, which the last one turns into 1³.
         halvings = len(self.regressor_channels) - 1
         if self.volume_size != 4 * 2**halvings or self.depths[-1] != self.volume_size:
@@ -55,6 +67,18 @@ class ModelConfig:
             )
         if self.n_points < 1:
             raise ValueError(f"n_points is {self.n_points}; expected at least 1")
+
+    @property
+    def volume_shapes(self) -> tuple[tuple[int, int, int], ...]:
+        """(D, H, W) of each stack's volume, coarse to fine."""
+        side = self.volume_size
+        return (*((depth, side, side) for depth in self.depths[:-1]), self.compact_shape)
+
+    @property
+    def compact_shape(self) -> tuple[int, int, int]:
+        """(D, H, W) of the last volume, which P reads."""
+        side = self.volume_size * self.subvoxels
+        return self.depths[-1], side, side
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -67,7 +91,7 @@ class ModelConfig:
         return cls(**plain)
 
 
-# For an ordinary CPU: 2.2 M parameters, 0.32 GMAC a face.
+# For an ordinary CPU.
 _SMALL = ModelConfig(
     image_size=128,
     volume_size=32,
@@ -76,7 +100,9 @@ _SMALL = ModelConfig(
     stem_channels=(32, 64),
     channels=96,
     hourglass_depth=4,
-    regressor_channels=(16, 32, 64, 256),
+    regressor_channels=(24, 32, 64, 256),
+    subvoxels=2,
+    detail_channels=16,
 )
 
 PRESETS: dict[str, ModelConfig] = {

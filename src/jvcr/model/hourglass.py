@@ -6,6 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+_STEM_HALF = 3
+"""The stem's layers that work at half of the image's resolution: convolution, norm and activation."""
+
+
 class Bottleneck(nn.Module):
     """Pre-activation bottleneck residual block: 1×1, 3×3, 1×1, half as wide inside. (B, C, H, W) → (B, C', H, W)."""
 
@@ -50,8 +54,10 @@ class Stem(nn.Module):
             ]
         self.layers = nn.Sequential(*halvings, Bottleneck(second, second), Bottleneck(second, channels))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features at half of the image's resolution, and at a quarter."""
+        half = self.layers[:_STEM_HALF](x)
+        return half, self.layers[_STEM_HALF:](half)
 
 
 class Hourglass(nn.Module):
@@ -74,12 +80,7 @@ class VolumeHead(nn.Module):
 
     def __init__(self, channels: int, depth: int, last: bool) -> None:
         super().__init__()
-        self.block = nn.Sequential(
-            Bottleneck(channels, channels),
-            nn.Conv2d(channels, channels, 1),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(inplace=True),
-        )
+        self.block = _feature_block(channels)
         # The depth slices of the volume are the channels of a 1×1 convolution.
         self.volume = nn.Conv2d(channels, depth, 1)
         self.from_features = None if last else nn.Conv2d(channels, channels, 1)
@@ -93,21 +94,83 @@ class VolumeHead(nn.Module):
         return volume, x
 
 
+class FineHead(nn.Module):
+    """Features of the last stack → a volume of twice their height and width.
+
+    Each cell of the features gives four columns of voxels (depth to space). With ``detail`` channels, it also gives
+    features for each column, to which those of the stem at that resolution are added: edges that the hourglasses, at
+    half the resolution, no longer see.
+    """
+
+    def __init__(self, channels: int, depth: int, detail: int, stem_channels: int) -> None:
+        super().__init__()
+        self.depth = depth
+        self.block = _feature_block(channels)
+        self.columns = nn.Conv2d(channels, 4 * (depth + detail), 1)
+        self.from_stem = nn.Conv2d(stem_channels, detail, 1) if detail else None
+        self.detail = (
+            nn.Sequential(
+                nn.BatchNorm2d(detail),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(detail, detail, 3, padding=1),
+                nn.BatchNorm2d(detail),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(detail, depth, 1),
+            )
+            if detail
+            else None
+        )
+
+    def forward(self, features: Tensor, stem: Tensor) -> Tensor:
+        """(B, C, H, W) features of the last hourglass, and (B, C', 2H, 2W) of the stem → (B, D, 2H, 2W)."""
+        columns = F.pixel_shuffle(self.columns(self.block(features)), 2)
+        if self.detail is None or self.from_stem is None:
+            return columns
+        volume, detail = columns[:, : self.depth], columns[:, self.depth :]
+        return volume + self.detail(detail + self.from_stem(stem))
+
+
 class VoxelNetwork(nn.Module):
-    """G: images (B, 3, S, S), normalised → M volumes (B, d_m, S/4, S/4), coarse to fine in depth (section III-A)."""
+    """G: images (B, 3, S, S), normalised → M volumes (B, d_m, S/4, S/4), coarse to fine in depth (section III-A).
+
+    Args:
+        fine: give the last volume S/2 rows and columns (``FineHead``).
+        detail: channels of that head's detail branch.
+    """
 
     def __init__(
-        self, stem: str, stem_channels: tuple[int, int], channels: int, hourglass_depth: int, depths: tuple[int, ...]
+        self,
+        stem: str,
+        stem_channels: tuple[int, int],
+        channels: int,
+        hourglass_depth: int,
+        depths: tuple[int, ...],
+        fine: bool = False,
+        detail: int = 0,
     ) -> None:
         super().__init__()
         self.stem = Stem(stem, stem_channels, channels)
         self.hourglasses = nn.ModuleList(Hourglass(channels, hourglass_depth) for _ in depths)
-        self.heads = nn.ModuleList(VolumeHead(channels, d, last=m == len(depths) - 1) for m, d in enumerate(depths))
+        coarse = depths[:-1] if fine else depths
+        self.heads = nn.ModuleList(VolumeHead(channels, d, last=m == len(depths) - 1) for m, d in enumerate(coarse))
+        self.fine_head = FineHead(channels, depths[-1], detail, stem_channels[0]) if fine else None
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        x = self.stem(images)
+        half, x = self.stem(images)
         volumes: list[Tensor] = []
-        for hourglass, head in zip(self.hourglasses, self.heads, strict=True):
+        for hourglass, head in zip(self.hourglasses, self.heads, strict=False):
             volume, x = head(x, hourglass(x))
             volumes.append(volume)
+        if self.fine_head is not None:
+            volumes.append(self.fine_head(self.hourglasses[-1](x), half))
         return tuple(volumes)
+
+
+def _feature_block(channels: int) -> nn.Sequential:
+    """What every head does with the features of its hourglass first."""
+    return nn.Sequential(
+        Bottleneck(channels, channels),
+        nn.Conv2d(channels, channels, 1),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(inplace=True),
+    )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from jvcr.model.jvcr import JVCR, normalise
-from jvcr.model.regressor import CoordinateNetwork
+from jvcr.model.regressor import CoordinateNetwork, columns_as_channels
 
 
 class Inference(nn.Module):
@@ -36,10 +36,10 @@ class PlanarCoordinateNetwork(nn.Module):
         layers = [_StackedLayer(*strided[start : start + 3]) for start in range(0, len(strided), 3)]
         self.layers = nn.Sequential(*layers)
         self.linear = _merged(last, network.linear)
-        self.n_points = network.n_points
+        self.n_points, self.subvoxels = network.n_points, network.subvoxels
 
     def forward(self, volume: Tensor) -> Tensor:
-        features = self.layers(volume.unsqueeze(2)).flatten(1)
+        features = self.layers(columns_as_channels(volume, self.subvoxels)).flatten(1)
         with torch.autocast(features.device.type, enabled=False):
             offsets = self.linear(features.float())
         return 0.5 + offsets.view(-1, self.n_points, 3)

@@ -12,7 +12,7 @@ from jvcr.model.regressor import CoordinateNetwork
 
 
 class JVCROutput(NamedTuple):
-    """volumes: M tensors (B, d_m, H, W), coarse to fine; the last is the compact volume.
+    """volumes: M tensors (B, d_m, H_m, W_m), coarse to fine; the last is the compact volume.
     points_unit: (B, N, 3) float32, x, y, z in the crop's unit frame."""
 
     volumes: tuple[Tensor, ...]
@@ -23,16 +23,22 @@ class JVCR(nn.Module):
     """Joint Voxel and Coordinate Regression.
 
     Example: ``JVCR(PRESETS["small"])(crops)`` with crops (B, 128, 128, 3) uint8 RGB gives volumes
-    (B, 4, 32, 32), (B, 32, 32, 32) and points (B, 68, 3).
+    (B, 4, 32, 32), (B, 32, 64, 64) and points (B, 68, 3).
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.voxel = VoxelNetwork(
-            config.stem, config.stem_channels, config.channels, config.hourglass_depth, config.depths
+            config.stem,
+            config.stem_channels,
+            config.channels,
+            config.hourglass_depth,
+            config.depths,
+            fine=config.subvoxels > 1,
+            detail=config.detail_channels,
         )
-        self.coordinate = CoordinateNetwork(config.regressor_channels, config.n_points)
+        self.coordinate = CoordinateNetwork(config.regressor_channels, config.n_points, config.subvoxels)
 
     def forward(self, crops: Tensor, read_volume: Tensor | None = None) -> JVCROutput:
         """(B, S, S, 3) uint8 RGB → volumes and points. P reads ``read_volume`` where given (training stage 1: the

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class CoordinateNetwork(nn.Module):
     """P: compact volume (B, D, H, W) → points_unit (B, N, 3), ordered x, y, z (section III-B).
 
-    Only the fully connected layer knows N. It works in float32 even under autocast: bf16 would round the
+    A volume with more columns than slices is read as a cube of cells: the ``subvoxels``² columns of a cell are its
+    channels (space to depth). Only the fully connected layer knows N. It works in float32 even under autocast: bf16 would round the
     coordinates themselves to a fifth of a voxel.
     """
 
-    def __init__(self, channels: tuple[int, ...], n_points: int) -> None:
+    def __init__(self, channels: tuple[int, ...], n_points: int, subvoxels: int = 1) -> None:
         super().__init__()
+        self.subvoxels = subvoxels
         layers: list[nn.Module] = []
-        previous = 1
+        previous = subvoxels**2
         for width in channels[:-1]:
             layers += [
                 nn.Conv3d(previous, width, 4, stride=2, padding=1),
@@ -30,8 +33,13 @@ class CoordinateNetwork(nn.Module):
         self.n_points = n_points
 
     def forward(self, volume: Tensor) -> Tensor:
-        features = self.convolutions(volume.unsqueeze(1)).flatten(1)
+        features = self.convolutions(columns_as_channels(volume, self.subvoxels).transpose(1, 2)).flatten(1)
         with torch.autocast(features.device.type, enabled=False):
             offsets = self.linear(features.float())
         # Measured from the middle of the cube, so that the layer starts at a sensible face.
         return 0.5 + offsets.view(-1, self.n_points, 3)
+
+
+def columns_as_channels(volume: Tensor, subvoxels: int) -> Tensor:
+    """(B, D, H·s, W·s) → (B, D, s², H, W): the s × s columns of a cell, row by row."""
+    return F.pixel_unshuffle(volume, subvoxels).unflatten(1, (volume.shape[1], -1))

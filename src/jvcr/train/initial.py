@@ -35,7 +35,8 @@ def take_weights(network: JVCR, markup: Markup, path: Path) -> Taken:
     With any other, the rows of landmarks that have the same name in both are taken, and the others start anew.
 
     A deeper network (``is_deeper``) starts with copies of the last stack, which read what that one reads, because what
-    stacks add to their input starts at zero there. So it too begins with the old one's answers.
+    stacks add to their input starts at zero there. So it too begins with the old one's answers. One with a finer last
+    volume (``is_finer``) begins with about the old one's: each column of voxels becomes four equal ones.
 
     Raises:
         FileNotFoundError, ValueError: as ``load_weights``; or nothing but single tensors fits.
@@ -44,6 +45,8 @@ def take_weights(network: JVCR, markup: Markup, path: Path) -> Taken:
     theirs, ours = source.state_dict(), network.state_dict()
     if is_deeper(network.config, header.config):
         theirs = _deepened(theirs, ours, len(header.config.depths) - 1)
+    elif is_finer(network.config, header.config):
+        theirs = _finer(theirs, ours, len(header.config.depths) - 1)
     same_points = header.markup.name == markup.name and header.markup.mirror == markup.mirror
     taken = [
         name
@@ -72,7 +75,24 @@ def is_deeper(wanted: ModelConfig, theirs: ModelConfig) -> bool:
     """Whether a network is another one, but for more stacks as deep as the other's last, and for its landmarks."""
     more = len(wanted.depths) - len(theirs.depths)
     repeated = theirs.depths + more * theirs.depths[-1:]
-    return more > 0 and wanted == replace(theirs, depths=repeated, n_points=wanted.n_points)
+    return (
+        more > 0 and theirs.subvoxels == 1 and wanted == replace(theirs, depths=repeated, n_points=wanted.n_points)
+    )
+
+
+def is_finer(wanted: ModelConfig, theirs: ModelConfig) -> bool:
+    """Whether a network is another one, but for a last volume of twice as many rows and columns, more channels in P,
+    and the landmarks."""
+    as_wide = len(wanted.regressor_channels) == len(theirs.regressor_channels) and all(
+        a >= b for a, b in zip(wanted.regressor_channels, theirs.regressor_channels, strict=True)
+    )
+    return (theirs.subvoxels, wanted.subvoxels, as_wide) == (1, 2, True) and wanted == replace(
+        theirs,
+        subvoxels=2,
+        detail_channels=wanted.detail_channels,
+        regressor_channels=wanted.regressor_channels,
+        n_points=wanted.n_points,
+    )
 
 
 def _deepened(theirs: dict[str, Tensor], ours: dict[str, Tensor], last: int) -> dict[str, Tensor]:
@@ -87,6 +107,45 @@ def _deepened(theirs: dict[str, Tensor], ours: dict[str, Tensor], last: int) -> 
         # The old last stack has no way on to the next.
         deepened[name] = theirs[source] if source in theirs else torch.zeros_like(value)
     return deepened
+
+
+_WHISPER = 0.1
+"""Factor of what a widened layer hears from its new channels at first."""
+
+
+def _finer(theirs: dict[str, Tensor], ours: dict[str, Tensor], last: int) -> dict[str, Tensor]:
+    """The tensors of a network with coarse volumes, under the names of one whose last volume is fine."""
+    head = f"voxel.heads.{last}."
+    finer = {name: value for name, value in theirs.items() if not name.startswith(head)}
+    for kind in ("weight", "bias"):
+        columns = ours[f"voxel.fine_head.columns.{kind}"].clone()
+        # Pixel shuffling takes the four columns of a cell from four channels that follow each other.
+        volume = theirs[f"{head}volume.{kind}"].repeat_interleave(4, dim=0)
+        columns[: len(volume)] = volume
+        finer[f"voxel.fine_head.columns.{kind}"] = columns
+    for name, value in theirs.items():
+        if name.startswith(f"{head}block."):
+            finer[name.replace(head, "voxel.fine_head.")] = value
+    for name in [name for name in ours if name.startswith("voxel.fine_head.detail.")][-2:]:
+        finer[name] = torch.zeros_like(ours[name])  # weight and bias of its last convolution
+    # P reads the mean of a cell's four columns at first.
+    first = "coordinate.convolutions.0.weight"
+    finer[first] = theirs[first].repeat_interleave(4, dim=1) / 4
+    for name, value in finer.items():
+        if name.startswith("coordinate.convolutions.") and value.shape != ours[name].shape:
+            finer[name] = _widened(value, ours[name])
+    return finer
+
+
+def _widened(old: Tensor, new: Tensor) -> Tensor:
+    """A layer's tensor with more channels than the old one's, which come first."""
+    widened = new.clone()
+    if new.ndim > 1:
+        widened[: len(old), old.shape[1] :] *= _WHISPER
+        widened[: len(old), : old.shape[1]] = old
+    else:
+        widened[: len(old)] = old
+    return widened
 
 
 def _sources(markup: Markup, theirs: Markup) -> dict[int, Terms]:

@@ -92,6 +92,7 @@ class LandmarkTask:
             crops=vary_pixels(crops, self.config.augmentation, share.rows, share.seed),
             points_unit=batch.points_unit[share.mine].to(share.device, non_blocking=True),
             weight=batch.weight[share.mine].to(share.device),
+            taught=batch.taught[share.mine].to(share.device),
             weight_sum=share.weight_sum,
             rows=share.rows,
             seed=share.seed,
@@ -126,6 +127,6 @@ class LandmarkTask:
         digest = hashlib.sha256("\n".join(names).encode())
         rates = row_rates(self.table, self.config.sampling)
         backgrounds = [len(self.backgrounds.without_faces), len(self.backgrounds.with_faces)]
-        for array in (self.table.points, self.table.weights, rates, np.array(backgrounds)):
+        for array in (self.table.points, self.table.weights, self.table.taught, rates, np.array(backgrounds)):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()

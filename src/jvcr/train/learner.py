@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from jvcr.data.augment import NO_FACE_UNIT
 from jvcr.markup import Markup
 from jvcr.model.checkpoint import Header, save_weights
 from jvcr.model.config import ModelConfig
@@ -34,7 +35,7 @@ class Part:
     """The part of a batch that is at hand: on one of several devices, or one of several accumulated parts.
 
     Attributes:
-        crops: (B, S, S, 3), 0…255. points_unit: (B, N, 3). weight: (B,).
+        crops: (B, S, S, 3), 0…255. points_unit: (B, N, 3). weight: (B,). taught: (B, N) bool.
         weight_sum: divides weighted sums over this part, so that the mean over the parts is that of the batch.
         rows: where in the whole batch the part lies.
         seed: of this batch's noise.
@@ -43,6 +44,7 @@ class Part:
     crops: Tensor
     points_unit: Tensor
     weight: Tensor
+    taught: Tensor
     weight_sum: Tensor
     rows: Rows
     seed: int
@@ -80,19 +82,29 @@ class JVCRLearner:
         self.network: nn.Module = JVCR(model)
 
     def losses(self, network: nn.Module, part: Part, stage: Stage) -> Losses:
-        how = self.config.loss
-        side = self.about.volume_size
-        true = [
-            rasterise(part.points_unit, (depth, side, side), self.config.sigma_vox, how.whole_voxels)
-            for depth in self.about.depths
-        ]
+        how, points = self.config.loss, part.points_unit
+        shapes = self.about.volume_shapes
+        true = [rasterise(points, shape, self.config.sigma_vox, how.whole_voxels) for shape in shapes]
         read = None if stage.end_to_end else noisy(true[-1], stage.volume_noise, part)
         output = network(part.crops, read)
-        voxel = voxel_loss(output.volumes, true, how)
         predicted = output.points_unit
-        edges = torch.tensor(self.markup.edges, device=predicted.device) if how.structure else None
-        coordinate = coordinate_loss(predicted, part.points_unit, part.weight, how, side, part.weight_sum, edges)
+        edges, gaps = (
+            torch.tensor(pairs, device=predicted.device) if factor else None
+            for factor, pairs in ((how.structure, self.markup.edges), (how.gaps, self.markup.gaps))
+        )
+        voxel = voxel_loss(output.volumes, true, how, self._doubtful(part))
+        coordinate = coordinate_loss(
+            predicted, points, part.weight, how, shapes[-1][-1], part.weight_sum, edges, gaps, part.taught
+        )
         return Losses(voxel + stage.coordinate_weight * coordinate, voxel, coordinate)
+
+    def _doubtful(self, part: Part) -> list[Tensor] | None:
+        """The voxels around landmarks that are not taught; None where all are."""
+        if bool(part.taught.all()):
+            return None
+        outside = torch.full_like(part.points_unit, NO_FACE_UNIT)
+        alone = torch.where(part.taught.unsqueeze(2), outside, part.points_unit)
+        return [rasterise(alone, shape, self.config.sigma_vox) for shape in self.about.volume_shapes]
 
     def runtime(self, network: nn.Module, dtype: torch.dtype | None) -> Runtime:
         assert isinstance(network, JVCR)

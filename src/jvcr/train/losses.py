@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -22,6 +23,8 @@ class LossConfig:
         squared: eq. 4 squares coordinate errors; False takes absolute ones, because labels have outliers.
         coordinate_sum: eq. 4 sums over the 3·N coordinates; False takes their mean.
         structure: weight, within L_coord, of the same error of the markup's edges: of the vectors between neighbours.
+        gaps: weight, within L_coord, of the same error of the markup's gaps: of the vectors between lids and between
+            lips. Landmarks are right to a few pixels; whether an eye is closed is a matter of one.
         coordinate_unit: ``"crop"``, 0…1 across the crop, or ``"voxel"``, of the compact volume.
     """
 
@@ -32,29 +35,43 @@ class LossConfig:
     squared: bool = False
     coordinate_sum: bool = False
     structure: float = 0.0
+    gaps: float = 0.0
     coordinate_unit: str = "crop"
 
     def __post_init__(self) -> None:
         if self.coordinate_unit not in ("crop", "voxel"):
             raise ValueError(f"coordinate_unit is {self.coordinate_unit!r}; expected 'crop' or 'voxel'")
-        if not 0 <= self.structure < math.inf:
-            raise ValueError(f"structure is {self.structure}; expected a weight from 0 on")
+        for name in ("structure", "gaps"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected a weight from 0 on")
 
 
-def voxel_loss(predicted: Sequence[Tensor], true: Sequence[Tensor], how: LossConfig) -> Tensor:
+def voxel_loss(
+    predicted: Sequence[Tensor], true: Sequence[Tensor], how: LossConfig, doubtful: Sequence[Tensor] | None = None
+) -> Tensor:
     """L_vox (eq. 3): squared error, over the M volumes.
 
+    A volume with more columns than the first has smaller blobs for its size: its mean is taken as many times over as
+    there are columns in one of the first's, so that a landmark weighs the same in both.
+
     Args:
-        predicted, true: M tensors (B, d_m, H, W), in units of the peak.
+        predicted, true: M tensors (B, d_m, H_m, W_m), in units of the peak.
+        doubtful: M tensors like them, 0…1: how little a voxel's true value is known; such voxels weigh less.
     Returns:
         scalar, the mean over the batch.
     """
     terms = []
-    for p, t in zip(predicted, true, strict=True):
-        error = (p.float() - t) ** 2
-        if how.foreground:
-            error = (1 + how.foreground * t) * error
-        terms.append(error.sum() / len(error) if how.voxel_sum else error.mean())
+    for number, (p, t) in enumerate(zip(predicted, true, strict=True)):
+        error = p.float() - t
+        if how.foreground or doubtful is not None:
+            weight = 1 + how.foreground * t
+            if doubtful is not None:
+                weight *= 1 - doubtful[number]
+            # Large volumes: one product that the gradient goes through, not two.
+            error = error * weight.sqrt_()
+        columns = (p.shape[-1] / predicted[0].shape[-1]) ** 2
+        squares = torch.linalg.vector_norm(error) ** 2
+        terms.append(squares / len(error) if how.voxel_sum else columns * squares / error.numel())
     return how.peak**2 * sum(terms[1:], start=terms[0])
 
 
@@ -66,6 +83,8 @@ def coordinate_loss(
     volume_size: int,
     weight_sum: Tensor | None = None,
     edges: Tensor | None = None,
+    gaps: Tensor | None = None,
+    taught: Tensor | None = None,
 ) -> Tensor:
     """L_coord (eq. 4): weighted mean over the batch.
 
@@ -75,19 +94,26 @@ def coordinate_loss(
         volume_size: voxels a side of the compact volume.
         weight_sum: of a batch that is shared between devices, its mean over them; the weights' own sum by default.
         edges: (E, 2) landmarks that are joined; needed for a structure term.
+        gaps: (G, 2) landmarks on either side of an opening; needed for a term of the gaps.
+        taught: (B, N) bool; the others' errors, and those of pairs that they are part of, count as 0.
     """
     error = predicted_unit - true_unit
     if how.coordinate_unit == "voxel":
         error = error * volume_size
-    rows = _rows(error, how)
-    if how.structure and edges is not None and len(edges):
-        rows = rows + how.structure * _rows(error[:, edges[:, 0]] - error[:, edges[:, 1]], how)
+    if taught is None:
+        taught = error.new_ones(error.shape[:2], dtype=torch.bool)
+    rows = _rows(error, taught, how)
+    for factor, pairs in ((how.structure, edges), (how.gaps, gaps)):
+        if factor and pairs is not None and len(pairs):
+            first, second = pairs.unbind(1)
+            between = _rows(error[:, first] - error[:, second], taught[:, first] & taught[:, second], how)
+            rows = rows + factor * between
     # A row without a face has coordinates far outside; multiplying its finite error by 0 leaves it out.
     total = weight.sum() if weight_sum is None else weight_sum
     return (weight * rows).sum() / total.clamp(min=1e-6)
 
 
-def _rows(error: Tensor, how: LossConfig) -> Tensor:
-    """(B, K, 3) → (B,)."""
-    error = (error**2 if how.squared else error.abs()).flatten(1)
+def _rows(error: Tensor, counted: Tensor, how: LossConfig) -> Tensor:
+    """(B, K, 3), (B, K) → (B,)."""
+    error = (counted.unsqueeze(2) * (error**2 if how.squared else error.abs())).flatten(1)
     return error.sum(dim=1) if how.coordinate_sum else error.mean(dim=1)

@@ -12,7 +12,11 @@ from jvcr.model.config import PRESETS, DetectorConfig
 from jvcr.train.config import DetectConfig, Stage, TrainConfig, two_stages
 from jvcr.train.losses import LossConfig
 
-_SAMPLING = Sampling(half_profile=1.2, profile=1.4, sources=(("300wlp-ibug", 1.5),))
+_SAMPLING = Sampling(
+    half_profile=1.2, profile=1.4, sources=(("300wlp-ibug", 1.5),), closed_eyes=6.0, wide_mouths=2.0
+)
+
+_LOSS = LossConfig(gaps=5.0)
 
 # The paper names rotation, scaling and flip, without amounts.
 _GEOMETRY_ONLY = Augmentation(
@@ -54,6 +58,7 @@ RECIPES: dict[str, TrainConfig] = {
     "small": TrainConfig(
         model=PRESETS["small"],
         stages=two_stages(360_000, first_share=0.15, lr=1.5e-3, coordinate_weight=20.0),
+        loss=_LOSS,
         sampling=_SAMPLING,
     ),
     # For `--init`: a short run end to end at a low rate.
@@ -61,6 +66,7 @@ RECIPES: dict[str, TrainConfig] = {
         model=PRESETS["small"],
         stages=(Stage("end to end", 40_000, True, 20.0, lr=3e-4, final_lr=3e-6, warmup_samples=1_000),),
         validate_every=5_000,
+        loss=_LOSS,
         sampling=_SAMPLING,
     ),
     # As published. The value of λ is not known to us: with coordinates in voxels and sums as in eq. 3 and 4, 0.1 makes
@@ -108,6 +114,7 @@ RECIPES: dict[str, TrainConfig] = {
         model=PRESETS["large"],
         stages=(Stage("end to end", 200_000, True, 20.0, lr=1e-3, final_lr=1e-5, warmup_samples=6_000),),
         validate_every=40_000,
+        loss=_LOSS,
         sampling=_SAMPLING,
         augmentation=Augmentation(any_roll_share=0.06),
     ),
@@ -117,6 +124,7 @@ RECIPES: dict[str, TrainConfig] = {
         stages=two_stages(600_000, first_share=0.15, lr=1e-3, coordinate_weight=20.0),
         batch_size=64,
         compile=True,
+        loss=_LOSS,
         sampling=_SAMPLING,
         workers=12,
     ),
