@@ -66,14 +66,15 @@ class Stepper:
         with watch.part("vary pixels"):
             varied = vary_pixels(crops, config.augmentation, Rows(len(crops), 0, len(crops)), self.number)
         with watch.part("true volumes"):
-            side = model.volume_size
-            true = [rasterise(points_unit, (depth, side, side), config.sigma_vox) for depth in model.depths]
+            true = [rasterise(points_unit, shape, config.sigma_vox) for shape in model.volume_shapes]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision.startswith("bf16")):
             with watch.part("forward"):
                 output = self.forward(varied)
             with watch.part("losses"):
                 total = voxel_loss(output.volumes, true, config.loss)
-                total = total + coordinate_loss(output.points_unit, points_unit, weight, config.loss, side)
+                total = total + coordinate_loss(
+                    output.points_unit, points_unit, weight, config.loss, model.compact_shape[-1]
+                )
         with watch.part("backward"):
             self.optimizer.zero_grad()
             total.backward()

@@ -63,16 +63,16 @@ def resident_peak() -> int:
 def measure(what: str, preset: str, batch: int, n_points: int, device: str) -> dict[str, int]:
     torch.manual_seed(0)
     config = replace(PRESETS[preset], n_points=n_points)
-    side, depth = config.volume_size, config.depths[-1]
+    shape = config.compact_shape
     points = torch.rand(batch, n_points, 3, device=device)
     made: list[Tensor] = []
     work: Callable[[], object]
     if what == "compact":
-        work = lambda: made.append(rasterise(points, (depth, side, side)))  # noqa: E731
+        work = lambda: made.append(rasterise(points, shape))  # noqa: E731
         rasterise(points[:1, :2], (4, 4, 4))  # PyTorch's own start-up is not the subject
     elif what == "per landmark":
         single = points.reshape(batch * n_points, 1, 3)
-        work = lambda: made.append(rasterise(single, (depth, side, side)))  # noqa: E731
+        work = lambda: made.append(rasterise(single, shape))  # noqa: E731
         rasterise(single[:1], (4, 4, 4))
     else:
         model = JVCR(config).to(device)
@@ -82,11 +82,11 @@ def measure(what: str, preset: str, batch: int, n_points: int, device: str) -> d
         )
 
         def work() -> None:
-            true = [rasterise(points, (d, side, side)) for d in config.depths]
+            true = [rasterise(points, shape) for shape in config.volume_shapes]
             output = model(crops)
             loss = voxel_loss(output.volumes, true, LossConfig())
             loss = loss + coordinate_loss(
-                output.points_unit, points, torch.ones(batch, device=device), LossConfig(), side
+                output.points_unit, points, torch.ones(batch, device=device), LossConfig(), shape[-1]
             )
             optimizer.zero_grad()
             loss.backward()
@@ -126,7 +126,7 @@ def main() -> None:
         print(json.dumps(measure(arguments.measure, preset, batch, arguments.points[0], device)))
         return
     config = PRESETS[preset]
-    shape = f"{config.depths[-1]} × {config.volume_size} × {config.volume_size}"
+    shape = " × ".join(map(str, config.compact_shape))
     machine = torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine()
     print(f"{time.strftime('%Y-%m-%d')}, {machine}, PyTorch {torch.__version__}: preset {preset}, batch {batch},")
     print(f"volumes {shape}; MB = 10⁶ bytes\n")

@@ -106,7 +106,9 @@ class Markup:
         used = [i for members in self.groups.values() for i in members] + list(self.normaliser)
         used += [i for pair in (*(self.lines or ()), *self.gaps) for i in pair]
         if any(not 0 <= i < self.n_points for i in used):
-            raise ValueError(f"markup {self.name!r}: a group, line, gap or normaliser lies outside 0…{self.n_points - 1}")
+            raise ValueError(
+                f"markup {self.name!r}: a group, line, gap or normaliser lies outside 0…{self.n_points - 1}"
+            )
         if self.normaliser[0] == self.normaliser[1]:
             raise ValueError(f"markup {self.name!r}: the normaliser is {self.normaliser}; expected two landmarks")
         if self.names and (len(self.names) != self.n_points or len(set(self.names)) != self.n_points):

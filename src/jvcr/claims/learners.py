@@ -98,12 +98,12 @@ class TwoStepLearner(_Compared):
         self.network = TwoStep(model)
 
     def losses(self, network: nn.Module, part: Part, stage: Stage) -> Losses:
-        side = self.about.volume_size
         # A depth of one voxel with every landmark in its middle: a heatmap.
         flat = torch.cat([part.points_unit[..., :2], torch.full_like(part.points_unit[..., :1], 0.5)], dim=2)
-        true = rasterise_each(flat, (1, side, side), self.config.sigma_vox)
-        output = network(part.crops, None if stage.end_to_end else noisy(true, stage.volume_noise, part))
-        dense = voxel_loss(output.volumes, [true] * len(output.volumes), self.dense)
+        shapes = [(1, height, width) for _, height, width in self.about.volume_shapes]
+        true = [rasterise_each(flat, shape, self.config.sigma_vox) for shape in shapes]
+        output = network(part.crops, None if stage.end_to_end else noisy(true[-1], stage.volume_noise, part))
+        dense = voxel_loss(output.volumes, true, self.dense)
         depth = self._coordinates(output.points_unit[..., 2:], part.points_unit[..., 2:], part)
         return Losses(dense + stage.coordinate_weight * depth, dense, depth)
 
@@ -128,13 +128,13 @@ class VolumePerLandmarkLearner(_Compared):
         self.network = VolumePerLandmark(model)
 
     def losses(self, network: nn.Module, part: Part, stage: Stage) -> Losses:
-        side = self.about.volume_size
         output = network(part.crops)
         dense = torch.zeros((), device=part.crops.device)
-        for depth, volume in zip(self.about.depths, output.volumes, strict=True):
-            dense = dense + sparse_voxel_loss(
+        for shape, volume in zip(self.about.volume_shapes, output.volumes, strict=True):
+            columns = (shape[-1] / self.about.volume_size) ** 2
+            dense = dense + columns * sparse_voxel_loss(
                 volume.reshape(len(volume), self.about.n_points, -1),
-                *patches(part.points_unit, (depth, side, side), self.config.sigma_vox),
+                *patches(part.points_unit, shape, self.config.sigma_vox),
                 self.dense.foreground,
             )
         return Losses(dense, dense, torch.zeros_like(dense))

@@ -17,8 +17,13 @@ _AROUND = 2
 """Reach, in voxels, of the centre of mass around a peak."""
 
 
-def _hourglasses(config: ModelConfig, depths: tuple[int, ...]) -> VoxelNetwork:
-    return VoxelNetwork(config.stem, config.stem_channels, config.channels, config.hourglass_depth, depths)
+def _hourglasses(config: ModelConfig, depths: tuple[int, ...], fine: bool = True) -> VoxelNetwork:
+    """G with other depths; its last maps as fine as the preset's volume, if wanted."""
+    fine = fine and config.subvoxels > 1
+    detail = config.detail_channels if fine else 0
+    return VoxelNetwork(
+        config.stem, config.stem_channels, config.channels, config.hourglass_depth, depths, fine, detail
+    )
 
 
 def _widths(config: ModelConfig) -> tuple[int, ...]:
@@ -72,14 +77,16 @@ class TwoStep(nn.Module):
         self.config = config
         n = config.n_points
         self.heatmaps = _hourglasses(config, (n,) * len(config.depths))
-        self.depth = _strided(n + 3, _widths(config), n)
+        # As P does, it reads a cell's columns as channels.
+        self.depth = _strided((n + 3) * config.subvoxels**2, _widths(config), n)
 
     def forward(self, crops: Tensor, true_heatmaps: Tensor | None = None) -> JVCROutput:
         image = normalise(crops)
         maps = self.heatmaps(image)
         seen = maps[-1].detach() if true_heatmaps is None else true_heatmaps
         small = F.interpolate(image, size=seen.shape[-2:], mode="area")
-        z_unit = 0.5 + self.depth(torch.cat([seen.to(small.dtype), small], dim=1)).float()
+        cells = F.pixel_unshuffle(torch.cat([seen.to(small.dtype), small], dim=1), self.config.subvoxels)
+        z_unit = 0.5 + self.depth(cells).float()
         points = peaks_unit(maps[-1].detach()[:, :, None])
         return JVCROutput(maps, torch.cat([points[..., :2], z_unit[..., None]], dim=2))
 
@@ -91,7 +98,7 @@ class Direct(nn.Module):
         super().__init__()
         self.config = config
         # What was a volume is now a set of features without a meaning of their own.
-        self.features = _hourglasses(config, (config.channels,) * len(config.depths))
+        self.features = _hourglasses(config, (config.channels,) * len(config.depths), fine=False)
         self.head = _strided(config.channels, _widths(config), 3 * config.n_points)
 
     def forward(self, crops: Tensor, unused: Tensor | None = None) -> JVCROutput:
@@ -110,8 +117,8 @@ class VolumePerLandmark(nn.Module):
 
     def forward(self, crops: Tensor, unused: Tensor | None = None) -> JVCROutput:
         volumes = self.volumes(normalise(crops))
-        batch, n, side = len(crops), self.config.n_points, self.config.volume_size
+        shape = len(crops), self.config.n_points, *self.config.compact_shape
         if self.training:
             # Peaks have no gradient to give.
-            return JVCROutput(volumes, crops.new_zeros((batch, n, 3), dtype=torch.float32))
-        return JVCROutput(volumes, peaks_unit(volumes[-1].reshape(batch, n, -1, side, side)))
+            return JVCROutput(volumes, crops.new_zeros((*shape[:2], 3), dtype=torch.float32))
+        return JVCROutput(volumes, peaks_unit(volumes[-1].reshape(shape)))

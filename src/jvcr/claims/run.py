@@ -214,6 +214,7 @@ def print_cost(name: str, preset: str, steps: int = 3) -> None:
         crops=torch.from_numpy(rng.integers(0, 256, (batch, size, size, 3), dtype=np.uint8)).to(device),
         points_unit=torch.from_numpy(rng.uniform(0.2, 0.8, (batch, n, 3)).astype(np.float32)).to(device),
         weight=torch.ones(batch, device=device),
+        taught=torch.ones(batch, n, dtype=torch.bool, device=device),
         weight_sum=torch.tensor(float(batch), device=device),
         rows=Rows(batch, 0, batch),
         seed=0,
@@ -239,12 +240,9 @@ def print_cost(name: str, preset: str, steps: int = 3) -> None:
             network(part.crops[:1])
             times.append(time.perf_counter() - started)
     torch.set_num_threads(threads)
-    side = config.model.volume_size
-    voxels = {
-        "b": n * side * side,
-        "c": 0,
-        "d": n * sum(config.model.depths) * side * side,
-    }.get(name, sum(config.model.depths) * side * side)
+    compact = sum(math.prod(shape) for shape in config.model.volume_shapes)
+    heatmaps = sum(height * width for _, height, width in config.model.volume_shapes)
+    voxels = {"b": n * heatmaps, "c": 0, "d": n * compact}.get(name, compact)
     cost = Cost(
         parameters=sum(p.numel() for p in network.parameters()),
         step_mb=step_mb,

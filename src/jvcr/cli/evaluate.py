@@ -18,6 +18,7 @@ from rich.progress import Progress
 import jvcr
 from jvcr.cli.console import log
 from jvcr.cli.evaluate_detect import evaluate_detect
+from jvcr.cli.evaluate_expression import evaluate_expression, read_marked
 from jvcr.cli.options import BackendOption, DeviceOption, PrecisionOption, ThreadsOption
 from jvcr.detect.named import DetectorName, named_detector
 from jvcr.detect.network import DETECT_SIZE
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from jvcr.evaluate.paper import OurRow
     from jvcr.evaluate.scores import System
 
-_BENCHMARKS = "aflw2000-3d, multi-view, table, robustness, detect, paper"
+_BENCHMARKS = "aflw2000-3d, expression, multi-view, table, robustness, detect, paper"
 
 
 class Boxes(StrEnum):
@@ -70,6 +71,8 @@ class _Settings:
     device: str
     precision: str
     save_predictions: Path | None
+    without: frozenset[str]
+    hand: Path | None
     out: Path | None
     json_to: Path | None
 
@@ -78,7 +81,8 @@ def evaluate(
     benchmark: Annotated[
         str | None,
         typer.Argument(
-            help="aflw2000-3d; multi-view (the validation faces of a training table that have several views); "
+            help="aflw2000-3d; expression (eyes, mouths and brows against hand marks, of a table's validation rows or "
+            "AFLW2000-3D); multi-view (the validation faces of a training table that have several views); "
             "table (its validation rows); robustness (worse boxes and photos, of AFLW2000-3D or a table); "
             "detect (faces found, in a table's photographs or AFLW2000-3D); "
             "paper (the paper's tables)."
@@ -112,6 +116,14 @@ def evaluate(
     save_predictions: Annotated[
         Path | None, typer.Option(help="Write our predictions: .npz or .jsonl; the detector's to NAME-detector.")
     ] = None,
+    without: Annotated[
+        Path | None,
+        typer.Option(help="For aflw2000-3d and expression: leave out the images that this file names, one a line."),
+    ] = None,
+    hand: Annotated[
+        Path | None,
+        typer.Option(help="For expression: hand marks of AFLW2000-3D's images; hand2d.npz in its folder by default."),
+    ] = None,
     table: Annotated[
         str | None, typer.Option(help="paper: the paper's tables, the same as the benchmark paper.")
     ] = None,
@@ -126,7 +138,7 @@ def evaluate(
         bool | None,
         typer.Option(
             "--refine/--no-refine",
-            help="From true boxes, look again, upright and centred (only robustness does by itself).",
+            help="From true boxes, look again, upright and centred (only robustness and expression do by themselves).",
         ),
     ] = None,
     detector: Annotated[
@@ -171,13 +183,15 @@ def evaluate(
         worst=worst,
         threads=threads,
         mirror=mirror,
-        refine=benchmark == "robustness" if refine is None else refine,
+        refine=benchmark in ("robustness", "expression") if refine is None else refine,
         detector=detector,
         detect_size=detect_size,
         backend=backend,
         device=device,
         precision=precision,
         save_predictions=save_predictions,
+        without=frozenset() if without is None else _names_in(without),
+        hand=hand,
         out=out,
         json_to=json_to,
     )
@@ -188,6 +202,9 @@ def evaluate(
     if benchmark == "aflw2000-3d":
         assert root is not None
         _aflw2000(root, settings)
+    elif benchmark == "expression":
+        assert root is not None
+        _expression(root, settings)
     elif benchmark == "multi-view":
         assert root is not None
         _multi_view(root, settings)
@@ -207,11 +224,13 @@ def evaluate(
 
 
 _NOT_FOR = {
-    "table": ("save_predictions", "aflw_yaw", "aflw_yaw_names", "pixel_base"),
-    "multi-view": ("aflw_yaw", "aflw_yaw_names", "pixel_base"),
-    "robustness": ("save_predictions", "aflw_yaw", "aflw_yaw_names", "pixel_base"),
-    "detect": ("save_predictions", "predictions", "aflw_yaw", "aflw_yaw_names", "pixel_base"),
-    "paper": ("save_predictions",),
+    "aflw2000-3d": ("hand",),
+    "expression": ("aflw_yaw", "aflw_yaw_names", "pixel_base"),
+    "table": ("save_predictions", "aflw_yaw", "aflw_yaw_names", "pixel_base", "without", "hand"),
+    "multi-view": ("aflw_yaw", "aflw_yaw_names", "pixel_base", "without", "hand"),
+    "robustness": ("save_predictions", "aflw_yaw", "aflw_yaw_names", "pixel_base", "without", "hand"),
+    "detect": ("save_predictions", "predictions", "aflw_yaw", "aflw_yaw_names", "pixel_base", "without", "hand"),
+    "paper": ("save_predictions", "hand"),
 }
 """Options that a benchmark could only ignore."""
 
@@ -223,7 +242,7 @@ def _check(benchmark: str, settings: _Settings) -> None:
         ValueError, FileNotFoundError: something is.
     """
     for name in _NOT_FOR.get(benchmark, ()):
-        if getattr(settings, name) not in (None, [], PixelBase.respected):
+        if getattr(settings, name) not in (None, [], frozenset(), PixelBase.respected):
             value = f" {settings.pixel_base.value}" if name == "pixel_base" else ""
             takers = [other for other in _BENCHMARKS.split(", ") if name not in _NOT_FOR.get(other, ())]
             raise ValueError(
@@ -252,13 +271,17 @@ def _aflw2000(root: Path, settings: _Settings) -> dict[str, Any]:
 
     if settings.out is not None:
         import_plotly()
-    truth = read_truth(root, settings.aflw_yaw, settings.aflw_yaw_names)
+    truth = read_truth(root, settings.aflw_yaw, settings.aflw_yaw_names, settings.without)
     given = list(_given(settings, truth.names))
     runtimes = _runtimes(settings)
     # Before anything is predicted: can they be compared?
     common_markup([*(r.markup for r in runtimes.values()), *(s.markup for s in given)], truth.markup)
     systems: list[System] = []
-    for system in (*_own(settings, runtimes, lambda: read_aflw2000(root), len(truth.names)), *given):
+
+    def samples() -> Iterator[Sample]:
+        return (sample for sample in read_aflw2000(root) if sample.name not in settings.without)
+
+    for system in (*_own(settings, runtimes, samples, len(truth.names)), *given):
         systems.append(_renamed(system, systems))
     systems, truth = in_one_markup(systems, truth)
     options = Options(
@@ -276,6 +299,37 @@ def _aflw2000(root: Path, settings: _Settings) -> dict[str, Any]:
             typer.echo(f"→ {settings.out / name}")
     _write_json(record, settings.json_to)
     return record
+
+
+def _expression(root: Path, settings: _Settings) -> None:
+    from jvcr.evaluate.markups import points_in
+    from jvcr.figure import import_plotly
+    from jvcr.markup import MARKUP_68
+
+    if settings.out is not None:
+        import_plotly()
+    truth, samples, read = read_marked(root, settings.hand, settings.without)
+    given = list(_given(settings, truth.names))
+    runtimes = _runtimes(settings)
+    systems: list[System] = []
+    for system in (*_own(settings, runtimes, lambda: iter(samples), len(samples)), *given):
+        in_68 = replace(system, points_img=points_in(system, MARKUP_68), markup=MARKUP_68)
+        systems.append(_renamed(in_68, systems))
+    record = evaluate_expression(systems, truth, read, settings.worst, settings.out)
+    _write_json(record, settings.out and settings.out / "report.json")
+    if settings.out is not None:
+        for name in ("report.json", "report.md", "report.html"):
+            typer.echo(f"→ {settings.out / name}")
+    _write_json(record, settings.json_to)
+
+
+def _names_in(path: Path) -> frozenset[str]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected names of images, one a line")
+    names = frozenset(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    if not names:
+        raise ValueError(f"{path}: is empty; expected names of images, one a line")
+    return names
 
 
 def _multi_view(root: Path, settings: _Settings) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 Arrays of ``labels.npz`` that are read: ``id``, ``split``, ``points`` (rows, N, 3) in pixels of the stored crop with z
 *towards* the camera, ``weight``, ``source``; and, where they are there, ``group``, ``yaw_deg``, ``box``, ``origin``,
-``provenance``, ``markup``, ``openings``, ``hand2d`` and ``visibility`` (``Sample`` says what they mean). Tar files are found beside it; members no row names are ignored.
+``provenance``, ``markup``, ``openings``, ``hand2d`` and ``visibility`` (``Sample`` says what they mean). Tar files are
+found beside it; members no row names are ignored.
 """
 
 from __future__ import annotations
@@ -109,7 +110,8 @@ class Table:
         self.taught = np.ones(self.points.shape[:2], bool)
         if self.known_markup is not None:
             untrusted = np.array([opening == _UNTRUSTED for opening in self.openings])
-            self.taught[np.ix_(untrusted, list(self.known_markup.rims))] = False
+            rims = np.array(self.known_markup.rims, int)
+            self.taught[np.flatnonzero(untrusted)[:, None], rims] = False
         self._check(incomplete)
         self.yaw_deg = self._yaws(_numbers(labels, "yaw_deg", rows, 1)[:, 0])
         self.images = images_of(find_members(folder, self.names), memory_gb)
@@ -168,8 +170,9 @@ class Table:
                 )
         bad = np.flatnonzero(~np.isin(self.visibility, _VISIBILITY).all(axis=1))
         if len(bad):
+            found = sorted(set(self.visibility[bad[0]].tolist()) - set(_VISIBILITY))
             raise ValueError(
-                f"{self.path}: row {self.names[bad[0]]} has a visibility of {sorted(set(self.visibility[bad[0]].tolist()))}; "
+                f"{self.path}: row {self.names[bad[0]]} has a visibility of {found[0]}; "
                 f"expected {', '.join(map(str, _VISIBILITY))}"
             )
 

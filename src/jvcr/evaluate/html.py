@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.evaluate.evaluation import Evaluation
+from jvcr.evaluate.expression import ExpressionScore, ExpressionTruth
 from jvcr.evaluate.published import AFLW2000_NME, PublishedNme
 from jvcr.evaluate.scores import Cell, Curve, Score
 from jvcr.evaluate.tables import BINS, PUBLISHED_POINTS, Table, all_tables, n_points_of
+from jvcr.expression import eye_openings, mouth_opening
 from jvcr.figure import import_plotly
 from jvcr.frames import Box, Crop, CropRule
 from jvcr.images import Image, extract
@@ -51,15 +53,94 @@ def to_html(evaluation: Evaluation, read: Callable[[str], Image], worst: int = 2
         if figure is not None
     ]
     body = [
-        "<h1>AFLW2000-3D</h1>",
         "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in evaluation.introduction) + "</ul>",
         *plots,
         _faces(evaluation, read, worst),
         "<h2>All figures</h2>",
         *map(_table, all_tables(evaluation.scores, evaluation.common)),
     ]
-    head = f"<meta charset='utf-8'><title>AFLW2000-3D: evaluation</title><style>{_STYLE}</style>"
-    return f"<!doctype html><html lang='en'><head>{head}</head><body>{''.join(body)}</body></html>"
+    return _page("AFLW2000-3D", body)
+
+
+def expression_page(
+    scores: Sequence[ExpressionScore],
+    truth: ExpressionTruth,
+    tables: Sequence[Table],
+    read: Callable[[str], Image],
+    worst: int = 20,
+) -> str:
+    """Tables, predicted over true openings of every system, and the faces whose openings the first one misses most.
+
+    Args:
+        read: name of an image → (H, W, 3) uint8 RGB; called for the worst faces only.
+        worst: how many faces of the first system to draw.
+    Raises:
+        MissingExtra: plotly is not installed.
+    """
+    go, figure_to_html = import_plotly()
+    plots = [
+        figure_to_html(
+            _openings(go, scores, measure), include_plotlyjs=number == 0, full_html=False, config={"displaylogo": False}
+        )
+        for number, measure in enumerate(scores[0].pairs)
+    ]
+    first, figures = scores[0], []
+    for row in first.worst[:worst]:
+        name = truth.names[row]
+        picture = draw_pair(read(name), first.system.points_img[row], truth.hand_img[row], first.system.markup)
+        seen, true = first.system.points_img[row], truth.hand_img[row]
+        caption = (
+            f"{name}: eyes {_openings_text(eye_openings(seen))} (true {_openings_text(eye_openings(true))}), "
+            f"mouth {_openings_text(mouth_opening(seen))} (true {_openings_text(mouth_opening(true))})"
+        )
+        figures.append(_picture(picture, name, caption))
+    body = [
+        *map(_table, tables),
+        *plots,
+        f"<h2>The {len(figures)} worst openings: {html.escape(first.system.name)}</h2>",
+        "<p>Green: hand marks. Orange: predicted.</p>",
+        f"<div class='faces'>{''.join(figures)}</div>",
+    ]
+    return _page(f"Expression: {truth.title}", body)
+
+
+def _openings(go: Any, scores: Sequence[ExpressionScore], measure: str) -> Any:
+    """Every eye, mouth or brow: predicted over true."""
+    figure = go.Figure()
+    for number, one in enumerate(scores):
+        true, predicted = one.pairs[measure].T
+        figure.add_trace(
+            go.Scattergl(
+                x=true,
+                y=predicted,
+                mode="markers",
+                marker={"size": 5, "opacity": 0.6, "color": _COLOURS[number % len(_COLOURS)]},
+                name=html.escape(f"{one.system.name}, {one.system.boxes}"),
+                visible=True if number == 0 else "legendonly",
+            )
+        )
+    ends = [0.0, float(max(one.pairs[measure].max() for one in scores))]
+    figure.add_trace(
+        go.Scatter(x=ends, y=ends, mode="lines", line={"dash": "dash", "color": "#888"}, name="as hand-marked")
+    )
+    figure.update_layout(
+        title=f"{measure.capitalize()}: predicted over hand-marked",
+        xaxis_title="hand-marked",
+        yaxis_title="predicted",
+        height=480,
+    )
+    return figure
+
+
+def _openings_text(values: NDArray[Any]) -> str:
+    return ", ".join("–" if value != value else f"{value:.2f}" for value in np.atleast_1d(values))
+
+
+def _page(title: str, body: Sequence[str]) -> str:
+    title = html.escape(title)
+    head = f"<meta charset='utf-8'><title>{title}: evaluation</title><style>{_STYLE}</style>"
+    text = "".join(body)
+    return f"<!doctype html><html lang='en'><head>{head}</head><body><h1>{title}</h1>{text}</body></html>"
 
 
 def _label(one: Score) -> str:
@@ -232,13 +313,8 @@ def _faces(evaluation: Evaluation, read: Callable[[str], Image], count: int) -> 
         picture = draw_pair(
             read(name), first.system.points_img[row], evaluation.truth.original_img[row], evaluation.truth.markup
         )
-        data = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
-        source = f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
         yaw = evaluation.truth.fitted_yaw_deg[row]
-        caption = f"{html.escape(name)}: NME {100 * error:.1f} %, yaw {yaw:+.0f}°"
-        figures.append(
-            f"<figure><img alt='{html.escape(name)}' src='{source}'><figcaption>{caption}</figcaption></figure>"
-        )
+        figures.append(_picture(picture, name, f"{name}: NME {100 * error:.1f} %, yaw {yaw:+.0f}°"))
     return (
         f"<h2>The {len(figures)} worst faces: {_label(first)}</h2>"
         "<p>Green: true landmarks (original labels). Orange: predicted.</p>"
@@ -246,18 +322,30 @@ def _faces(evaluation: Evaluation, read: Callable[[str], Image], count: int) -> 
     )
 
 
+def _picture(picture: Image, name: str, caption: str) -> str:
+    data = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
+    source = f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
+    name, caption = html.escape(name), html.escape(caption)
+    return f"<figure><img alt='{name}' src='{source}'><figcaption>{caption}</figcaption></figure>"
+
+
 def draw_pair(image: Image, predicted: NDArray[Any], target: NDArray[Any], markup: Markup) -> Image:
-    """(S, S, 3) a square around both outlines: true ones green, predicted ones orange. Points (N, ≥2), image pixels."""
+    """(S, S, 3) a square around both outlines: true ones green, predicted ones orange. Points (N, ≥2), image pixels;
+    those with NaN are left out."""
     both = np.concatenate([predicted[:, :2], target[:, :2]])
+    both = both[np.isfinite(both).all(axis=1)]
     crop = Crop.from_box(Box.around(both), _FACE_PX, rule=CropRule(1.25))
     canvas = extract(image, crop, cv2.BORDER_CONSTANT)
     for points, colour in ((target, (60, 220, 60)), (predicted, (255, 140, 0))):
         flat = np.zeros((len(points), 3))
         flat[:, :2] = points[:, :2]
+        known = np.flatnonzero(np.isfinite(flat).all(axis=1)).tolist()
         # Sixteenths of a pixel, OpenCV's fixed-point coordinates.
-        fixed = [(int(x), int(y)) for x, y in np.round(crop.to_crop(flat)[:, :2] * 16)]
+        places = np.round(crop.to_crop(flat[known])[:, :2] * 16).astype(int).tolist()
+        fixed = {number: (x, y) for number, (x, y) in zip(known, places, strict=True)}
         for a, b in markup.edges:
-            cv2.line(canvas, fixed[a], fixed[b], colour, 1, cv2.LINE_AA, 4)
-        for point in fixed:
+            if a in fixed and b in fixed:
+                cv2.line(canvas, fixed[a], fixed[b], colour, 1, cv2.LINE_AA, 4)
+        for point in fixed.values():
             cv2.circle(canvas, point, 24, colour, cv2.FILLED, cv2.LINE_AA, 4)
     return canvas

@@ -51,6 +51,21 @@ def in_one_markup(systems: Sequence[System], truth: Truth) -> tuple[list[System]
     return converted, replace(truth, original_img=original, reannotated_img=reannotated, markup=markup)
 
 
+def points_in(system: System, markup: Markup) -> NDArray[np.floating]:
+    """(B, N, 2 or 3) the system's landmarks as those of ``markup``.
+
+    Raises:
+        ValueError: they cannot be made from its own.
+    """
+    points = converted_points(system.points_img.astype(np.float32), system.markup, markup)
+    if points is None:
+        raise ValueError(
+            f"{system.name}: the {markup.n_points} landmarks of {markup.name!r} cannot be made from its "
+            f"{system.markup.n_points} ({system.markup.name!r})"
+        )
+    return points
+
+
 def _converted(points: NDArray[np.float32], source: Markup, target: Markup) -> NDArray[np.float32]:
     out = converted_points(points, source, target)
     assert out is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,16 +47,28 @@ class Truth:
         return {"fitted": self.fitted_yaw_deg, "AFLW": self.aflw_yaw_deg}
 
 
-def read_truth(root: Path, aflw_yaw: Path | None = None, aflw_yaw_names: Path | None = None) -> Truth:
+def read_truth(
+    root: Path, aflw_yaw: Path | None = None, aflw_yaw_names: Path | None = None, without: Collection[str] = ()
+) -> Truth:
     """Labels of all images of a folder in AFLW2000-3D's layout.
 
     Args:
         aflw_yaw, aflw_yaw_names: ``yaw_file`` and ``yaw_names`` of ``read_aflw2000``.
+        without: names of images to leave out.
 
     Raises:
-        FileNotFoundError, ValueError, ImageError: as ``read_aflw2000``, ``reannotated_targets``, ``aflw_yaws``.
+        FileNotFoundError, ImageError: as ``read_aflw2000``, ``reannotated_targets``, ``aflw_yaws``.
+        ValueError: as these; or a name to leave out is not there, or nothing is left.
     """
     samples = [(s.name, s.points_img, s.yaw_deg) for s in read_aflw2000(root)]
+    absent = set(without) - {name for name, _, _ in samples}
+    if absent:
+        raise ValueError(
+            f"{root}: {len(absent)} of the {len(without)} images to leave out are not there, e.g. {min(absent)}"
+        )
+    samples = [sample for sample in samples if sample[0] not in without]
+    if not samples:
+        raise ValueError(f"{root}: every image is left out")
     names = [name for name, _, _ in samples]
     original = np.stack([points for _, points, _ in samples])
     pose_para = np.array([_pose_para(root / f"{name}.mat") for name in names])

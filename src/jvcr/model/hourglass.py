@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
 _STEM_HALF = 3
 """The stem's layers that work at half of the image's resolution: convolution, norm and activation."""
 

@@ -11,8 +11,8 @@ class CoordinateNetwork(nn.Module):
     """P: compact volume (B, D, H, W) → points_unit (B, N, 3), ordered x, y, z (section III-B).
 
     A volume with more columns than slices is read as a cube of cells: the ``subvoxels``² columns of a cell are its
-    channels (space to depth). Only the fully connected layer knows N. It works in float32 even under autocast: bf16 would round the
-    coordinates themselves to a fifth of a voxel.
+    channels (space to depth). Only the fully connected layer knows N. It works in float32 even under autocast: bf16
+    would round the coordinates themselves to a fifth of a voxel.
     """
 
     def __init__(self, channels: tuple[int, ...], n_points: int, subvoxels: int = 1) -> None:

@@ -75,9 +75,7 @@ def is_deeper(wanted: ModelConfig, theirs: ModelConfig) -> bool:
     """Whether a network is another one, but for more stacks as deep as the other's last, and for its landmarks."""
     more = len(wanted.depths) - len(theirs.depths)
     repeated = theirs.depths + more * theirs.depths[-1:]
-    return (
-        more > 0 and theirs.subvoxels == 1 and wanted == replace(theirs, depths=repeated, n_points=wanted.n_points)
-    )
+    return more > 0 and theirs.subvoxels == 1 and wanted == replace(theirs, depths=repeated, n_points=wanted.n_points)
 
 
 def is_finer(wanted: ModelConfig, theirs: ModelConfig) -> bool:

@@ -12,9 +12,7 @@ from jvcr.model.config import PRESETS, DetectorConfig
 from jvcr.train.config import DetectConfig, Stage, TrainConfig, two_stages
 from jvcr.train.losses import LossConfig
 
-_SAMPLING = Sampling(
-    half_profile=1.2, profile=1.4, sources=(("300wlp-ibug", 1.5),), closed_eyes=6.0, wide_mouths=2.0
-)
+_SAMPLING = Sampling(half_profile=1.2, profile=1.4, sources=(("300wlp-ibug", 1.5),), closed_eyes=6.0, wide_mouths=2.0)
 
 _LOSS = LossConfig(gaps=5.0)
 
