@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,8 @@ class Silent:
 def part_of(points_unit: torch.Tensor, size: int) -> Part:
     rows = len(points_unit)
     crops = torch.randint(0, 256, (rows, size, size, 3), dtype=torch.uint8)
-    return Part(crops, points_unit, torch.ones(rows), torch.tensor(float(rows)), Rows(rows, 0, rows), 3)
+    everything = torch.ones(points_unit.shape[:2], dtype=torch.bool)
+    return Part(crops, points_unit, torch.ones(rows), everything, torch.tensor(float(rows)), Rows(rows, 0, rows), 3)
 
 
 def test_peaks_by_hand() -> None:
@@ -59,10 +61,12 @@ def test_sparse_loss_equals_the_dense_one() -> None:
     torch.testing.assert_close(*(torch.autograd.grad(loss, predicted)[0] for loss in (sparse, dense)))
 
 
+@pytest.mark.parametrize("subvoxels", [1, 2])
 @pytest.mark.parametrize("name", VARIANTS)
-def test_every_parameter_of_every_variant_learns(name: str) -> None:
+def test_every_parameter_of_every_variant_learns(name: str, subvoxels: int) -> None:
     torch.manual_seed(0)
     config = configuration(name, 100, 0, "tiny")
+    config = replace(config, model=replace(config.model, subvoxels=subvoxels))
     learner = VARIANTS[name].learner(config, config.model, MARKUP_68)
     part = part_of(0.2 + 0.6 * torch.rand(3, 68, 3), config.model.image_size)
     learner.network.train()

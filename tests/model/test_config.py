@@ -30,6 +30,8 @@ def test_paper_preset_is_the_papers() -> None:
         ({"regressor_channels": (8, 16, 24, 32)}, "needs a final volume of 32³, not 16×16×16"),
         ({"depths": (2, 8)}, "needs a final volume of 16³, not 8×16×16"),
         ({"n_points": 0}, "n_points is 0"),
+        ({"subvoxels": 3}, "subvoxels is 3; expected 1 or 2"),
+        ({"detail_channels": 8}, "detail_channels is 8 with subvoxels 1"),
     ],
 )
 def test_invalid_config_is_refused(change: dict[str, object], message: str) -> None:
@@ -40,3 +42,13 @@ def test_invalid_config_is_refused(change: dict[str, object], message: str) -> N
 def test_reading_a_config_needs_no_pytorch() -> None:
     code = "import sys, jvcr.model.config, jvcr.markup; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_only_the_last_volume_is_finer() -> None:
+    assert PRESETS["small"].volume_shapes == ((4, 32, 32), (32, 64, 64))
+    assert PRESETS["paper"].volume_shapes == ((1, 64, 64), (2, 64, 64), (4, 64, 64), (64, 64, 64))
+
+
+def test_a_configuration_of_version_0_1_has_coarse_volumes() -> None:
+    values = {k: v for k, v in PRESETS["tiny"].to_dict().items() if k not in ("subvoxels", "detail_channels")}
+    assert ModelConfig.from_dict(values) == PRESETS["tiny"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -187,9 +188,11 @@ def test_shipped_files_agree_and_are_small(name: str) -> None:
     assert difference.max_px < 0.01
 
 
-def test_planes_are_the_same_as_3d_convolutions(tiny: tuple[JVCR, Header]) -> None:
-    model, _ = tiny
-    volume = torch.rand(3, 16, 16, 16, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("subvoxels", [1, 2])
+def test_planes_are_the_same_as_3d_convolutions(subvoxels: int) -> None:
+    torch.manual_seed(0)
+    model = JVCR(replace(PRESETS["tiny"], subvoxels=subvoxels)).eval()
+    volume = torch.rand(3, *model.config.compact_shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = model.coordinate(volume)
         got = PlanarCoordinateNetwork(model.coordinate).eval()(volume)

@@ -9,8 +9,8 @@ import torch
 from jvcr.markup import MARKUP_68, Derivation, Markup
 from jvcr.model.checkpoint import Header, load_weights, save_weights
 from jvcr.model.config import PRESETS
-from jvcr.model.jvcr import JVCR
-from jvcr.train.initial import is_deeper, take_weights
+from jvcr.model.jvcr import JVCR, normalise
+from jvcr.train.initial import is_deeper, is_finer, take_weights
 from jvcr.weights import weights_path
 
 TINY = PRESETS["tiny"]
@@ -48,6 +48,65 @@ def test_a_deeper_network_starts_with_their_answers(tmp_path: Path) -> None:
     new.volumes[-1].square().sum().backward()
     for head in deeper.voxel.heads[1:-1]:
         assert head.from_volume.weight.abs().max() == 0 and head.from_volume.weight.grad.abs().max() > 0
+
+
+def test_a_deeper_network_with_a_fine_volume_starts_with_their_answers(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    config = replace(TINY, n_points=4, subvoxels=2, detail_channels=5)
+    source = JVCR(config).eval()
+    save_weights(tmp_path / "w.safetensors", source, Header(config, FOUR))
+    deeper = JVCR(replace(config, depths=(2, 16, 16, 16))).eval()
+    taken = take_weights(deeper, FOUR, tmp_path / "w.safetensors")
+    assert (taken.tensors, taken.new) == (len(deeper.state_dict()), ())
+    crops = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
+    old, new = source(crops), deeper(crops)
+    assert new.points_unit.equal(old.points_unit) and new.volumes[-1].equal(old.volumes[-1])
+    # The added stacks have coarse volumes: each voxel the mean of its four, but for the detail branch.
+    columns = source.voxel.fine_head.columns(source.voxel.fine_head.block(last_features(source, crops)))
+    coarse = columns[:, : 4 * 16].unflatten(1, (16, 4)).mean(dim=2)
+    for volume in new.volumes[1:-1]:
+        torch.testing.assert_close(volume, coarse)
+
+
+def last_features(network: JVCR, crops: torch.Tensor) -> torch.Tensor:
+    """Those that the last head of a network of two stacks reads."""
+    voxel = network.voxel
+    _, x = voxel.stem(normalise(crops))
+    _, x = voxel.heads[0](x, voxel.hourglasses[0](x))
+    return voxel.hourglasses[1](x)
+
+
+@pytest.mark.parametrize("detail", [0, 5])
+def test_a_finer_network_starts_with_their_answers(tmp_path: Path, detail: int) -> None:
+    source = saved(tmp_path / "w.safetensors", FOUR).eval()
+    finer = JVCR(replace(source.config, subvoxels=2, detail_channels=detail)).eval()
+    taken = take_weights(finer, FOUR, tmp_path / "w.safetensors")
+    assert taken.landmarks == 4
+    crops = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
+    old, new = source(crops), finer(crops)
+    assert new.volumes[0].equal(old.volumes[0])
+    repeated = old.volumes[1].repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    torch.testing.assert_close(new.volumes[1], repeated)
+    torch.testing.assert_close(new.points_unit, old.points_unit)
+
+
+def test_a_wider_p_hears_little_from_its_new_channels_at_first(tmp_path: Path) -> None:
+    source = saved(tmp_path / "w.safetensors", FOUR).eval()
+    finer = JVCR(replace(source.config, subvoxels=2, regressor_channels=(12, 16, 32))).eval()
+    take_weights(finer, FOUR, tmp_path / "w.safetensors")
+    crops = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
+    old, new = source(crops).points_unit, finer(crops).points_unit
+    apart = (new - old).norm() / (old - 0.5).norm()
+    assert 0 < apart < 0.2
+
+
+def test_what_counts_as_finer() -> None:
+    fine = replace(TINY, subvoxels=2, detail_channels=8, n_points=5)
+    assert is_finer(fine, TINY)
+    assert is_finer(replace(fine, regressor_channels=(9, 16, 40)), TINY)
+    assert not is_finer(replace(fine, regressor_channels=(7, 16, 32)), TINY)
+    assert not is_finer(TINY, TINY) and not is_finer(fine, fine) and not is_finer(TINY, fine)
+    assert not is_finer(replace(fine, channels=32), TINY)
 
 
 def test_what_counts_as_deeper() -> None:

@@ -66,6 +66,47 @@ def test_structure_term_by_hand() -> None:
         LossConfig(structure=-1.0)
 
 
+def test_a_finer_volume_counts_by_its_columns() -> None:
+    # A blob of one voxel, unseen: in a volume of twice as many rows and columns it is as bad as in the first.
+    true = [torch.zeros(1, 2, 3, 5), torch.zeros(1, 2, 6, 10)]
+    predicted = [volume.clone() for volume in true]
+    true[0][0, 1, 2, 3] = 1.0
+    first = voxel_loss(predicted, true, PLAIN).item()
+    assert first == pytest.approx(1 / 30)
+    true[1][0, 1, 4, 7] = 1.0
+    assert voxel_loss(predicted, true, PLAIN).item() == pytest.approx(first + 4 / 120)
+
+
+def test_doubtful_voxels_count_less() -> None:
+    true, predicted = torch.zeros(1, 2, 3, 5), torch.full((1, 2, 3, 5), 0.1)
+    doubtful = torch.zeros(1, 2, 3, 5)
+    doubtful[0, 0] = 1.0
+    doubtful[0, 1, 1, 1] = 0.75
+    assert voxel_loss([predicted], [true], PLAIN, [doubtful]).item() == pytest.approx(0.01 * (14 + 0.25) / 30)
+
+
+def test_gaps_term_by_hand() -> None:
+    true, predicted = torch.zeros(2, 5, 3), torch.zeros(2, 5, 3)
+    predicted[0] += 0.3  # moved as a whole: no gap changes
+    predicted[1, 4, 1] = -0.6  # one side of one of the two gaps
+    gaps = torch.tensor([[1, 4], [2, 3]])
+    points, opening = (0.3 + 0.6 / 15) / 2, (0.6 / 6) / 2
+    loss = coordinate_loss(predicted, true, torch.ones(2), LossConfig(gaps=5.0), 16, gaps=gaps)
+    assert loss.item() == pytest.approx(points + 5 * opening)
+    with pytest.raises(ValueError, match="gaps"):
+        LossConfig(gaps=float("nan"))
+
+
+def test_untaught_landmarks_and_their_gaps_count_as_right() -> None:
+    true, predicted = torch.zeros(1, 5, 3), torch.zeros(1, 5, 3)
+    predicted[0, 4] = 9.0
+    predicted[0, 0, 2] = 0.3
+    taught = torch.tensor([[True, True, True, True, False]])
+    gaps = torch.tensor([[1, 4], [2, 3]])
+    loss = coordinate_loss(predicted, true, torch.ones(1), LossConfig(gaps=5.0), 16, gaps=gaps, taught=taught)
+    assert loss.item() == pytest.approx(0.3 / 15)
+
+
 def test_batch_without_a_face_costs_nothing() -> None:
     predicted = torch.zeros(2, 5, 3, requires_grad=True)
     loss = coordinate_loss(predicted, torch.full((2, 5, 3), -10.0), torch.zeros(2), OURS, 16)

@@ -75,7 +75,7 @@ def is_deeper(wanted: ModelConfig, theirs: ModelConfig) -> bool:
     """Whether a network is another one, but for more stacks as deep as the other's last, and for its landmarks."""
     more = len(wanted.depths) - len(theirs.depths)
     repeated = theirs.depths + more * theirs.depths[-1:]
-    return more > 0 and theirs.subvoxels == 1 and wanted == replace(theirs, depths=repeated, n_points=wanted.n_points)
+    return more > 0 and wanted == replace(theirs, depths=repeated, n_points=wanted.n_points)
 
 
 def is_finer(wanted: ModelConfig, theirs: ModelConfig) -> bool:
@@ -95,6 +95,7 @@ def is_finer(wanted: ModelConfig, theirs: ModelConfig) -> bool:
 
 def _deepened(theirs: dict[str, Tensor], ours: dict[str, Tensor], last: int) -> dict[str, Tensor]:
     """The tensors of a network with stacks 0 … ``last``, under the names of a deeper one's."""
+    theirs = theirs | _coarse_head(theirs, last)
     deepened = {}
     for name, value in ours.items():
         part, kind, *rest = name.split(".")
@@ -105,6 +106,22 @@ def _deepened(theirs: dict[str, Tensor], ours: dict[str, Tensor], last: int) -> 
         # The old last stack has no way on to the next.
         deepened[name] = theirs[source] if source in theirs else torch.zeros_like(value)
     return deepened
+
+
+def _coarse_head(theirs: dict[str, Tensor], last: int) -> dict[str, Tensor]:
+    """What the last stack's head would be with a coarse volume; nothing where it has one.
+
+    A voxel there is the mean of the four that it becomes in the fine volume.
+    """
+    fine, coarse = "voxel.fine_head.", f"voxel.heads.{last}."
+    head = {n.replace(fine, coarse): value for n, value in theirs.items() if n.startswith(f"{fine}block.")}
+    if head:
+        depth = len(theirs[f"{fine}detail.5.bias"]) if f"{fine}detail.5.bias" in theirs else None
+        for kind in ("weight", "bias"):
+            columns = theirs[f"{fine}columns.{kind}"]
+            voxels = columns if depth is None else columns[: 4 * depth]
+            head[f"{coarse}volume.{kind}"] = voxels.unflatten(0, (-1, 4)).mean(dim=1)
+    return head
 
 
 _WHISPER = 0.1
