@@ -11,10 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from jvcr.data.check_duplicates import FACE_RULE, SAME, SIMILAR, detail_similarity
-from jvcr.data.check_entries import TableSource
-from jvcr.data.check_model import ModelOpinion
-from jvcr.data.check_shapes import SWAP_GAP, fit_heads
+from jvcr.data.doctor.duplicates import FACE_RULE, SAME, SIMILAR, detail_similarity
+from jvcr.data.doctor.entries import TableSource
+from jvcr.data.doctor.opinion import ModelOpinion
+from jvcr.data.doctor.shapes import SWAP_GAP, fit_heads
 from jvcr.frames import Box, Crop, mirrored, resized
 from jvcr.geometry import mean_shape_68
 from jvcr.images import extract

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import torch
 
-from jvcr.data.backgrounds import read_backgrounds
-from jvcr.data.stream import Batch, batches
 from jvcr.data.table import Table
 from jvcr.model.jvcr import JVCR
 from jvcr.train.config import TrainConfig
+from jvcr.train.data.backgrounds import read_backgrounds
+from jvcr.train.data.stream import Batch, batches
 from jvcr.train.loop import update_average
 from jvcr.train.losses import coordinate_loss, voxel_loss
 from jvcr.train.recipes import RECIPES

@@ -14,7 +14,7 @@ from skimage.data import astronaut
 
 from jvcr import Box, Landmarker
 from jvcr.evaluate.motion import MovingFaces, Placement, identities_of, identity_switches, jitter, lag_s
-from jvcr.track import TrackedFace, Tracker
+from jvcr.video.track import TrackedFace, Tracker
 
 TIMES = np.arange(0, 10, 1 / 30)
 

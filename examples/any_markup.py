@@ -20,21 +20,21 @@ import numpy as np
 from skimage.data import astronaut
 
 from jvcr import Landmarker
-from jvcr.data.backgrounds import read_backgrounds
 from jvcr.data.derive import derived, derived_points
 from jvcr.data.table import Table
-from jvcr.draw import draw_faces
+from jvcr.draw.landmarks import draw_faces
+from jvcr.draw.page import write_html
 from jvcr.evaluate.run import Report
-from jvcr.figure import write_html
+from jvcr.export.onnx import export_checked
 from jvcr.frames import Crop
 from jvcr.images import write_image
-from jvcr.markup import MARKUP_68, Markup
-from jvcr.markup_file import markup_from
+from jvcr.locate import locate_many
+from jvcr.markups.file import markup_from
+from jvcr.markups.markup import MARKUP_68, Markup
 from jvcr.metrics import yaw_table
 from jvcr.model.checkpoint import load_weights
-from jvcr.model.export import export_checked
-from jvcr.runtime.base import locate_many
 from jvcr.runtime.onnx import OnnxRuntime
+from jvcr.train.data.backgrounds import read_backgrounds
 from jvcr.train.landmarks import LandmarkTask
 from jvcr.train.loop import Loop, Progress
 from jvcr.train.recipes import RECIPES

@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 
 from jvcr import Box, Landmarker
 from jvcr.data.face_photos import FacePhoto, read_face_photos
-from jvcr.detect.base import merge_overlapping, overlaps
+from jvcr.detect.base import iou_matrix, nms
 from jvcr.detect.confidence import SIZES_PX
 from jvcr.detect.network import NetworkDetector
 from jvcr.evaluate.detect_report import turned_photo
@@ -48,7 +48,7 @@ looks = [look(photo) for photo in shown]
 
 
 def merged(rows: np.ndarray, constants: np.ndarray) -> np.ndarray:
-    kept = merge_overlapping([Box(*row) for row in rows[:, :4].tolist()], (rows[:, 4:] @ constants).tolist(), 0.4)
+    kept = nms([Box(*row) for row in rows[:, :4].tolist()], (rows[:, 4:] @ constants).tolist(), 0.4)
     return rows[kept]
 
 
@@ -57,7 +57,7 @@ def labelled(constants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     inputs, right = [], []
     for photo, rows in zip(shown, looks, strict=True):
         rows = merged(rows, constants)
-        table = overlaps(rows[:, :4], photo.boxes)
+        table = iou_matrix(rows[:, :4], photo.boxes)
         hit = (table[:, photo.sure] >= 0.4).any(axis=1)
         counted = hit | ~(table[:, ~photo.sure] >= 0.2).any(axis=1)
         # Where faces may be unmarked, what is found beside the marked ones tells nothing.
@@ -92,7 +92,7 @@ for threshold in (0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9):
     for k, (photo, rows) in enumerate(zip(shown[: len(photos)], looks, strict=False)):
         rows = merged(rows, constants)
         rows = rows[1 / (1 + np.exp(-rows[:, 4:] @ constants)) >= threshold]
-        found += int((overlaps(photo.boxes[photo.sure], rows[:, :4]) >= 0.4).any(axis=1).sum())
+        found += int((iou_matrix(photo.boxes[photo.sure], rows[:, :4]) >= 0.4).any(axis=1).sum())
         faces += int(photo.sure.sum())
         false += len(rows) if k in empty else 0
     print(f"from {threshold}: {found} of {faces} faces found, {false} false ones in {len(empty)} empty photographs")

@@ -21,8 +21,9 @@ from rich.progress import track
 
 from jvcr.data.table import Table
 from jvcr.frames import Crop
+from jvcr.locate import locate_many
 from jvcr.metrics import normalised_mean_error_3d
-from jvcr.runtime.base import Runtime, locate_many
+from jvcr.runtime.base import Runtime
 from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.runtime.onnx import OnnxRuntime
 from jvcr.weights import weights_path

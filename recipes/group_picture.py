@@ -10,7 +10,7 @@ import numpy as np
 from skimage.data import astronaut
 
 from jvcr import Landmarker
-from jvcr.draw import draw_faces
+from jvcr.draw.landmarks import draw_faces
 from jvcr.frames import Box, Crop
 from jvcr.images import extract, write_image
 
@@ -41,6 +41,6 @@ for height, rolls in ROWS:
 picture = np.ascontiguousarray(np.concatenate(strips))
 assert picture.shape[1] == WIDTH
 found = Landmarker(detect_size=int(sys.argv[2]) if len(sys.argv) > 2 else 960).predict(picture)
-hits = sum(any(face.box.overlap(true) >= 0.4 for face in found) for true in faces)
+hits = sum(any(face.box.iou(true) >= 0.4 for face in found) for true in faces)
 print(f"{hits} of {len(faces)} faces found, {len(found) - hits} others")
 write_image(Path(sys.argv[1]), draw_faces(picture, found))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from jvcr.geometry import HeadPose, align
-from jvcr.markup import MARKUP_68
+from jvcr.markups.markup import MARKUP_68
 
 labels = np.load(Path(sys.argv[1]) / "labels.npz")
 shapes = labels["points"][labels["split"] == "train"].astype(np.float64) * (1, 1, -1)

@@ -12,7 +12,7 @@ import numpy as np
 from skimage.data import astronaut
 
 from jvcr import Landmarker
-from jvcr.draw import draw_faces
+from jvcr.draw.landmarks import draw_faces
 from jvcr.geometry import rotation_from_angles
 
 SIDE_PX = 180

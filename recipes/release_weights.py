@@ -9,15 +9,15 @@ import json
 import sys
 from pathlib import Path
 
+from jvcr.export.detector import export_detector
+from jvcr.export.formats import export_checked
 from jvcr.model.checkpoint import Header, load_weights, save_weights
 from jvcr.model.detector_file import (
     DetectorHeader,
-    export_detector,
     is_detector,
     load_detector,
     save_detector,
 )
-from jvcr.model.formats import export_checked
 from jvcr.weights import DETECTORS, SHIPPED
 
 run, name, about = Path(sys.argv[1]), sys.argv[2], json.loads(Path(sys.argv[3]).read_text(encoding="utf-8"))

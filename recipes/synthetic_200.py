@@ -10,8 +10,8 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
-from jvcr.markup import MARKUP_68, Derivation, Markup
-from jvcr.markup_file import write_markup
+from jvcr.markups.file import write_markup
+from jvcr.markups.markup import MARKUP_68, Derivation, Markup
 
 MIRROR = MARKUP_68.mirror
 

@@ -36,7 +36,7 @@ def runtime(name: str) -> OnnxRuntime:
 
 @pytest.fixture(scope="module")
 def predictions(runtime: OnnxRuntime) -> Predictions:
-    from jvcr.data.aflw2000 import read_aflw2000
+    from jvcr.data.formats.aflw2000 import read_aflw2000
 
     return predict_samples(runtime, read_aflw2000(BENCHMARK))
 
@@ -61,7 +61,7 @@ def test_reader_respects_sign_and_pixel_base(predictions: Predictions) -> None:
 
 @needs_benchmark
 def test_reannotated_labels_are_read(name: str, runtime: OnnxRuntime, predictions: Predictions) -> None:
-    from jvcr.data.aflw2000 import reannotated_targets
+    from jvcr.data.formats.aflw2000 import reannotated_targets
 
     targets = reannotated_targets(BENCHMARK, predictions.names)
     assert targets is not None

@@ -12,7 +12,7 @@ from skimage.data import astronaut
 from typer.testing import CliRunner
 
 from jvcr import Box, benchmark
-from jvcr.benchmark import Timing, Work, measure, to_markdown
+from jvcr.bench.run import Timing, Work, measure, to_markdown
 from jvcr.cli.app import app
 
 BOX = Box(179, 87, 269, 178)

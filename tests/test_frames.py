@@ -113,8 +113,8 @@ def test_box_around_points() -> None:
 )
 def test_overlap_by_hand(other: Box, expected: float) -> None:
     box = Box(0, 0, 4, 3)
-    assert box.overlap(other) == pytest.approx(expected)
-    assert other.overlap(box) == pytest.approx(expected)
+    assert box.iou(other) == pytest.approx(expected)
+    assert other.iou(box) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

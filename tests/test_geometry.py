@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from jvcr.geometry import HeadPose, align, head_pose, mean_head, mean_shape_68, rotation_from_angles
-from jvcr.markup import MARKUP_68, Derivation, Markup, subset
-from jvcr.markup_file import markup_from
+from jvcr.markups.file import markup_from
+from jvcr.markups.markup import MARKUP_68, Derivation, Markup, subset
 
 NOSE = 30
 angles = st.floats(-170, 170)

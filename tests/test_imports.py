@@ -11,34 +11,26 @@ import jvcr
 
 PACKAGE = Path(jvcr.__file__).parent
 
-# From the bottom up: a module may import those of its own layer and of the ones before it.
+# From the bottom up: a module may import those of its own layer and of the ones below.
 LAYERS = (
-    ("markup", "markup_file", "frames", "extras", "weights"),
-    ("geometry", "volume", "metrics", "images"),
-    (
-        "results",
-        "detect",
-        "draw",
-        "volume_picture",
-        "paper_figures",
-        "figure",
-        "runtime.base",
-        "runtime.mirror",
-        "runtime.onnx",
-        "runtime.openvino",
-        "runtime.backends",
-    ),
-    ("smooth", "track", "video", "landmarker"),
+    ("frames", "extras", "report", "markups", "weights"),
+    ("geometry", "volume", "metrics", "images", "expression"),
+    ("results", "runtime.base", "detect.base"),
+    ("locate", "io"),
+    ("runtime", "detect", "draw"),
+    ("find", "video"),
+    ("landmarker",),
     ("model", "runtime.pytorch", "runtime.torch_backend"),
-    ("data",),
+    ("export", "data"),
     ("evaluate",),
     ("train",),
-    ("claims", "benchmark"),
+    ("paper", "bench"),
     ("cli",),
 )
 
 
 def layer_of(module: str) -> int:
+    """The layer of the longest name in ``LAYERS`` that the module is in."""
     matches = [
         (len(name), number)
         for number, names in enumerate(LAYERS)
@@ -49,15 +41,35 @@ def layer_of(module: str) -> int:
     return max(matches)[1]
 
 
-def test_imports_point_upwards() -> None:
-    for path in PACKAGE.rglob("*.py"):
-        module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").rstrip(".")
-        if module in ("", "weights", "runtime"):
-            continue
+def own_imports() -> dict[str, set[str]]:
+    """Module → the modules of the package that it imports, whether at its top, in functions, or for types alone."""
+    modules = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
+    names = {name.removesuffix(".__init__"): path for name, path in modules.items() if name != "__init__"}
+    found: dict[str, set[str]] = {}
+    for name, path in names.items():
+        found[name] = set()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("jvcr."):
-                imported = (node.module or "").removeprefix("jvcr.")
-                assert layer_of(imported) <= layer_of(module), f"{module} imports {imported}"
+                source = (node.module or "").removeprefix("jvcr.")
+                # `from jvcr.data import table` imports jvcr.data.table.
+                inner = {f"{source}.{alias.name}" for alias in node.names} & names.keys()
+                found[name] |= inner or {source}
+    return found
+
+
+def test_imports_point_downwards() -> None:
+    for module, imported in own_imports().items():
+        for other in imported:
+            assert layer_of(other) <= layer_of(module), f"{module} imports {other}"
+
+
+def test_no_two_modules_import_each_other() -> None:
+    """Nor do any import each other in a circle, also inside packages."""
+    waiting = own_imports()
+    while free := [module for module, imported in waiting.items() if not imported & waiting.keys()]:
+        for module in free:
+            del waiting[module]
+    assert not waiting, f"these modules, or some of them, import each other in a circle: {sorted(waiting)}"
 
 
 def loaded_after(code: str) -> set[str]:

@@ -37,7 +37,7 @@ def face(landmarker: Landmarker) -> Face:
 def test_the_astronaut_is_found(landmarker: Landmarker) -> None:
     faces = landmarker.predict(PHOTO)
     assert len(faces) == 1
-    assert faces[0].box.overlap(Box(*FACE_BOX)) > 0.7
+    assert faces[0].box.iou(Box(*FACE_BOX)) > 0.7
     assert faces[0].score > 0.9
 
 
@@ -108,7 +108,7 @@ def test_face_crops_need_no_detector() -> None:
     crop = PHOTO[50:220, 135:305]
     faces = Landmarker(threads=1, detector=whole_image).predict(crop)
     assert len(faces) == 1
-    assert faces[0].box.overlap(Box(FACE_BOX[0] - 135, FACE_BOX[1] - 50, FACE_BOX[2] - 135, FACE_BOX[3] - 50)) > 0.65
+    assert faces[0].box.iou(Box(FACE_BOX[0] - 135, FACE_BOX[1] - 50, FACE_BOX[2] - 135, FACE_BOX[3] - 50)) > 0.65
 
 
 def test_a_detector_of_ones_own(landmarker: Landmarker) -> None:
@@ -121,7 +121,7 @@ def test_a_detector_of_ones_own(landmarker: Landmarker) -> None:
 
     faces = Landmarker(threads=1, detector=detector).predict(PHOTO)
     assert seen == [PHOTO.shape]
-    assert [f.box.overlap(Box(*FACE_BOX)) > 0.7 for f in faces] == [True]
+    assert [f.box.iou(Box(*FACE_BOX)) > 0.7 for f in faces] == [True]
 
 
 def test_the_roll_of_a_proposal_turns_the_crop() -> None:
@@ -149,12 +149,12 @@ def test_unlikely_proposals_are_looked_at_where_there_is_no_other_face() -> None
     for likely in ([], [Proposal(wall, 0.4)]):
         proposals = [*likely, Proposal(face, 0.25)]
         (found,) = Landmarker(threads=1, detector=lambda image, found=proposals: found).predict(PHOTO)  # type: ignore[misc]
-        assert found.box.overlap(face) > 0.8
+        assert found.box.iou(face) > 0.8
     # Beside a face they are not: the second copy would be found in this doubled photo.
     doubled = np.concatenate([PHOTO, PHOTO], axis=1)
     beside = Proposal(Box(face.x0 + 512, face.y0, face.x1 + 512, face.y1), 0.25)
     (found,) = Landmarker(threads=1, detector=lambda image: [Proposal(face, 0.9), beside]).predict(doubled)
-    assert found.box.overlap(face) > 0.8
+    assert found.box.iou(face) > 0.8
 
 
 def test_scores_combine_both_networks() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from jvcr.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, Markup, subset
+from jvcr.markups.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, Markup, subset
 
 # As listed in the description of the 68 points: what is not named is on the middle line.
 PAIRS_68 = [

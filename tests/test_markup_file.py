@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jvcr.markup import MARKUP_66, MARKUP_68, Derivation, Markup
-from jvcr.markup_file import BUILT_IN, markup_from, read_markup, write_markup
+from jvcr.markups.file import BUILT_IN, markup_from, read_markup, write_markup
+from jvcr.markups.markup import MARKUP_66, MARKUP_68, Derivation, Markup
 
 ROOT = Path(__file__).parents[1]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jvcr.images import Image
-from jvcr.markup import MARKUP_68
+from jvcr.markups.markup import MARKUP_68
 from jvcr.runtime.base import Prediction
 from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.runtime.onnx import OnnxRuntime

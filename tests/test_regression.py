@@ -79,7 +79,7 @@ def test_the_bound_is_tight(landmarker: Landmarker) -> None:
 
 
 if __name__ == "__main__":
-    from jvcr.draw import draw_faces
+    from jvcr.draw.landmarks import draw_faces
     from jvcr.images import write_image
 
     model = Landmarker()

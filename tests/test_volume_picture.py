@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from jvcr.markup import MARKUP_68, Markup
+from jvcr.draw.volume import FRONT, OBLIQUE, SIDE, TOP, View, draw_crop, draw_shape, draw_volume, place, stage_row
+from jvcr.markups.markup import MARKUP_68, Markup
 from jvcr.volume import rasterise
-from jvcr.volume_picture import FRONT, OBLIQUE, SIDE, TOP, View, draw_crop, draw_shape, draw_volume, place, stage_row
 
 TWO_POINTS = Markup("two", 2, (0, 1), {}, frozenset(), (0, 1))
 

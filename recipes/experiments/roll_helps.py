@@ -46,8 +46,8 @@ for refine in (False, True):
             true = crop.to_crop(sample.points_img)
             for name, landmarker in finders.items():
                 faces = landmarker.predict(image)
-                best = max(faces, key=lambda face: face.box.overlap(Box.around(true)), default=None)
-                found = best is not None and best.box.overlap(Box.around(true)) >= 0.4
+                best = max(faces, key=lambda face: face.box.iou(Box.around(true)), default=None)
+                found = best is not None and best.box.iou(Box.around(true)) >= 0.4
                 errors[name].append(normalised_mean_error(best.landmarks[None], true[None])[0] if found else math.nan)
         tables = {name: np.array(values) for name, values in errors.items()}
         both = np.all([np.isfinite(values) for values in tables.values()], axis=0)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jvcr.data.aflw2000 import read_aflw2000
+from jvcr.data.formats.aflw2000 import read_aflw2000
 
 predicted, *others = (
     dict(zip(file["id"].tolist(), file["landmarks"][..., :2].astype(float), strict=True))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jvcr.data.aflw2000 import read_aflw2000
+from jvcr.data.formats.aflw2000 import read_aflw2000
 
 root, out = Path(sys.argv[1]), Path(sys.argv[2])
 boxes = {sample.name: sample.box.to_list() for sample in read_aflw2000(root)}

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from jvcr.geometry import HeadPose as HeadPose
     from jvcr.images import read_image as read_image
     from jvcr.landmarker import Landmarker as Landmarker
-    from jvcr.markup import MARKUP_68 as MARKUP_68
-    from jvcr.markup import Markup as Markup
+    from jvcr.markups.markup import MARKUP_68 as MARKUP_68
+    from jvcr.markups.markup import Markup as Markup
     from jvcr.results import Face as Face
 
 __version__ = "0.1.0"
@@ -24,8 +24,8 @@ _HOME = {
     "Face": "results",
     "HeadPose": "geometry",
     "Landmarker": "landmarker",
-    "MARKUP_68": "markup",
-    "Markup": "markup",
+    "MARKUP_68": "markups.markup",
+    "Markup": "markups.markup",
     "read_image": "images",
 }
 

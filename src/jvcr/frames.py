@@ -61,7 +61,7 @@ class Box:
     def centre(self) -> tuple[float, float]:
         return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
 
-    def overlap(self, other: Box) -> float:
+    def iou(self, other: Box) -> float:
         """Intersection over union, 0…1."""
         width = min(self.x1, other.x1) - max(self.x0, other.x0)
         height = min(self.y1, other.y1) - max(self.y0, other.y0)

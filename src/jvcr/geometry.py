@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.frames import Points
-from jvcr.markup import MARKUP_68, Markup
+from jvcr.markups.markup import MARKUP_68, Markup
 
 
 @dataclass(frozen=True, eq=False)

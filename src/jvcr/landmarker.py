@@ -9,37 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.detect.base import Detector, Proposal, as_proposal, merge_overlapping
+from jvcr.detect.base import Detector, Proposal
 from jvcr.detect.confidence import face_score
-from jvcr.detect.network import DETECT_SIZE, LIKELY_SCORE, NetworkDetector
+from jvcr.detect.network import DETECT_SIZE, NetworkDetector
+from jvcr.find import DEFAULT_POLICY, FaceFinder
 from jvcr.frames import Box, Crop
 from jvcr.images import Image
-from jvcr.markup import Markup
+from jvcr.io.inputs import check_boxes, check_image
+from jvcr.locate import LocatedFace, locate, locate_many, upright_crop
+from jvcr.markups.markup import Markup
 from jvcr.results import Face
 from jvcr.runtime.backends import Backend, open_backend
-from jvcr.runtime.base import LocatedFace, Runtime, locate, locate_many, upright_crop
+from jvcr.runtime.base import Runtime
 from jvcr.runtime.mirror import MirrorAveraged
-from jvcr.track import TrackedFrame, Tracker
-from jvcr.video import VideoSource
+from jvcr.video.files import VideoSource
+from jvcr.video.track import TrackedFrame, Tracker
 
-MIN_SCORE = 0.65
-"""Faces found by a detector are kept from this score on (chosen on held-out photographs: docs/LOG.md)."""
-
-_ROUGH_LOOK = (0.1, 0.7)
-"""Agreement and overlap of the look before the last: a crop that is not centred yet is judged mildly, and two are one
-only when they are nearly the same."""
-
-_MAY_GROW = 1.25
-"""How much better landmarks and volume may agree in the last look than in the one before (docs/LOG.md)."""
-
-_TURNED_DEG, _MAY_GROW_TURNED = 45, 2.0
-"""The same where a first look saw the head turned by more than this: it is looked at once more before the last."""
-
-_SAME_FACE = 0.4
-"""Overlap (intersection over union) from which two faces are one."""
-
-_LARGEST_BOX = 20
-"""A given box may be this many times as large as the image; beyond that it is a mistake."""
+MIN_SCORE = DEFAULT_POLICY.min_score
+"""Faces found by a detector are kept from this score on."""
 
 
 class Landmarker:
@@ -93,10 +80,16 @@ class Landmarker:
         )
         # The looks before the last only need to find the place.
         self._last_look: Runtime = MirrorAveraged(self._runtime) if mirror else self._runtime
-        self._detector: Detector = NetworkDetector(size=detect_size, threads=threads) if detector is None else detector
-        self._min_score = min_score
         self._refine = refine
         self._batch_size = batch_size
+        self._finder = FaceFinder(
+            self._runtime,
+            self._last_look,
+            NetworkDetector(size=detect_size, threads=threads) if detector is None else detector,
+            refine=refine,
+            batch_size=batch_size,
+            min_score=min_score,
+        )
 
     @property
     def markup(self) -> Markup:
@@ -125,10 +118,10 @@ class Landmarker:
             rough = self._runtime if self._refine else None
             looks = locate_many(self._last_look, work, self._batch_size, rough)
             return [self._face(found, box, face_score(found.score)) for box, found in zip(checked, looks, strict=True)]
-        return self._find(image)
+        return [self._face(*found) for found in self._finder(image)]
 
     def track(self, source: str | Path | int, *, smooth: float = 0.5, **settings: Any) -> Iterator[TrackedFrame]:
-        """Follow the faces of a video (extra ``video``). For frames of your own, use ``jvcr.track.Tracker``.
+        """Follow the faces of a video (extra ``video``). For frames of your own, use ``jvcr.video.track.Tracker``.
 
         Args:
             source: video file, URL of a stream, or number of a camera.
@@ -174,57 +167,9 @@ class Landmarker:
             )
         return faces
 
-    def _find(self, image: Image) -> list[Face]:
-        proposals = [as_proposal(found) for found in self._detector(image)]
-        likely = [p for p in proposals if p.score is None or p.score >= LIKELY_SCORE]
-        found = self._looked_at(image, likely)
-        faces = self._believed(image, found)
-        # Nobody pays for the others where there is a face.
-        if len(likely) < len(proposals) and not any(face.score >= MIN_SCORE for face in faces):
-            found += self._looked_at(image, [p for p in proposals if p not in likely])
-            faces = self._believed(image, found)
-        return faces
-
-    def _believed(self, image: Image, found: list[tuple[LocatedFace, Proposal]]) -> list[Face]:
-        boxes = [Box.around(face.points_img) for face, _ in found]
-        scores = [self._score(face, proposal) for face, proposal in found]
-        kept = _distinct(image, [face for face, _ in found], scores, self._min_score, _SAME_FACE)
-        return [self._face(found[i][0], boxes[i], scores[i]) for i in kept]
-
     def candidates(self, image: Image) -> list[tuple[LocatedFace, Proposal]]:
-        """What is made of all of the detector's proposals, before scores decide; with each, the proposal that it comes
-        from."""
-        return self._looked_at(image, [as_proposal(found) for found in self._detector(image)])
-
-    def _looked_at(self, image: Image, proposals: list[Proposal]) -> list[tuple[LocatedFace, Proposal]]:
-        """Two looks, the second upright and centred by the first, at what may still reach the least score; or, without
-        ``refine``, one."""
-        crops = [self._crop(p.box, -p.roll_deg) for p in proposals]
-        if self._refine:
-            seen = locate(self._runtime, image, crops, self._batch_size)
-            kept = _distinct(image, seen, [face.score for face in seen], *_ROUGH_LOOK)
-            upright = {i: upright_crop(self._runtime, seen[i].points_img) for i in kept}
-            # A head that the crop did not show upright is hardly believed: it is looked at once more.
-            turned = [
-                i
-                for i in kept
-                if _turned_deg(crops[i], upright[i]) > _TURNED_DEG
-                and self._score(seen[i], proposals[i], _MAY_GROW_TURNED) >= self._min_score
-            ]
-            again = locate(self._runtime, image, [upright[i] for i in turned], self._batch_size)
-            for i, face in zip(turned, again, strict=True):
-                seen[i], upright[i] = face, upright_crop(self._runtime, face.points_img)
-            kept = [i for i in kept if self._score(seen[i], proposals[i], _MAY_GROW) >= self._min_score]
-            crops = [upright[i] for i in kept]
-            proposals = [proposals[i] for i in kept]
-        located = locate(self._last_look, image, crops, self._batch_size)
-        return list(zip(located, proposals, strict=True))
-
-    @staticmethod
-    def _score(face: LocatedFace, proposal: Proposal, factor: float = 1.0) -> float:
-        """The face's score, if its agreement were larger by a factor."""
-        box = Box.around(face.points_img)
-        return face_score(factor * face.score, proposal.score, max(box.width, box.height))
+        """The result of every proposal of the detector before scores decide, with its proposal."""
+        return self._finder.candidates(image)
 
     def _crop(self, box: Box, rotation_deg: float = 0.0) -> Crop:
         return Crop.from_box(box, self._runtime.image_size, rotation_deg, self._runtime.crop_rule)
@@ -232,62 +177,3 @@ class Landmarker:
     def _face(self, found: LocatedFace, box: Box, score: float) -> Face:
         # A copy, so that a face that is kept does not keep its whole batch.
         return Face(found.points_img, box, score, found.volume.copy(), found.crop, self.markup)
-
-
-def _turned_deg(crop: Crop, other: Crop) -> float:
-    return abs((crop.rotation_deg - other.rotation_deg + 180) % 360 - 180)
-
-
-def _distinct(
-    image: Image, found: list[LocatedFace], scores: list[float], min_score: float, overlap: float
-) -> list[int]:
-    """Indices of those with enough score, on the image, and without better ones of (nearly) the same place; best
-    first."""
-    height, width = image.shape[:2]
-    boxes = [Box.around(face.points_img) for face in found]
-    kept = [i for i, box in enumerate(boxes) if scores[i] >= min_score and box.meets(width, height)]
-    return [kept[i] for i in merge_overlapping([boxes[i] for i in kept], [scores[i] for i in kept], overlap)]
-
-
-def check_image(image: object) -> None:
-    """Raise unless ``image`` is (H, W, 3) uint8."""
-    if not isinstance(image, np.ndarray):
-        raise TypeError(f"image is a {type(image).__name__}; expected a NumPy array (H, W, 3) uint8 RGB")
-    if image.dtype != np.uint8:
-        raise TypeError(
-            f"image has dtype {image.dtype}; expected uint8, 0…255 "
-            "(for floats in 0…1: (255 * x).round().astype(np.uint8))"
-        )
-    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise ValueError(
-            f"image has shape {image.shape}; expected (H, W, 3) RGB "
-            "(grey: np.stack([x] * 3, -1); RGBA: x[..., :3]; from OpenCV: x[..., ::-1])"
-        )
-
-
-def check_boxes(boxes: Iterable[Any], image: Image) -> list[Box]:
-    """(K, 4) numbers or ``Box``es → ``Box``es on the image. Raises ValueError as in ``Landmarker.predict``."""
-    height, width = image.shape[:2]
-    if isinstance(boxes, Box):
-        raise ValueError("boxes is a single Box; expected a list of boxes: [box]")
-    rows = [box.to_list() if isinstance(box, Box) else box for box in boxes]
-    if not rows:
-        return []
-    try:
-        table = np.array(rows, np.float64).reshape(len(rows), -1)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"boxes are not a table of numbers ({error}); expected (K, 4): x0, y0, x1, y1") from error
-    if table.shape[1] != 4:
-        raise ValueError(f"boxes have shape {np.shape(rows)}; expected (K, 4): x0, y0, x1, y1 in pixels")
-    checked: list[Box] = []
-    for index, row in enumerate(table.tolist()):
-        try:
-            box = Box(*row)
-        except ValueError as error:
-            raise ValueError(f"box {index}: {error}") from None
-        if not box.meets(width, height):
-            raise ValueError(f"box {index}: {row} lies entirely outside the image of {width} × {height} pixels")
-        if max(box.width, box.height) > _LARGEST_BOX * max(width, height):
-            raise ValueError(f"box {index}: {row} is far larger than the image of {width} × {height} pixels")
-        checked.append(box)
-    return checked

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jvcr.frames import Box, Crop
 from jvcr.geometry import HeadPose, head_pose, mean_head
-from jvcr.markup import MARKUP_68, Markup
+from jvcr.markups.markup import MARKUP_68, Markup
 
 
 @dataclass(frozen=True, eq=False)

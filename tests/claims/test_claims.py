@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from jvcr.claims.learners import rasterise_each, sparse_voxel_loss
-from jvcr.claims.networks import peaks_unit
-from jvcr.claims.run import VARIANTS, Cost, Outcome, configuration, cost_of, table_of, train_variant
-from jvcr.data.backgrounds import Backgrounds
 from jvcr.data.table import Table
 from jvcr.evaluate.run import Report
-from jvcr.markup import MARKUP_68
+from jvcr.markups.markup import MARKUP_68
+from jvcr.paper.claims.learners import rasterise_each, sparse_voxel_loss
+from jvcr.paper.claims.networks import peaks_unit
+from jvcr.paper.claims.run import VARIANTS, Cost, Outcome, configuration, cost_of, table_of, train_variant
+from jvcr.train.data.backgrounds import Backgrounds
 from jvcr.train.learner import Part
 from jvcr.train.loop import Progress
 from jvcr.train.losses import LossConfig, voxel_loss

@@ -15,8 +15,8 @@ import pytest
 from numpy.typing import NDArray
 
 from jvcr.images import write_image
-from jvcr.markup import INDICES_66_IN_68, MARKUP_68, Markup, subset
-from jvcr.markup_file import write_markup
+from jvcr.markups.file import write_markup
+from jvcr.markups.markup import INDICES_66_IN_68, MARKUP_68, Markup, subset
 
 MakeHead = Callable[..., NDArray[np.float32]]
 

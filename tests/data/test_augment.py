@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jvcr.data.augment import NO_FACE_UNIT, Augmentation, augment, flip
-from jvcr.data.backgrounds import Backgrounds
 from jvcr.data.sample import Sample
 from jvcr.frames import Crop, unit_to_crop, unit_to_vox
 from jvcr.images import extract
-from jvcr.markup import MARKUP_68
+from jvcr.markups.markup import MARKUP_68
+from jvcr.train.data.augment import NO_FACE_UNIT, Augmentation, augment, flip
+from jvcr.train.data.backgrounds import Backgrounds
 from jvcr.volume import rasterise
 
 MakeHead = Callable[..., np.ndarray]

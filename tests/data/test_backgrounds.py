@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from jvcr.data.backgrounds import Backgrounds, read_backgrounds
 from jvcr.data.face_photos import is_held_out
 from jvcr.frames import Box
+from jvcr.train.data.backgrounds import Backgrounds, read_backgrounds
 
 # One level of grey a column and row, so that a patch shows where it was taken: red is x, green is y.
 RAMP = np.stack([*np.meshgrid(np.arange(120), np.arange(90)), np.zeros((90, 120))], axis=-1).astype(np.uint8)
@@ -35,7 +35,7 @@ def test_crop_without_a_face_stays_off_the_faces() -> None:
     assert 5 < len(from_crowded) < 55
     for patch in from_crowded:
         (x0, x1), (y0, y1) = patch[16, [0, -1], 0], patch[[0, -1], 16, 1]
-        assert Box(x0, y0, x1 + 1, y1 + 1).overlap(Box(12, 12, 76, 76)) < 0.25
+        assert Box(x0, y0, x1 + 1, y1 + 1).iou(Box(12, 12, 76, 76)) < 0.25
 
 
 def test_photo_full_of_faces_is_given_up() -> None:

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from jvcr.data.check import check
-from jvcr.data.check_entries import SampleSource, TableSource
-from jvcr.data.check_report import FAULTS, Report
 from jvcr.data.derive import derived_samples
+from jvcr.data.doctor.check import check
+from jvcr.data.doctor.entries import SampleSource, TableSource
+from jvcr.data.doctor.report import FAULTS, Report
 from jvcr.data.reading import Samples
 from jvcr.data.sample import Sample
 from jvcr.frames import mirrored, resized
 from jvcr.images import ImageError
-from jvcr.markup import MARKUP_66, MARKUP_68, Markup
-from jvcr.markup_file import markup_from
+from jvcr.markups.file import markup_from
+from jvcr.markups.markup import MARKUP_66, MARKUP_68, Markup
 
 MakeHead = Callable[..., NDArray[np.float32]]
 WIDTH, HEIGHT = 170, 150

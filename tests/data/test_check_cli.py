@@ -15,14 +15,14 @@ from skimage.data import astronaut
 from typer.testing import CliRunner, Result
 
 from jvcr.cli.data_check import check as check_command
-from jvcr.data.check import check
-from jvcr.data.check_entries import SampleSource, TableSource
-from jvcr.data.check_model import ModelOpinion
-from jvcr.data.contact_sheet import contact_sheet
+from jvcr.data.doctor.check import check
+from jvcr.data.doctor.contact_sheet import contact_sheet
+from jvcr.data.doctor.entries import SampleSource, TableSource
+from jvcr.data.doctor.opinion import ModelOpinion
 from jvcr.data.sample import Sample
 from jvcr.frames import Box, Crop
 from jvcr.images import read_image, write_image
-from jvcr.runtime.base import locate
+from jvcr.locate import locate
 from jvcr.runtime.onnx import OnnxRuntime
 from jvcr.weights import weights_path
 

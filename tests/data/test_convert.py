@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 from jvcr.cli.app import app
 from jvcr.data.convert import Storage, convert
 from jvcr.data.cutting import cut
-from jvcr.data.readers import read_samples
+from jvcr.data.formats.readers import read_samples
 from jvcr.data.reading import Samples
 from jvcr.data.sample import Sample
 from jvcr.data.table import Table
 from jvcr.frames import Box
 from jvcr.images import ImageError, read_image, write_image
-from jvcr.markup import MARKUP_66, MARKUP_68
+from jvcr.markups.markup import MARKUP_66, MARKUP_68
 
 MakeHead = Callable[..., np.ndarray]
 MakeLayout = Callable[[str], Any]
@@ -156,7 +156,7 @@ def test_killed(faces: list[Sample], tmp_path: Path) -> None:
              id=np.arange(60).astype(str))  # fmt: skip
     script = (
         "import os, sys\nfrom pathlib import Path\nfrom jvcr.data.convert import convert\n"
-        "from jvcr.data.readers import read_samples\nnumber = iter(range(99))\n"
+        "from jvcr.data.formats.readers import read_samples\nnumber = iter(range(99))\n"
         "convert(read_samples('npz', Path('a.npz')), Path('table'), on_sample=lambda: next(number) < 50 or os._exit(9))"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=False)
@@ -341,9 +341,9 @@ def test_settings_are_checked(wrong: dict[str, Any]) -> None:
 
 def test_a_converted_table_trains(make_layout: MakeLayout, tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from jvcr.data.backgrounds import Backgrounds
     from jvcr.model.config import PRESETS
     from jvcr.train.config import Stage, TrainConfig
+    from jvcr.train.data.backgrounds import Backgrounds
     from jvcr.train.landmarks import LandmarkTask
     from jvcr.train.loop import Hardware, Loop
 

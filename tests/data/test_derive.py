@@ -10,8 +10,8 @@ from jvcr.data.derive import boxed_samples, converted_points, derived, derived_p
 from jvcr.data.sample import Sample
 from jvcr.data.table import Table
 from jvcr.frames import Box
-from jvcr.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, Derivation, Markup, subset
-from jvcr.markup_file import markup_from
+from jvcr.markups.file import markup_from
+from jvcr.markups.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, Derivation, Markup, subset
 
 MakeHead = Callable[..., np.ndarray]
 MakeTable = Callable[..., Path]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jvcr.data.factorise import NotSolvable, depth_from_views
+from jvcr.data.formats.factorise import NotSolvable, depth_from_views
 from jvcr.geometry import mean_shape_68, rotation_from_angles
 
 MakeHead = Callable[..., np.ndarray]

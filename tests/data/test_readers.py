@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import scipy.io
 
-from jvcr.data.aflw2000 import read_aflw2000
-from jvcr.data.pts import read_pts
-from jvcr.data.readers import READERS, read_samples
+from jvcr.data.formats.aflw2000 import read_aflw2000
+from jvcr.data.formats.pts import read_pts
+from jvcr.data.formats.readers import READERS, read_samples
+from jvcr.data.formats.w300lp import read_300w_lp
 from jvcr.data.reading import Samples, points_from
 from jvcr.data.sample import Sample
-from jvcr.data.w300lp import read_300w_lp
 from jvcr.images import ImageError
-from jvcr.markup import MARKUP_66
+from jvcr.markups.markup import MARKUP_66
 
 MakeLayout = Callable[[str], Any]
 DATA = Path(os.environ.get("JVCR_DATA", "JVCR_DATA is not set"))

@@ -11,8 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
-from jvcr.data.face_photos import FacePhoto, read_face_photos
-from jvcr.data.scenes import (
+from jvcr.data.face_photos import FacePhoto, read_face_photos, turned_box
+from jvcr.data.table import Table
+from jvcr.frames import Crop
+from jvcr.geometry import head_pose
+from jvcr.train.data.scenes import (
     FACE,
     IGNORED,
     MOST_FACES,
@@ -21,11 +24,7 @@ from jvcr.data.scenes import (
     SceneSources,
     compose,
     scene_rates,
-    turned_box,
 )
-from jvcr.data.table import Table
-from jvcr.frames import Crop
-from jvcr.geometry import head_pose
 
 pytest.importorskip("torch")
 

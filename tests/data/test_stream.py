@@ -12,11 +12,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jvcr.data.augment import Augmentation
-from jvcr.data.backgrounds import Backgrounds
-from jvcr.data.stream import Batch, Sampling, batches, epoch_rows, row_rates
 from jvcr.data.table import Table
-from jvcr.markup import MARKUP_68
+from jvcr.markups.markup import MARKUP_68
+from jvcr.train.data.augment import Augmentation
+from jvcr.train.data.backgrounds import Backgrounds
+from jvcr.train.data.stream import Batch, Sampling, batches, epoch_rows, row_rates
 
 
 def stream(table: Table, **changes: Any) -> Iterator[Batch]:

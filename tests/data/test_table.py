@@ -16,7 +16,7 @@ import pytest
 from jvcr.data.table import Table
 from jvcr.data.tars import OnDemand, tar_members
 from jvcr.images import ImageError
-from jvcr.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, subset
+from jvcr.markups.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, subset
 
 MakeHead = Callable[..., np.ndarray]
 MakeTable = Callable[..., Path]

@@ -10,14 +10,14 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-import jvcr.data.turn as turning
+import jvcr.data.turn.views as turning
 from jvcr.cli.app import app
 from jvcr.data.convert import convert
-from jvcr.data.rasterise import rasterise
 from jvcr.data.table import Table
-from jvcr.data.turn import Turner, planned, turned_samples
+from jvcr.data.turn.rasterise import rasterise
+from jvcr.data.turn.views import Turner, planned, turned_samples
 from jvcr.geometry import head_pose, mean_shape_68, rotation_from_angles
-from jvcr.markup import INDICES_66_IN_68
+from jvcr.markups.markup import INDICES_66_IN_68
 
 MakeHead = Callable[..., NDArray[np.float32]]
 MakeTable = Callable[..., Path]

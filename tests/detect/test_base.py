@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jvcr.detect.base import Proposal, as_proposal, merge_overlapping, overlaps
+from jvcr.detect.base import Proposal, as_proposal, iou_matrix, nms
 from jvcr.frames import Box
 
 _NUMBER = st.floats(-50, 50, allow_nan=False)
@@ -15,22 +15,22 @@ BOXES = st.builds(lambda x, y, w, h: Box(x, y, x + w, y + h), _NUMBER, _NUMBER, 
 
 @given(st.lists(BOXES, min_size=1, max_size=6), st.lists(BOXES, min_size=1, max_size=6))
 def test_overlaps_agree_with_those_of_two_boxes(ours: list[Box], theirs: list[Box]) -> None:
-    table = overlaps(*(np.array([box.to_list() for box in boxes]) for boxes in (ours, theirs)))
-    expected = [[a.overlap(b) for b in theirs] for a in ours]
+    table = iou_matrix(*(np.array([box.to_list() for box in boxes]) for boxes in (ours, theirs)))
+    expected = [[a.iou(b) for b in theirs] for a in ours]
     np.testing.assert_allclose(table, expected, atol=1e-9)
 
 
 @given(st.lists(st.tuples(BOXES, st.floats(0, 1)), max_size=12), st.floats(0.1, 0.9))
 def test_what_is_merged_overlaps_something_better(found: list[tuple[Box, float]], limit: float) -> None:
     boxes, scores = [box for box, _ in found], [score for _, score in found]
-    kept = merge_overlapping(boxes, scores, limit)
+    kept = nms(boxes, scores, limit)
     assert [scores[i] for i in kept] == sorted((scores[i] for i in kept), reverse=True)
     for index, box in enumerate(boxes):
         better = [i for i in kept if i != index and scores[i] >= scores[index]]
-        covered = any(box.overlap(boxes[i]) > limit - 1e-9 for i in better)
+        covered = any(box.iou(boxes[i]) > limit - 1e-9 for i in better)
         assert (index in kept) or covered
     for one in kept:
-        assert all(boxes[one].overlap(boxes[other]) <= limit + 1e-9 for other in kept if other != one)
+        assert all(boxes[one].iou(boxes[other]) <= limit + 1e-9 for other in kept if other != one)
 
 
 def test_whatever_a_detector_returns_is_a_proposal() -> None:

@@ -44,7 +44,7 @@ def test_only_the_hottest_cells_above_the_score_are_faces() -> None:
 
 
 def test_unsure_faces_are_not_learnt() -> None:
-    from jvcr.data.scenes import FACE, IGNORED, NOTHING
+    from jvcr.train.data.scenes import FACE, IGNORED, NOTHING
     from jvcr.train.detector_loss import true_cells
 
     kinds = torch.tensor([[FACE, IGNORED, NOTHING]])

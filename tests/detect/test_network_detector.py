@@ -37,7 +37,7 @@ def best(found: list[Proposal]) -> Proposal:
 
 def test_the_astronaut_is_found_upright(detector: NetworkDetector) -> None:
     found = best(detector(PHOTO))
-    assert found.box.overlap(FACE) > 0.7
+    assert found.box.iou(FACE) > 0.7
     assert abs(found.roll_deg) < 15
     assert found.score is not None and found.score > 0.5
 
@@ -47,7 +47,7 @@ def test_roll_is_seen(detector: NetworkDetector, degrees: float) -> None:
     turned = extract(PHOTO, Crop(*MIDDLE, 400, 400, degrees))
     found = best(detector(turned))
     # The box's middle stays where it was: in the middle.
-    assert found.box.overlap(Box(154.5, 154.5, 244.5, 244.5)) > 0.55
+    assert found.box.iou(Box(154.5, 154.5, 244.5, 244.5)) > 0.55
     difference = (found.roll_deg - degrees + 180) % 360 - 180
     assert abs(difference) < 25
 
@@ -59,7 +59,7 @@ def test_faces_from_small_to_large(detector: NetworkDetector, face_px: int) -> N
     middle = 159.5, 159.5 - 38 * scale
     half = face_px / 2
     true = Box(middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half)
-    assert max((p.box.overlap(true) for p in detector(picture)), default=0) > 0.45
+    assert max((p.box.iou(true) for p in detector(picture)), default=0) > 0.45
 
 
 def test_small_faces_of_a_large_photo_need_a_larger_search() -> None:
@@ -71,8 +71,8 @@ def test_small_faces_of_a_large_photo_need_a_larger_search() -> None:
     true = Box(*(v * scale + d for v, d in zip(FACE.to_list(), (2300, 1100) * 2, strict=True)))
     coarse = NetworkDetector(threads=1)(photo)
     fine = NetworkDetector(size=3000, threads=1)(photo)
-    assert max((p.box.overlap(true) for p in coarse), default=0) < 0.4
-    hits = [p for p in fine if p.box.overlap(true) > 0.4]
+    assert max((p.box.iou(true) for p in coarse), default=0) < 0.4
+    hits = [p for p in fine if p.box.iou(true) > 0.4]
     assert len(hits) == 1
 
 
@@ -80,7 +80,7 @@ def test_a_large_face_is_found_in_a_fine_search_once() -> None:
     large = cv2.resize(PHOTO, (2048, 2048), interpolation=cv2.INTER_LINEAR)
     found = NetworkDetector(size=2048, min_score=0.4, threads=1)(large)
     true = Box(*(4 * v for v in FACE.to_list()))
-    assert sum(p.box.overlap(true) > 0.3 for p in found) == 1
+    assert sum(p.box.iou(true) > 0.3 for p in found) == 1
 
 
 def test_the_same_photo_gives_the_same(detector: NetworkDetector) -> None:
@@ -113,14 +113,14 @@ def test_whole_images_are_one_face() -> None:
     crop = PHOTO[50:220, 135:305]
     boxes = [p.box for p in whole_image(crop)]
     true = Box(FACE.x0 - 135, FACE.y0 - 50, FACE.x1 - 135, FACE.y1 - 50)
-    assert max(box.overlap(true) for box in boxes) > 0.6
+    assert max(box.iou(true) for box in boxes) > 0.6
     assert whole_image(np.zeros((10, 90, 3), np.uint8)) == []
 
 
 def found_by(detector: Detector) -> float:
     from jvcr.detect.base import as_proposal
 
-    return max((as_proposal(p).box.overlap(FACE) for p in detector(PHOTO)), default=0.0)
+    return max((as_proposal(p).box.iou(FACE) for p in detector(PHOTO)), default=0.0)
 
 
 def test_cascades_propose_landmark_boxes() -> None:

@@ -15,16 +15,16 @@ import pytest
 from typer.testing import CliRunner
 
 from jvcr.cli.app import app
-from jvcr.data.aflw2000 import aflw_yaws
 from jvcr.data.derive import converted_points
+from jvcr.data.formats.aflw2000 import aflw_yaws
 from jvcr.data.sample import Sample
 from jvcr.data.table import Table
 from jvcr.evaluate.predictions import PredictionSet, read_predictions, write_predictions
 from jvcr.evaluate.run import Detected, Predictions
 from jvcr.evaluate.truth import read_truth
 from jvcr.frames import CROP_RULE, Box
-from jvcr.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, Markup, subset
-from jvcr.markup_file import markup_from
+from jvcr.markups.file import markup_from
+from jvcr.markups.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, Markup, subset
 
 
 def evaluate(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -10,8 +10,8 @@ from jvcr.evaluate.evaluation import evaluate_systems
 from jvcr.evaluate.markups import in_one_markup
 from jvcr.evaluate.scores import Cell, Options, System
 from jvcr.evaluate.truth import Truth, read_truth
-from jvcr.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, Markup
-from jvcr.markup_file import markup_from
+from jvcr.markups.file import markup_from
+from jvcr.markups.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, Markup
 
 FIVE = Markup("five", 5, (1, 0, 2, 3, 4), {}, frozenset(), (0, 1))
 

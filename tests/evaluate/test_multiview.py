@@ -8,7 +8,7 @@ import pytest
 
 from jvcr.evaluate.multiview import Views, read_views, score_views, views_table
 from jvcr.evaluate.scores import System
-from jvcr.markup import INDICES_66_IN_68
+from jvcr.markups.markup import INDICES_66_IN_68
 from jvcr.metrics import YawTable
 
 MakeTable = Callable[..., Path]

@@ -8,11 +8,11 @@ import pytest
 
 from jvcr.evaluate.evaluation import evaluate_systems
 from jvcr.evaluate.markups import in_one_markup
-from jvcr.evaluate.paper import OurRow, paper_tables, read_results, rows_of_aflw2000
 from jvcr.evaluate.published import AFLW2000_NME
 from jvcr.evaluate.scores import Options, System
 from jvcr.evaluate.truth import read_truth
-from jvcr.markup import INDICES_66_IN_68, MARKUP_66
+from jvcr.markups.markup import INDICES_66_IN_68, MARKUP_66
+from jvcr.paper.tables import OurRow, paper_tables, read_results, rows_of_aflw2000
 
 
 def test_published_means_are_the_means_of_their_bins() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jvcr.evaluate.predictions import PredictionSet, read_predictions, write_predictions
-from jvcr.markup import MARKUP_66, MARKUP_68, subset
-from jvcr.markup_file import markup_from
+from jvcr.markups.file import markup_from
+from jvcr.markups.markup import MARKUP_66, MARKUP_68, subset
 
 THREE = subset(MARKUP_68, (36, 45, 30), "three")
 

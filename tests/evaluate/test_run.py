@@ -8,7 +8,7 @@ import pytest
 from jvcr.data.sample import Sample
 from jvcr.evaluate.run import predict_detected
 from jvcr.frames import Box
-from jvcr.markup import MARKUP_68
+from jvcr.markups.markup import MARKUP_68
 from jvcr.results import Face
 
 

@@ -16,7 +16,7 @@ from jvcr.evaluate.markups import in_one_markup
 from jvcr.evaluate.scores import Cell, Curve, Options, System, common, renamed, score
 from jvcr.evaluate.tables import all_tables, short
 from jvcr.evaluate.truth import NO_AFLW_YAW, NO_REANNOTATED, Truth, read_truth
-from jvcr.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68
+from jvcr.markups.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68
 from jvcr.metrics import YawTable
 
 OPTIONS = Options(draws=200, balanced_draws=50)

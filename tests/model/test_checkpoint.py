@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from jvcr.markup import MARKUP_66
+from jvcr.markups.markup import MARKUP_66
 from jvcr.model.checkpoint import Header, load_weights, save_weights, write_atomically
 from jvcr.model.config import PRESETS
 from jvcr.model.jvcr import JVCR

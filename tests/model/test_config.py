@@ -40,7 +40,7 @@ def test_invalid_config_is_refused(change: dict[str, object], message: str) -> N
 
 
 def test_reading_a_config_needs_no_pytorch() -> None:
-    code = "import sys, jvcr.model.config, jvcr.markup; sys.exit('torch' in sys.modules)"
+    code = "import sys, jvcr.model.config, jvcr.markups.markup; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

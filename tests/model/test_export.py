@@ -15,13 +15,14 @@ from skimage.data import astronaut
 from typer.testing import CliRunner
 
 from jvcr.cli.app import app
+from jvcr.export import formats
+from jvcr.export import onnx as export
+from jvcr.export.formats import Format, Precision
 from jvcr.frames import Box, Crop
 from jvcr.images import extract
-from jvcr.markup import MARKUP_68
-from jvcr.model import export, formats
+from jvcr.markups.markup import MARKUP_68
 from jvcr.model.checkpoint import Header, load_weights, save_weights
 from jvcr.model.config import PRESETS
-from jvcr.model.formats import Format, Precision
 from jvcr.model.inference import PlanarCoordinateNetwork
 from jvcr.model.jvcr import JVCR
 from jvcr.runtime.backends import open_backend

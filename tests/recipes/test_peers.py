@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from jvcr.markup import MARKUP_68
+from jvcr.markups.markup import MARKUP_68
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "peers"
 

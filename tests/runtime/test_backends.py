@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from jvcr import Landmarker
 from jvcr.cli.app import app
 from jvcr.images import Image
-from jvcr.markup import MARKUP_68
+from jvcr.markups.markup import MARKUP_68
 from jvcr.runtime.backends import Backend, open_backend
 from jvcr.runtime.mirror import MirrorAveraged
 

@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from jvcr import Face, Landmarker
 from jvcr.cli.app import app
-from jvcr.draw import depth_colours, draw_faces
-from jvcr.figure import write_html
+from jvcr.draw.landmarks import depth_colours, draw_faces
+from jvcr.draw.page import write_html
 from jvcr.images import write_image
-from jvcr.markup import Markup
-from jvcr.markup_file import markup_from, write_markup
+from jvcr.markups.file import markup_from, write_markup
+from jvcr.markups.markup import Markup
 from jvcr.model.checkpoint import load_weights
 
 FACE_BOX = [179.0, 87.0, 269.0, 178.0]

@@ -16,12 +16,13 @@ from typer.testing import CliRunner
 
 from jvcr.cli.app import app
 from jvcr.data.face_photos import split_of
-from jvcr.data.scenes import SceneAugmentation, SceneSources
 from jvcr.data.table import Table
 from jvcr.detect.network import NetworkDetector
+from jvcr.export.detector import export_detector
 from jvcr.model.config import DetectorConfig
-from jvcr.model.detector_file import DetectorHeader, export_detector, is_detector, load_detector, save_detector
+from jvcr.model.detector_file import DetectorHeader, is_detector, load_detector, save_detector
 from jvcr.train.config import DetectConfig, Stage
+from jvcr.train.data.scenes import SceneAugmentation, SceneSources
 from jvcr.train.detector import DetectTask
 from jvcr.train.loop import Hardware, Loop
 from jvcr.train.recipes import DETECT_RECIPES, RECIPES

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from jvcr.markup import MARKUP_68, Derivation, Markup
+from jvcr.markups.markup import MARKUP_68, Derivation, Markup
 from jvcr.model.checkpoint import Header, load_weights, save_weights
 from jvcr.model.config import PRESETS
 from jvcr.model.jvcr import JVCR, normalise

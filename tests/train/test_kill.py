@@ -16,9 +16,9 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import torch
-from jvcr.data.backgrounds import Backgrounds
+from jvcr.train.data.backgrounds import Backgrounds
 from jvcr.data.table import Table
-from jvcr.markup import MARKUP_68
+from jvcr.markups.markup import MARKUP_68
 from jvcr.train.config import Stage, TrainConfig
 from jvcr.model.config import PRESETS
 from jvcr.train.landmarks import LandmarkTask

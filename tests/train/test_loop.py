@@ -11,16 +11,16 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
-from jvcr.data.augment import Augmentation
-from jvcr.data.backgrounds import Backgrounds
-from jvcr.data.stream import Batch, Sampling, batches
 from jvcr.data.table import Table
 from jvcr.evaluate.run import Report
-from jvcr.markup import MARKUP_68
+from jvcr.markups.markup import MARKUP_68
 from jvcr.model.checkpoint import load_weights
 from jvcr.model.config import PRESETS
 from jvcr.model.jvcr import JVCR
 from jvcr.train.config import Stage, TrainConfig, two_stages
+from jvcr.train.data.augment import Augmentation
+from jvcr.train.data.backgrounds import Backgrounds
+from jvcr.train.data.stream import Batch, Sampling, batches
 from jvcr.train.landmarks import LandmarkTask
 from jvcr.train.loop import Hardware, Loop, Progress, TrainingFailed, learning_rate, stage_at, update_average
 from jvcr.train.losses import LossConfig, coordinate_loss, voxel_loss

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from jvcr.data.augment import Augmentation
+from jvcr.train.data.augment import Augmentation
 from jvcr.train.vary import Rows, vary_pixels
 
 STILL = Augmentation(**dict.fromkeys(Augmentation.__dataclass_fields__, 0.0))

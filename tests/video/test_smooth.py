@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jvcr.smooth import OneEuro, smoother
+from jvcr.video.smooth import OneEuro, smoother
 
 TIMES = np.arange(90) / 30
 

@@ -10,7 +10,7 @@ import pytest
 
 from jvcr import Box, Landmarker
 from jvcr.evaluate.motion import MovingFaces, Placement, identities_of, identity_switches, jitter, lag_s
-from jvcr.track import TrackedFace, Tracker
+from jvcr.video.track import TrackedFace, Tracker
 
 TIMES = np.arange(45) / 30
 

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from jvcr import Landmarker
 from jvcr.cli.app import app
 from jvcr.evaluate.motion import MovingFaces, Placement
-from jvcr.video import VideoSink, VideoSource
+from jvcr.video.files import VideoSink, VideoSource
 
 av: Any = pytest.importorskip("av")
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from jvcr.benchmark import Timing, machine, run, to_dict, to_markdown
+from jvcr.bench.run import Timing, machine, run, to_dict, to_markdown
 from jvcr.cli.console import log
 from jvcr.cli.demo import astronaut
 from jvcr.cli.options import WeightsOption

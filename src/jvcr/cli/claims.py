@@ -28,9 +28,9 @@ def claims(
     f without the end-to-end stage; g without pre-training.
     """
     try:
-        from jvcr.claims.run import VARIANTS, Cost, Outcome, measure_cost, table_of, train_variant
-        from jvcr.data.backgrounds import read_backgrounds
         from jvcr.data.table import Table
+        from jvcr.paper.claims.run import VARIANTS, Cost, Outcome, measure_cost, table_of, train_variant
+        from jvcr.train.data.backgrounds import read_backgrounds
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
     chosen = list(VARIANTS) if only is None else only.split(",")

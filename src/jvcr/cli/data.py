@@ -65,7 +65,7 @@ def convert(
     """
     try:
         from jvcr.data import convert as converting
-        from jvcr.data.readers import read_samples
+        from jvcr.data.formats.readers import read_samples
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
     if on_bad not in ("skip", "accept", "stop"):
@@ -101,7 +101,7 @@ def turn(
     """
     try:
         from jvcr.data.convert import Storage
-        from jvcr.data.turn import turned_samples
+        from jvcr.data.turn.views import turned_samples
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
     wanted = [source.strip() for source in sources.split(",") if source.strip()]

@@ -16,8 +16,8 @@ from jvcr.cli.console import log
 from jvcr.extras import missing
 
 if TYPE_CHECKING:
-    from jvcr.data.check_entries import Entry, Source
-    from jvcr.data.check_report import Report
+    from jvcr.data.doctor.entries import Entry, Source
+    from jvcr.data.doctor.report import Report
     from jvcr.data.sample import Sample
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
@@ -52,8 +52,8 @@ def check(
     Exit code 0 without errors, 1 with errors (--strict: or warnings).
     """
     try:
-        from jvcr.data.check import SecondOpinion
-        from jvcr.data.check import check as check_source
+        from jvcr.data.doctor.check import SecondOpinion
+        from jvcr.data.doctor.check import check as check_source
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
     from jvcr.images import write_image
@@ -72,7 +72,7 @@ def check(
         other = open_source(format_ or "table", Path(root))
     opinion: SecondOpinion | None = None
     if with_model:
-        from jvcr.data.check_model import ModelOpinion
+        from jvcr.data.doctor.opinion import ModelOpinion
         from jvcr.runtime.onnx import OnnxRuntime
         from jvcr.weights import weights_path
 
@@ -92,7 +92,7 @@ def check(
         json_to.parent.mkdir(parents=True, exist_ok=True)
         json_to.write_text(json.dumps(report.to_dict(), indent=1, ensure_ascii=False), encoding="utf-8")
     if sheet is not None:
-        from jvcr.data.contact_sheet import contact_sheet
+        from jvcr.data.doctor.contact_sheet import contact_sheet
 
         sheet.parent.mkdir(parents=True, exist_ok=True)
         write_image(sheet, contact_sheet(report, source))
@@ -107,8 +107,8 @@ def open_source(format_: str, root: Path, incomplete: bool = False, options: Map
     Raises:
         ValueError: an unknown format.
     """
-    from jvcr.data import readers
-    from jvcr.data.check_entries import SampleSource, TableSource
+    from jvcr.data.doctor.entries import SampleSource, TableSource
+    from jvcr.data.formats import readers
 
     if format_ == "table":
         return TableSource(root, incomplete)

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from jvcr.cli.predict import Outputs, summary, to_record
+from jvcr.cli.predict import Outputs, summary
 from jvcr.extras import missing
 from jvcr.images import Image
+from jvcr.io.records import photo_record
 from jvcr.landmarker import Landmarker
 
 
@@ -30,6 +31,6 @@ def demo(out: Annotated[Path, typer.Option(help="Folder for the results.")] = Pa
     faces = Landmarker().predict(image)
     written = Outputs(out, []).write(Path("astronaut"), image, faces, draw=True, html=True)
     written.append(out / "astronaut.json")
-    written[-1].write_text(json.dumps(to_record("astronaut", image, faces), indent=1), encoding="utf-8")
+    written[-1].write_text(json.dumps(photo_record("astronaut", image, faces), indent=1), encoding="utf-8")
     typer.echo(summary("astronaut", faces, written))
     typer.echo("Open the .html file in a browser and turn the face with the mouse; a click on a legend entry hides it.")

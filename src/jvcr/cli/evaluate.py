@@ -31,8 +31,8 @@ from jvcr.weights import weights_path
 
 if TYPE_CHECKING:
     from jvcr.data.sample import Sample
-    from jvcr.evaluate.paper import OurRow
     from jvcr.evaluate.scores import System
+    from jvcr.paper.tables import OurRow
 
 _BENCHMARKS = "aflw2000-3d, expression, multi-view, table, robustness, detect, paper"
 
@@ -258,7 +258,8 @@ def _check(benchmark: str, settings: _Settings) -> None:
 
 
 def _aflw2000(root: Path, settings: _Settings) -> dict[str, Any]:
-    from jvcr.data.aflw2000 import read_aflw2000
+    from jvcr.data.formats.aflw2000 import read_aflw2000
+    from jvcr.draw.page import import_plotly
     from jvcr.evaluate.evaluation import evaluate_systems
     from jvcr.evaluate.html import to_html
     from jvcr.evaluate.markdown import to_markdown
@@ -266,7 +267,6 @@ def _aflw2000(root: Path, settings: _Settings) -> dict[str, Any]:
     from jvcr.evaluate.scores import Options
     from jvcr.evaluate.tables import short
     from jvcr.evaluate.truth import read_truth
-    from jvcr.figure import import_plotly
     from jvcr.images import read_image
 
     if settings.out is not None:
@@ -302,9 +302,9 @@ def _aflw2000(root: Path, settings: _Settings) -> dict[str, Any]:
 
 
 def _expression(root: Path, settings: _Settings) -> None:
+    from jvcr.draw.page import import_plotly
     from jvcr.evaluate.markups import points_in
-    from jvcr.figure import import_plotly
-    from jvcr.markup import MARKUP_68
+    from jvcr.markups.markup import MARKUP_68
 
     if settings.out is not None:
         import_plotly()
@@ -401,8 +401,8 @@ def _table(root: Path, settings: _Settings) -> None:
 
 
 def _robustness(root: Path, settings: _Settings) -> None:
-    from jvcr.data.aflw2000 import read_aflw2000
     from jvcr.data.derive import boxed_samples
+    from jvcr.data.formats.aflw2000 import read_aflw2000
     from jvcr.data.table import Table
     from jvcr.evaluate.evaluation import without_nan
     from jvcr.evaluate.robustness import CONDITIONS, measure, robustness_table
@@ -441,7 +441,7 @@ def _robustness(root: Path, settings: _Settings) -> None:
 
 
 def _paper(root: Path | None, results: list[Path], settings: _Settings) -> None:
-    from jvcr.evaluate.paper import paper_tables, read_results, rows_of_aflw2000, rows_of_views
+    from jvcr.paper.tables import paper_tables, read_results, rows_of_aflw2000, rows_of_views
 
     aflw2000: list[OurRow] = []
     views: list[OurRow] = []

@@ -47,8 +47,8 @@ def evaluate_detect(
         worst: photos to draw into ``worst.png``.
         out: folder for the report; None for the table alone.
     """
-    from jvcr.data.aflw2000 import read_aflw2000
     from jvcr.data.face_photos import LABELS_FILE, FacePhoto, read_face_photos
+    from jvcr.data.formats.aflw2000 import read_aflw2000
     from jvcr.evaluate.detect_report import ROLLS_DEG, detection_table, evaluate_detection, plots, worst_sheet
     from jvcr.evaluate.evaluation import without_nan
 

@@ -33,7 +33,7 @@ def read_marked(
     Raises:
         FileNotFoundError, ValueError: something is missing, or no face has hand marks.
     """
-    from jvcr.data.aflw2000 import read_aflw2000
+    from jvcr.data.formats.aflw2000 import read_aflw2000
     from jvcr.data.table import Table
     from jvcr.evaluate.expression import HAND_FILE, marked_rows, read_hand_marks, truth_of_samples
 

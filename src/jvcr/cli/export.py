@@ -24,9 +24,10 @@ def export(
     """Export for a backend and check the file against PyTorch, in pixels; a file out of bounds is not kept."""
     try:
         from jvcr.data.calibration import calibration_crops
+        from jvcr.export.detector import BOUND, export_detector
+        from jvcr.export.formats import BOUNDS_PX, Format, Precision, export_checked
         from jvcr.model.checkpoint import load_weights
-        from jvcr.model.detector_file import BOUND, export_detector, is_detector, load_detector
-        from jvcr.model.formats import BOUNDS_PX, Format, Precision, export_checked
+        from jvcr.model.detector_file import is_detector, load_detector
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
     chosen = _one_of(Format, format or {f.ending: f.value for f in Format}.get(out.suffix, "onnx"), "format")

@@ -15,12 +15,14 @@ import typer
 
 from jvcr.cli.console import fail, log
 from jvcr.cli.demo import astronaut
-from jvcr.cli.predict import GivenBoxes, find_photos
-from jvcr.extras import missing
+from jvcr.extras import import_figure, missing
 from jvcr.frames import Box, Crop, Points, crop_to_unit
 from jvcr.images import Image, extract, read_image
-from jvcr.landmarker import Landmarker, check_boxes
-from jvcr.paper_figures import FIGURES, Example, check_ending, import_figure, save
+from jvcr.io.boxes import GivenBoxes
+from jvcr.io.inputs import check_boxes
+from jvcr.io.photos import find_photos
+from jvcr.landmarker import Landmarker
+from jvcr.paper.figures import FIGURES, Example, check_ending, save
 from jvcr.runtime.base import Runtime
 from jvcr.runtime.onnx import OnnxRuntime
 from jvcr.weights import weights_path
@@ -80,7 +82,10 @@ def figure(
     given = GivenBoxes.read(boxes) if boxes else None
     if landmarks:
         given = GivenBoxes({name: [Box.around(p).to_list() for p in rows] for name, rows in labels.items()})
-    paths, failures = find_photos(photos or [])
+    paths, problems = find_photos(photos or [])
+    for problem in problems:
+        fail(problem)
+    failures = len(problems)
     if out.resolve() in {path.resolve() for path in paths}:
         raise ValueError(f"{out} is itself one of the photos; choose another --out")
     runtime = _runtime(weights, all_volumes=number is Number.PIPELINE)

@@ -11,8 +11,8 @@ import typer
 from jvcr.frames import Box
 from jvcr.geometry import mean_head
 from jvcr.images import write_image
-from jvcr.markup import Markup
-from jvcr.markup_file import markup_from, write_markup
+from jvcr.markups.file import markup_from, write_markup
+from jvcr.markups.markup import Markup
 from jvcr.results import Face
 
 _PICTURE_PX = 640
@@ -32,7 +32,7 @@ def markup(
         write_markup(write, found)
         typer.echo(f"→ {write}")
     if draw is not None:
-        from jvcr.draw import draw_faces
+        from jvcr.draw.landmarks import draw_faces
 
         face = mean_face(found)
         write_image(draw, draw_faces(np.full((_PICTURE_PX, _PICTURE_PX, 3), 250, np.uint8), [face], boxes=False))

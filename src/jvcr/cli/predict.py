@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import glob
-import io
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated
 
 import cv2
 import typer
@@ -30,8 +25,11 @@ from jvcr.cli.options import (
 )
 from jvcr.detect.named import DetectorName
 from jvcr.detect.network import DETECT_SIZE
-from jvcr.figure import import_plotly
-from jvcr.images import IMAGE_ENDINGS, Image, read_image, write_image
+from jvcr.draw.page import import_plotly
+from jvcr.images import Image, read_image, write_image
+from jvcr.io.boxes import GivenBoxes
+from jvcr.io.photos import find_photos
+from jvcr.io.records import json_lines, photo_record
 from jvcr.landmarker import MIN_SCORE
 from jvcr.results import Face
 from jvcr.runtime.backends import Backend
@@ -76,7 +74,10 @@ def predict(
     if html:
         import_plotly()
     given = GivenBoxes.read(boxes) if boxes else None
-    paths, failures = find_photos(photos)
+    paths, problems = find_photos(photos)
+    for problem in problems:
+        fail(problem)
+    failures = len(problems)
     landmarker = chosen_landmarker(
         weights,
         detector,
@@ -99,7 +100,7 @@ def predict(
                 image = read_image(path)
                 faces = landmarker.predict(image, given.of(path) if given else None)
                 if lines is not None:
-                    lines.write(json.dumps(to_record(str(path), image, faces)) + "\n")
+                    lines.write(json.dumps(photo_record(str(path), image, faces)) + "\n")
                     lines.flush()
                 written = outputs.write(path, image, faces, draw, html)
             except BrokenPipeError:
@@ -119,105 +120,6 @@ def predict(
         raise typer.Exit(1)
 
 
-def find_photos(arguments: list[str]) -> tuple[list[Path], int]:
-    """Expand folders and globs; report arguments that match nothing. Returns the photos and the number of failures."""
-    found: dict[Path, None] = {}
-    failures = 0
-    for argument in arguments:
-        matches: list[Path] = []
-        reason = "no such file"
-        try:
-            path = Path(argument)
-            if path.is_dir():
-                matches = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_ENDINGS and p.is_file())
-                reason = f"the folder holds no image ({', '.join(sorted(IMAGE_ENDINGS))})"
-            elif path.exists():
-                matches = [path]
-            else:
-                globbed = sorted(Path(match) for match in glob.glob(argument, recursive=True))  # noqa: PTH207 - absolute too
-                matches = [match for match in globbed if match.is_file()]
-        except OSError as error:
-            reason = error.strerror or str(error)
-        if not matches:
-            fail(f"{argument}: {reason}")
-            failures += 1
-        found |= dict.fromkeys(matches)
-    return list(found), failures
-
-
-class GivenBoxes:
-    """Landmark boxes by photo, named by path or by file name."""
-
-    def __init__(self, boxes: dict[str, list[list[float]]]) -> None:
-        self._boxes = {Path(name).as_posix(): rows for name, rows in boxes.items()}
-        self._unused = set(self._boxes)
-
-    def of(self, path: Path) -> list[list[float]]:
-        """Boxes of one photo; [] for a photo that is not named."""
-        for name in (path.as_posix(), path.name):
-            if name in self._boxes:
-                self._unused.discard(name)
-                return self._boxes[name]
-        return []
-
-    def unused(self) -> list[str]:
-        """Names that were no photo."""
-        return sorted(self._unused)
-
-    @classmethod
-    def read(cls, path: Path) -> GivenBoxes:
-        """From JSON or CSV, by the file's ending.
-
-        Raises:
-            ValueError: the file is missing or of another form; the line is named.
-        """
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: cannot be read ({error})") from None
-        expected = "expected JSON {photo: [[x0, y0, x1, y1], …]} or CSV lines photo,x0,y0,x1,y1"
-        try:
-            return cls(_json_boxes(text) if path.suffix.lower() == ".json" else _csv_boxes(text))
-        except (ValueError, TypeError, AttributeError, csv.Error) as error:
-            raise ValueError(f"{path}: {error}; {expected}") from None
-
-
-def _json_boxes(text: str) -> dict[str, list[list[float]]]:
-    return {str(name): [[float(v) for v in box] for box in rows] for name, rows in json.loads(text).items()}
-
-
-def _csv_boxes(text: str) -> dict[str, list[list[float]]]:
-    boxes: dict[str, list[list[float]]] = {}
-    for number, row in enumerate(csv.reader(io.StringIO(text, newline="")), 1):
-        if not row or (number == 1 and row[1:2] == ["x0"]):
-            continue
-        try:
-            name, x0, y0, x1, y1 = row
-            boxes.setdefault(name, []).append([float(x0), float(y0), float(x1), float(y1)])
-        except ValueError as error:
-            raise ValueError(f"line {number}: {error}") from None
-    return boxes
-
-
-def to_record(name: str, image: Image, faces: list[Face]) -> dict[str, Any]:
-    """The JSON object of one photo."""
-    height, width = image.shape[:2]
-    return {"image": name, "width": width, "height": height, "faces": [face.to_dict() for face in faces]}
-
-
-@contextlib.contextmanager
-def json_lines(target: str | None) -> Iterator[TextIO | None]:
-    if target is None:
-        yield None
-    elif target == "-":
-        yield sys.stdout
-    else:
-        path = Path(target)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="utf-8") as file:
-            yield file
-
-
 class Outputs:
     """Pictures and pages in one folder. Nothing overwrites a photo or the outputs of another photo of the same name."""
 
@@ -235,11 +137,11 @@ class Outputs:
                 raise ValueError(f"{path}: its result {target} is itself one of the photos; choose another --out")
             self._folder.mkdir(parents=True, exist_ok=True)
             if target.suffix == ".html":
-                from jvcr.figure import write_html
+                from jvcr.draw.page import write_html
 
                 write_html(target, image, faces, name)
             else:
-                from jvcr.draw import draw_faces
+                from jvcr.draw.landmarks import draw_faces
 
                 write_image(target, draw_faces(image, faces))
         return targets

@@ -122,11 +122,11 @@ def train(
 
 
 def _landmark_task(wishes: _Wishes) -> LandmarkTask:
-    from jvcr.data.backgrounds import read_backgrounds
     from jvcr.data.derive import derived
     from jvcr.data.table import Table
-    from jvcr.markup_file import markup_from
+    from jvcr.markups.file import markup_from
     from jvcr.model.checkpoint import load_weights
+    from jvcr.train.data.backgrounds import read_backgrounds
     from jvcr.train.initial import is_deeper, is_finer
     from jvcr.train.landmarks import LandmarkTask
     from jvcr.train.recipes import RECIPES
@@ -162,8 +162,8 @@ def _landmark_task(wishes: _Wishes) -> LandmarkTask:
 
 def _detect_task(wishes: _Wishes) -> DetectTask:
     from jvcr.data.face_photos import read_face_photos
-    from jvcr.data.scenes import SceneSources
     from jvcr.data.table import Table
+    from jvcr.train.data.scenes import SceneSources
     from jvcr.train.detector import DetectTask
     from jvcr.train.recipes import DETECT_RECIPES
     from jvcr.train.settings import settings_of

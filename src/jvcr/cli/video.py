@@ -28,13 +28,13 @@ from jvcr.cli.options import (
     WeightsOption,
     chosen_landmarker,
 )
-from jvcr.cli.predict import json_lines
 from jvcr.detect.named import DetectorName
 from jvcr.detect.network import DETECT_SIZE
-from jvcr.draw import draw_faces
+from jvcr.draw.landmarks import draw_faces
+from jvcr.io.records import frame_record, json_lines
 from jvcr.runtime.backends import Backend
-from jvcr.track import TrackedFrame, Tracker
-from jvcr.video import VideoSink, VideoSource
+from jvcr.video.files import VideoSink, VideoSource
+from jvcr.video.track import TrackedFrame, Tracker
 
 
 def video(
@@ -82,7 +82,7 @@ def video(
         for frame in itertools.takewhile(lambda f: f.time_s <= seconds, reader):
             seen = tracker.frame(frame)
             if lines is not None:
-                lines.write(json.dumps(to_record(seen)) + "\n")
+                lines.write(json.dumps(_record(seen)) + "\n")
             faces = [tracked.face for tracked in seen.faces]
             drawn = draw_faces(frame.image, faces, enlarge=False) if sink or show else frame.image
             if sink is not None:
@@ -107,16 +107,8 @@ def video(
         raise typer.Exit(1)
 
 
-def to_record(frame: TrackedFrame) -> dict[str, Any]:
-    """The JSON object of one frame."""
-    height, width = frame.image.shape[:2]
-    return {
-        "frame": frame.index,
-        "time": round(frame.time_s, 6),
-        "width": width,
-        "height": height,
-        "faces": [{"id": f.identity, **f.face.to_dict()} for f in frame.faces],
-    }
+def _record(frame: TrackedFrame) -> dict[str, Any]:
+    return frame_record(frame.index, frame.time_s, frame.image, [(f.identity, f.face) for f in frame.faces])
 
 
 @contextlib.contextmanager

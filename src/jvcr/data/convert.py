@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from jvcr.data.cutting import Cut, cut, outside
 from jvcr.data.sample import Sample
 from jvcr.data.tars import TarShards
-from jvcr.markup import Markup
+from jvcr.markups.markup import Markup
 
 ImageFormat = Literal["webp", "jpeg", "png", "original"]
 OnBad = Literal["skip", "stop"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jvcr.data.sample import Sample
 from jvcr.data.table import Table
-from jvcr.markup import Derivation, Markup
+from jvcr.markups.markup import Derivation, Markup
 
 
 def derived_points(points: NDArray[np.float32], source: Markup, target: Markup) -> NDArray[np.float32]:

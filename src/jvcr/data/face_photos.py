@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from jvcr.data.reading import read_arrays
 from jvcr.data.tars import decode_all, find_members
+from jvcr.frames import Crop
 from jvcr.images import Image
 
 SURE_SCORE = 0.6
@@ -89,3 +90,12 @@ def read_face_photos(folder: Path, *splits: str) -> list[FacePhoto]:
         FacePhoto(names[index], image, boxes[owner == index], sure[owner == index], yaw[owner == index])
         for index, image in zip(chosen, images, strict=True)
     ]
+
+
+def turned_box(box: NDArray[np.float64], crop: Crop) -> NDArray[np.float64]:
+    """The box (4,) of a face of which only the box is known, in a crop: that of the ellipse inscribed in it."""
+    centre = crop.to_crop(np.array([[(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, 0.0]]))[0, :2]
+    half = (box[2:] - box[:2]) / 2 * crop.size_px / crop.side_px
+    c, s = math.cos(math.radians(crop.rotation_deg)), math.sin(math.radians(crop.rotation_deg))
+    reach = np.array([math.hypot(c * half[0], s * half[1]), math.hypot(s * half[0], c * half[1])])
+    return np.concatenate([centre - reach, centre + reach])

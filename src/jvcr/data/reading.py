@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jvcr.data.sample import Sample
-from jvcr.markup import MARKUP_66, MARKUP_68, Markup
+from jvcr.markups.markup import MARKUP_66, MARKUP_68, Markup
 
 DepthSign = Literal["towards", "away"]
 """Where the z of a label file grows to: towards the camera or away from it (ours)."""

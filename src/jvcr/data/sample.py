@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from jvcr.frames import Box
 from jvcr.images import Image
-from jvcr.markup import MARKUP_68, Markup
+from jvcr.markups.markup import MARKUP_68, Markup
 
 
 @dataclass(frozen=True, eq=False)

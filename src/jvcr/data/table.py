@@ -22,7 +22,7 @@ from jvcr.data.tars import decode_all, find_members, images_of
 from jvcr.frames import Box
 from jvcr.geometry import head_pose, mean_head
 from jvcr.images import Image
-from jvcr.markup import MARKUP_68, Markup
+from jvcr.markups.markup import MARKUP_68, Markup
 
 _NEEDED = ("id", "split", "points", "weight", "source")
 MEMORY_GB = 4.0

@@ -62,10 +62,10 @@ def as_proposal(found: Proposal | Box | Sequence[float]) -> Proposal:
     return Proposal(Box(x0, y0, x1, y1))
 
 
-def merge_overlapping(boxes: Sequence[Box], scores: Sequence[float], limit: float) -> list[int]:
+def nms(boxes: Sequence[Box], scores: Sequence[float], limit: float) -> list[int]:
     """Non-maximum suppression: indices of the boxes to keep, best score first.
 
-    A box goes when it overlaps a better one by more than ``limit`` (intersection over union).
+    A box is dropped when its IoU with a better one is over ``limit``.
     """
     table = np.array([box.to_list() for box in boxes], np.float64).reshape(-1, 4)
     waiting = np.argsort(-np.asarray(scores, np.float64), kind="stable")
@@ -73,12 +73,12 @@ def merge_overlapping(boxes: Sequence[Box], scores: Sequence[float], limit: floa
     while len(waiting):
         best, waiting = waiting[0], waiting[1:]
         kept.append(int(best))
-        waiting = waiting[overlaps(table[best : best + 1], table[waiting])[0] <= limit]
+        waiting = waiting[iou_matrix(table[best : best + 1], table[waiting])[0] <= limit]
     return kept
 
 
-def overlaps(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union of (N, 4) and (M, 4) boxes: (N, M)."""
+def iou_matrix(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """IoU of (N, 4) and (M, 4) boxes: (N, M)."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
     meet = np.maximum(high - low, 0).prod(axis=2)

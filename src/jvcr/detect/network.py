@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.detect.base import Proposal, merge_overlapping
+from jvcr.detect.base import Proposal, nms
 from jvcr.detect.cells import Found, decode
 from jvcr.frames import Box
 from jvcr.images import Image
@@ -88,7 +88,7 @@ class NetworkDetector:
         candidates = [Box(*row) for row in boxes.tolist()]
         return [
             Proposal(candidates[i], float(scores[i]), float(roll_deg[i]))
-            for i in merge_overlapping(candidates, scores.tolist(), SAME_FACE)
+            for i in nms(candidates, scores.tolist(), SAME_FACE)
         ]
 
     def _search(self, picture: Image, width: int, height: int) -> Found:

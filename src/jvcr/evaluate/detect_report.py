@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.data.face_photos import FacePhoto
-from jvcr.data.scenes import turned_box
-from jvcr.draw import draw_boxes
+from jvcr.data.face_photos import FacePhoto, turned_box
+from jvcr.draw.landmarks import draw_boxes
 from jvcr.evaluate.detection import Judged, judge
-from jvcr.evaluate.tables import BINS, Table, percent
+from jvcr.evaluate.tables import BINS
+from jvcr.extras import import_figure
 from jvcr.frames import Crop
 from jvcr.images import Image, extract
-from jvcr.paper_figures import import_figure
+from jvcr.report import Table, percent
 
 ROLLS_DEG = (15, 30, 45, 60, 90, 180)
 SIZE_EDGES_PX = (0, 12, 16, 24, 48, 96, math.inf)

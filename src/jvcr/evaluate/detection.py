@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.detect.base import overlaps
+from jvcr.detect.base import iou_matrix
 
 HIT_OVERLAP = 0.4
 """A found box is a hit from this intersection over union with the true landmark box on."""
@@ -75,7 +75,7 @@ def judge(
         boxes (n, 4), scores (n,): found. true_boxes (K, 4), sure (K,): known.
     """
     truth_scores = np.full(len(true_boxes), -1.0)
-    table = overlaps(boxes, true_boxes)
+    table = iou_matrix(boxes, true_boxes)
     hits = np.zeros(len(boxes), bool)
     counted = np.ones(len(boxes), bool)
     for index in np.argsort(-scores, kind="stable"):

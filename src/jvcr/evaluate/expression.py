@@ -19,7 +19,6 @@ from jvcr.data.reading import read_arrays
 from jvcr.data.sample import Sample
 from jvcr.data.table import Table as TrainingTable
 from jvcr.evaluate.scores import System
-from jvcr.evaluate.tables import NONE, Table, percent
 from jvcr.expression import (
     CLOSED_EYE,
     OPEN_EYE,
@@ -32,8 +31,9 @@ from jvcr.expression import (
 )
 from jvcr.frames import Crop
 from jvcr.geometry import head_pose
-from jvcr.markup import MARKUP_68
+from jvcr.markups.markup import MARKUP_68
 from jvcr.metrics import YAW_BINS_DEG, yaw_members
+from jvcr.report import NONE, Table, percent
 
 Values = NDArray[np.float64]
 

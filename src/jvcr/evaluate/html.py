@@ -11,16 +11,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from jvcr.draw.page import import_plotly
 from jvcr.evaluate.evaluation import Evaluation
 from jvcr.evaluate.expression import ExpressionScore, ExpressionTruth
 from jvcr.evaluate.published import AFLW2000_NME, PublishedNme
 from jvcr.evaluate.scores import Cell, Curve, Score
-from jvcr.evaluate.tables import BINS, PUBLISHED_POINTS, Table, all_tables, n_points_of
+from jvcr.evaluate.tables import BINS, PUBLISHED_POINTS, all_tables, n_points_of
 from jvcr.expression import eye_openings, mouth_opening
-from jvcr.figure import import_plotly
 from jvcr.frames import Box, Crop, CropRule
 from jvcr.images import Image, extract
-from jvcr.markup import Markup
+from jvcr.markups.markup import Markup
+from jvcr.report import Table
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
 _FACE_PX = 300

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from jvcr.data.derive import converted_points
 from jvcr.evaluate.scores import System
 from jvcr.evaluate.truth import Truth
-from jvcr.markup import Markup
+from jvcr.markups.markup import Markup
 
 
 def common_markup(systems: Sequence[Markup], labels: Markup) -> Markup:

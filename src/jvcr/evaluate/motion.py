@@ -118,7 +118,7 @@ def identities_of(boxes: Sequence[Box | None], found: Sequence[tuple[int, Box]])
     """Which identity lies on each true box (overlap of at least 0.4, the best); None: none."""
     named: list[int | None] = []
     for box in boxes:
-        near = [] if box is None else [(box.overlap(other), identity) for identity, other in found]
+        near = [] if box is None else [(box.iou(other), identity) for identity, other in found]
         best = max(near, default=(0.0, 0))
         named.append(best[1] if best[0] >= 0.4 else None)
     return named

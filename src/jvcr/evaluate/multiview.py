@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from jvcr.data.sample import Sample
 from jvcr.data.table import Table
 from jvcr.evaluate.scores import NO_DEPTH, NO_FACE, System
-from jvcr.evaluate.tables import BINS, NONE, percent, span
-from jvcr.evaluate.tables import Table as TextTable
-from jvcr.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68
+from jvcr.evaluate.tables import BINS, span
+from jvcr.markups.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68
 from jvcr.metrics import Interval, YawTable, bootstrap_groups, cvgtce, ground_truth_error, interval, yaw_table
+from jvcr.report import NONE, percent
+from jvcr.report import Table as TextTable
 
 SOURCE = "300wlp-ibug"
 RIGID = 0.01

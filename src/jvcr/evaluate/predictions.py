@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.markup import MARKUP_68, Markup
-from jvcr.markup_file import BUILT_IN, OWN_NAMES, built_in
+from jvcr.markups.file import BUILT_IN, OWN_NAMES, built_in
+from jvcr.markups.markup import MARKUP_68, Markup
 
 _FORMS = "expected an .npz file with id and landmarks, or JSON lines {id, landmarks, box} (docs/predictions.md)"
 _KNOWN = (*OWN_NAMES, *BUILT_IN)

@@ -14,11 +14,12 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from jvcr.data.sample import Sample
-from jvcr.evaluate.tables import Table, percent
 from jvcr.frames import Box, Crop
 from jvcr.images import Image
+from jvcr.locate import locate_many
 from jvcr.metrics import YawTable, failure_rate, ground_truth_error, normalised_mean_error, yaw_table
-from jvcr.runtime.base import Runtime, locate_many
+from jvcr.report import Table, percent
+from jvcr.runtime.base import Runtime
 
 _BATCH = 32
 

@@ -13,8 +13,9 @@ from jvcr.data.sample import Sample
 from jvcr.frames import Crop
 from jvcr.images import Image
 from jvcr.landmarker import Landmarker
+from jvcr.locate import locate_many
 from jvcr.metrics import YawTable, ground_truth_error, normalised_mean_error, yaw_table
-from jvcr.runtime.base import Runtime, locate_many
+from jvcr.runtime.base import Runtime
 
 
 @dataclass(frozen=True)
@@ -125,13 +126,13 @@ def predict_detected(landmarker: Landmarker, samples: Iterable[Sample]) -> Detec
     extra = 0
     for sample in samples:
         faces = landmarker.predict(sample.image)
-        best = max(faces, key=lambda face: face.box.overlap(sample.box), default=None)
-        if best is not None and best.box.overlap(sample.box) == 0:
+        best = max(faces, key=lambda face: face.box.iou(sample.box), default=None)
+        if best is not None and best.box.iou(sample.box) == 0:
             best = None
         names.append(sample.name)
         points.append(np.full((landmarker.markup.n_points, 3), np.nan, np.float32) if best is None else best.landmarks)
         boxes.append([np.nan] * 4 if best is None else best.box.to_list())
-        overlaps.append(0.0 if best is None else best.box.overlap(sample.box))
+        overlaps.append(0.0 if best is None else best.box.iou(sample.box))
         extra += len(faces) - (best is not None)
     if not names:
         raise ValueError("there is no sample to evaluate")

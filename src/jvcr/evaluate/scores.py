@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jvcr.evaluate.pose import PoseReport, pose_report
 from jvcr.evaluate.truth import Truth
-from jvcr.markup import MARKUP_68, Markup
+from jvcr.markups.markup import MARKUP_68, Markup
 from jvcr.metrics import (
     Balanced,
     Bootstrap,

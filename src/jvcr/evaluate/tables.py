@@ -3,45 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from jvcr.evaluate import published
 from jvcr.evaluate.pose import PoseError
 from jvcr.evaluate.scores import Cell, CommonRow, Score
 from jvcr.metrics import Interval
+from jvcr.report import NONE, Table, percent
 
 BINS = ("[0,30]°", "(30,60]°", "over 60°")
-NONE = "–"
 PUBLISHED_POINTS = 68
 """Landmarks of every published figure on AFLW2000-3D."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """title, header and rows of text; notes come beneath. Without rows, the notes say why there are none."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...] = ()
-
-    def to_text(self) -> str:
-        """Columns of equal width, for a terminal."""
-        if not self.rows:
-            return "\n".join([self.title, *self.notes])
-        lines = [self.header, *self.rows]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(self.header))]
-        body = ["  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip() for line in lines]
-        return "\n".join([self.title, *body, *self.notes])
-
-    def to_markdown(self) -> str:
-        lines = [self.header, tuple("---" for _ in self.header), *self.rows] if self.rows else []
-        body = ["| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines]
-        return "\n".join([f"### {self.title}", "", *body, *(f"\n{note}" for note in self.notes)])
-
-
-def percent(ratio: float) -> str:
-    return NONE if ratio != ratio else f"{100 * ratio:.2f}"
 
 
 def span(bounds: Interval) -> str:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.data.aflw2000 import aflw_yaws, read_aflw2000, reannotated_targets
-from jvcr.data.mat import read_mat
+from jvcr.data.formats.aflw2000 import aflw_yaws, read_aflw2000, reannotated_targets
+from jvcr.data.formats.mat import read_mat
 from jvcr.evaluate.pose import PoseTruth
-from jvcr.markup import MARKUP_68, Markup
+from jvcr.markups.markup import MARKUP_68, Markup
 
 NO_REANNOTATED = "not measurable: no reannotated.npz in the folder"
 NO_AFLW_YAW = "not measurable: file not given (--aflw-yaw)"

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from jvcr.markup import Markup
+from jvcr.markups.markup import Markup
 from jvcr.model.config import ModelConfig
 from jvcr.model.jvcr import JVCR
 

@@ -1,27 +1,19 @@
-"""Detector weights that describe themselves: a ``safetensors`` file, and ONNX with a parity check."""
+"""Detector weights that describe themselves, as a ``safetensors`` file."""
 
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
-from torch import nn
 
 from jvcr.model.checkpoint import read_safetensors, write_safetensors
 from jvcr.model.config import DetectorConfig
-from jvcr.model.detector import DetectorInference, FaceDetector
-from jvcr.model.export import smooth_pictures, write_onnx
+from jvcr.model.detector import FaceDetector
 
 KEY = "jvcr-detector"
-
-BOUND = 0.02
-"""Largest allowed difference of a box from PyTorch's, in sizes of the box, and of its heat."""
 
 
 @dataclass(frozen=True)
@@ -62,58 +54,3 @@ def load_detector(path: Path) -> tuple[FaceDetector, DetectorHeader]:
         ValueError: not a detector's weights, or its tensors do not fit its own configuration.
     """
     return read_safetensors(path, KEY, DetectorHeader.from_json, lambda header: FaceDetector(header.config))
-
-
-def export_detector(network: FaceDetector, header: DetectorHeader, path: Path, half: bool = True) -> float:
-    """Write ONNX: ``photos`` (B, H, W, 3) uint8, H and W multiples of ``config.multiple`` → ``cells`` (B, 7, H/8, W/8).
-
-    Returns:
-        the largest difference of a box from PyTorch's, in sizes of the box, on smooth random pictures.
-    Raises:
-        ValueError: it is over ``BOUND``; the file there before is untouched.
-    """
-    from jvcr.detect.network import NetworkDetector
-
-    size, multiple = header.config.image_size, header.config.multiple
-    inference = _with_biases(DetectorInference(network)).eval()
-    candidate = path.with_name(path.name + ".candidate")
-    try:
-        write_onnx(
-            inference,
-            torch.zeros(2, size, size, 3, dtype=torch.uint8),
-            candidate,
-            names=("photos", "cells"),
-            shape={
-                0: torch.export.Dim("batch", min=1, max=4096),
-                1: multiple * torch.export.Dim("rows", min=1, max=512),
-                2: multiple * torch.export.Dim("columns", min=1, max=512),
-            },
-            metadata={KEY: header.to_json()},
-            half=half,
-        )
-        pictures = smooth_pictures(8, size)
-        with torch.inference_mode():
-            ours = inference(torch.from_numpy(pictures)).numpy()
-        theirs = NetworkDetector(candidate).cells(pictures)
-        # Centres in cells; logarithms of sizes in cells.
-        moved = np.abs(ours[:, 1:3] - theirs[:, 1:3]) / np.exp(ours[:, 3:5])
-        difference = float(max(moved.max(), np.abs(ours[:, 3:5] - theirs[:, 3:5]).max()))
-        if difference > BOUND or float(np.abs(ours[:, 0] - theirs[:, 0]).max()) > BOUND:
-            raise ValueError(
-                f"{path}: the exported detector's boxes differ from PyTorch's by up to {100 * difference:.2f} % of "
-                f"their size (allowed: {100 * BOUND:g} %), and it was not kept; try --no-half"
-            )
-        candidate.replace(path)
-    finally:
-        candidate.unlink(missing_ok=True)
-    return difference
-
-
-def _with_biases(network: DetectorInference) -> DetectorInference:
-    """The same function. A missing bias is exported as one that is computed on each call, and ONNX Runtime can then
-    not merge the convolution with what follows."""
-    network = copy.deepcopy(network)
-    for part in network.modules():
-        if isinstance(part, nn.Conv2d) and part.bias is None:
-            part.bias = nn.Parameter(torch.zeros(part.out_channels))
-    return network

@@ -11,7 +11,7 @@ from torch import nn
 
 from jvcr.frames import CropRule
 from jvcr.images import Image
-from jvcr.markup import Markup
+from jvcr.markups.markup import Markup
 from jvcr.model.jvcr import JVCROutput
 from jvcr.runtime.base import Prediction
 

@@ -6,10 +6,10 @@ import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
-from jvcr.data.augment import Augmentation
-from jvcr.data.scenes import SceneAugmentation
-from jvcr.data.stream import Sampling
 from jvcr.model.config import DetectorConfig, ModelConfig
+from jvcr.train.data.augment import Augmentation
+from jvcr.train.data.scenes import SceneAugmentation
+from jvcr.train.data.stream import Sampling
 from jvcr.train.losses import LossConfig
 
 

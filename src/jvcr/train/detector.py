@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from jvcr.data.scenes import FACE, Scene, SceneSources, compose, scene_rates
-from jvcr.data.stream import one_thread
-from jvcr.detect.base import merge_overlapping
+from jvcr.detect.base import nms
 from jvcr.detect.cells import decode
 from jvcr.detect.network import SAME_FACE
-from jvcr.draw import draw_boxes
+from jvcr.draw.landmarks import draw_boxes
 from jvcr.evaluate.detection import Judged, judge
 from jvcr.frames import Box
 from jvcr.images import Image
 from jvcr.model.detector import DetectorInference, FaceDetector
 from jvcr.model.detector_file import DetectorHeader, load_detector, save_detector
 from jvcr.train.config import DetectConfig, Stage
+from jvcr.train.data.scenes import FACE, Scene, SceneSources, compose, scene_rates
+from jvcr.train.data.stream import one_thread
 from jvcr.train.detector_loss import detector_losses, true_cells
 from jvcr.train.task import Share
 from jvcr.train.vary import vary_pixels
@@ -190,7 +190,7 @@ class DetectTask:
                 cells = inference(images).float().cpu().numpy()
             for picture in cells:
                 found = decode(picture, 0.02)
-                kept = merge_overlapping([Box(*row) for row in found.boxes.tolist()], found.scores.tolist(), SAME_FACE)
+                kept = nms([Box(*row) for row in found.boxes.tolist()], found.scores.tolist(), SAME_FACE)
                 yield found.boxes[kept], found.scores[kept]
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jvcr.data.scenes import FACE, IGNORED
+from jvcr.train.data.scenes import FACE, IGNORED
 
 _SPREAD = 0.1
 """Standard deviation of a face's heat, in sides of its box."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from jvcr.markup import Markup, Terms
+from jvcr.markups.markup import Markup, Terms
 from jvcr.model.checkpoint import load_weights
 from jvcr.model.config import ModelConfig
 from jvcr.model.jvcr import JVCR

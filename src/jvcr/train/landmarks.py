@@ -12,20 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from jvcr.data.backgrounds import Backgrounds
-from jvcr.data.stream import Batch, batches, row_rates
 from jvcr.data.table import Table
+from jvcr.draw.volume import stage_row
 from jvcr.evaluate.run import Report, predict_samples, report
 from jvcr.frames import Crop, unit_to_crop
 from jvcr.images import Image, extract
-from jvcr.markup import Markup
+from jvcr.markups.markup import Markup
 from jvcr.runtime.pytorch import TorchRuntime
 from jvcr.train.config import Stage, TrainConfig
+from jvcr.train.data.backgrounds import Backgrounds
+from jvcr.train.data.stream import Batch, batches, row_rates
 from jvcr.train.initial import Taken, take_weights
 from jvcr.train.learner import JVCRLearner, Learner, Part
 from jvcr.train.task import Share
 from jvcr.train.vary import vary_pixels
-from jvcr.volume_picture import stage_row
 
 
 class LandmarkTask:

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from jvcr.data.augment import NO_FACE_UNIT
-from jvcr.markup import Markup
+from jvcr.markups.markup import Markup
 from jvcr.model.checkpoint import Header, save_weights
 from jvcr.model.config import ModelConfig
 from jvcr.model.jvcr import JVCR
 from jvcr.runtime.base import Runtime
 from jvcr.runtime.pytorch import TorchRuntime
 from jvcr.train.config import Stage, TrainConfig
+from jvcr.train.data.augment import NO_FACE_UNIT
 from jvcr.train.losses import coordinate_loss, voxel_loss
 from jvcr.train.targets import rasterise
 from jvcr.train.vary import Rows, seeded

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from jvcr.data.augment import Augmentation
-from jvcr.data.stream import Sampling
 from jvcr.frames import CropRule
 from jvcr.model.config import PRESETS, DetectorConfig
 from jvcr.train.config import DetectConfig, Stage, TrainConfig, two_stages
+from jvcr.train.data.augment import Augmentation
+from jvcr.train.data.stream import Sampling
 from jvcr.train.losses import LossConfig
 
 _SAMPLING = Sampling(half_profile=1.2, profile=1.4, sources=(("300wlp-ibug", 1.5),), closed_eyes=6.0, wide_mouths=2.0)

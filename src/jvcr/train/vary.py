@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jvcr.data.augment import Augmentation
+from jvcr.train.data.augment import Augmentation
 
 _RECTANGLES = 2
 _GREY = (0.299, 0.587, 0.114)

@@ -1,0 +1,1 @@
+"""Readers: one file a data-set format."""

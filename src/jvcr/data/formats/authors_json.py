@@ -1,0 +1,89 @@
+"""The JSON files that the method's published code reads: a list of faces, each with 68 points in 3D."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jvcr.data.reading import DepthSign, Samples, markup_of, only_file, points_from, read_json
+from jvcr.data.sample import Sample
+from jvcr.frames import Box
+from jvcr.images import read_image
+from jvcr.markups.markup import Markup
+
+_SCALE_PX = 200.0
+"""``scale_provided`` counts 200 pixels, as in the MPII annotation that the format is taken from."""
+
+
+def read_authors_json(
+    root: Path,
+    images: Path | None = None,
+    base: float = 1.0,
+    z: DepthSign = "towards",
+    markup: Markup | None = None,
+) -> Samples:
+    """All entries ``{img_paths, landmarks, objpos, scale_provided, isValidation}``, in the file's order.
+
+    ``objpos`` and ``scale_provided`` (both, or neither) give the box: a square of 200·scale pixels around objpos.
+    ``isValidation`` gives the split, ``val`` or ``train``. Two entries of one image are told apart by a number.
+
+    Args:
+        root: the JSON file, or a folder that holds one.
+        images: the folder that ``img_paths`` starts from; by default that of the JSON file.
+        base: coordinate of the first pixel's centre. 1 where the labels were copied from MATLAB files.
+        z: where the file's z grows to.
+        markup: of the points, where they are not 68 or 66.
+    Raises:
+        FileNotFoundError: no JSON file.
+        ValueError: it is not such a list; or, when it comes to it, an entry's landmarks are not N rows of numbers.
+        ImageError: a missing or damaged image, when it comes to it.
+    """
+    path = only_file(root, "*.json")
+    folder = path.parent if images is None else images
+    entries = read_json(path)
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError(f"{path}: expected a list of objects with img_paths and landmarks")
+    for number, entry in enumerate(entries):
+        if not isinstance(entry.get("img_paths"), str) or "landmarks" not in entry:
+            raise ValueError(f"{path}: entry {number} has {sorted(entry)}; expected img_paths and landmarks")
+    faces = Counter(entry["img_paths"] for entry in entries)
+
+    def read(number: int) -> Sample:
+        entry = entries[number]
+        image = folder / entry["img_paths"]
+        where = f"{path}: entry {number} ({entry['img_paths']})"
+        try:
+            points = points_from(entry["landmarks"], base, z, complete=True)
+            box = _box(entry, base)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{where}: {error}") from None
+        stem = Path(entry["img_paths"]).with_suffix("").as_posix()
+        return Sample(
+            name=f"{stem}#{number}" if faces[entry["img_paths"]] > 1 else stem,
+            image=read_image(image),
+            points_img=points,
+            given_box=box,
+            group=stem,
+            markup=markup_of(len(points), markup, where),
+            source=path.stem,
+            provenance=f"{path.name} entry {number}, base {base:g}, z {z} the camera",
+            file=image,
+            split=_split(entry.get("isValidation")),
+        )
+
+    return Samples(range(len(entries)), read)
+
+
+def _box(entry: dict[str, Any], base: float) -> Box | None:
+    if "objpos" not in entry or "scale_provided" not in entry:
+        return None
+    x, y = np.asarray(entry["objpos"], np.float64).tolist()
+    half = _SCALE_PX * float(entry["scale_provided"]) / 2
+    return Box(x - half - base, y - half - base, x + half - base, y + half - base)
+
+
+def _split(is_validation: object) -> str:
+    return "" if is_validation is None else "val" if is_validation else "train"

@@ -1,0 +1,1 @@
+"""Near-frontal faces turned to larger yaws."""

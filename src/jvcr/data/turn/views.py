@@ -1,0 +1,226 @@
+"""Photos of near-frontal faces turned to larger yaws, for training: their landmarks' depth bends the picture.
+
+After 300W-LP (Zhu et al., "Face Alignment Across Large Poses: A 3D Solution", 2016), but with no face model: the depth
+of every pixel is interpolated between the landmarks and anchors on a head of average proportions, whose surroundings
+fall back towards its middle. The surface is turned and drawn again, nearer parts over farther ones. Its rim stays where
+it was, so that the background is stretched and has no holes.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from jvcr.data.cutting import cut, outside
+from jvcr.data.reading import Samples
+from jvcr.data.sample import Sample
+from jvcr.data.table import Table
+from jvcr.data.turn.rasterise import rasterise
+from jvcr.data.turn.relief import Points3, Relief
+from jvcr.frames import Box
+from jvcr.geometry import head_pose, rotation_from_angles
+from jvcr.images import Image
+from jvcr.markups.markup import MARKUP_68
+
+YAW_RANGE_DEG = (20.0, 85.0)
+PITCH_DEG = 10.0
+LEAST_TURN_DEG = 10.0
+FACING_DEG = 10.0
+"""From that yaw on, a face is only turned to the side it looks to: the other half is not in the picture."""
+WEIGHT = 0.5
+"""Of a turned view, times its photo's."""
+STRETCH = 3.0
+MAX_STRETCHED = 0.35
+"""Views with more than that share of the face drawn out over ``STRETCH`` times are rejected."""
+_PART_PX = 640
+_PART_MARGIN = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Turned:
+    """A picture after the turn.
+
+    Attributes:
+        image: (H, W, 3) uint8, as large as the original.
+        points_img: (68, 3) float32, as ``Sample.points_img``: the original ones, turned as a rigid body.
+        stretched: share of the visible face that is drawn more than ``STRETCH`` times as long as it was.
+    """
+
+    image: Image
+    points_img: NDArray[np.float32]
+    stretched: float
+
+
+class Turner:
+    """A picture of one face, to be turned any number of times."""
+
+    def __init__(self, image: Image, points_img: NDArray[np.float32]) -> None:
+        """Work out the depth of every pixel.
+
+        Args:
+            image: (H, W, 3) uint8.
+            points_img: (68, 3) as ``Sample.points_img``.
+        Raises:
+            ValueError: not 68 finite 3D landmarks, of a face of which the image shows a part; or they lie on a line.
+        """
+        if points_img.shape != (68, 3) or not np.isfinite(points_img).all():
+            raise ValueError(f"turning needs 68 finite 3D landmarks; got an array of shape {points_img.shape}")
+        box = Box.around(points_img)
+        if not box.meets(image.shape[1], image.shape[0]):
+            raise ValueError(outside(box, image))
+        self.image = image
+        self.points = points_img.astype(np.float64)
+        self.pose = head_pose(self.points)
+        self._relief = Relief.around(self.points, image.shape[1], image.shape[0])
+
+    def turn(self, yaw_deg: float, pitch_deg: float | None = None) -> Turned:
+        """Turn the head. The roll stays as it is.
+
+        Args:
+            yaw_deg: the head's yaw afterwards, as ``geometry.HeadPose``; best larger than before, to the same side: of
+                what the picture does not show, the nearest pixels are drawn out.
+            pitch_deg: its pitch afterwards; None: as before.
+        Raises:
+            ValueError: a yaw that is not between -90° and 90°.
+        """
+        if not abs(yaw_deg) < 90:
+            raise ValueError(f"yaw {yaw_deg}: expected between -90 and 90 degrees")
+        relief = self._relief
+        pitch_deg = self.pose.pitch_deg if pitch_deg is None else pitch_deg
+        rotation = rotation_from_angles(yaw_deg, pitch_deg, self.pose.roll_deg) @ self.pose.rotation.T
+        height, width = self.image.shape[:2]
+
+        def turned(points: Points3) -> Points3:
+            return (points - relief.centre) @ rotation.T + relief.centre
+
+        moved = relief.vertices + relief.follow[:, None] * (turned(relief.vertices) - relief.vertices)
+        found, owner = rasterise(moved, relief.triangles, relief.vertices[:, :2], width, height)
+        picture = cv2.remap(self.image, found, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        face = relief.on_face[owner]
+        long = _stretch(relief.vertices, moved, relief.triangles) > STRETCH
+        landmarks = turned(self.points)
+        landmarks[:, 2] -= landmarks[:, 2].mean()
+        stretched = float(long[owner[face]].mean()) if face.any() else 1.0
+        return Turned(np.asarray(picture, np.uint8), landmarks.astype(np.float32), stretched)
+
+
+def planned(yaw_deg: float, pitch_deg: float, count: int, rng: np.random.Generator) -> list[tuple[float, float]]:
+    """(yaw, pitch) of ``count`` views of a face, evenly spread over the yaws above its own; none where it is too far.
+
+    A face that looks to one side (``FACING_DEG``) is turned further to it, others to either.
+    """
+    low = max(YAW_RANGE_DEG[0], abs(yaw_deg) + LEAST_TURN_DEG)
+    if low >= YAW_RANGE_DEG[1]:
+        return []
+    at = (np.arange(count) + rng.random(count)) / count
+    sides = np.full(count, np.sign(yaw_deg)) if abs(yaw_deg) > FACING_DEG else rng.choice([-1.0, 1.0], count)
+    yaws = sides * (low + at * (YAW_RANGE_DEG[1] - low))
+    pitches = pitch_deg + rng.uniform(-PITCH_DEG, PITCH_DEG, count)
+    return list(zip(yaws.tolist(), pitches.tolist(), strict=True))
+
+
+class _TooStretched(Exception):
+    """A view that is left out on purpose."""
+
+
+class TurnedSamples(Samples):
+    """Turned views of a table's training faces, drawn when they are asked for.
+
+    Views of which too much is stretched (``MAX_STRETCHED``) do not come; ``rejected`` counts those so far.
+    """
+
+    def __init__(self, table: Table, sources: Sequence[str], per_face: int, seed: int) -> None:
+        """Plan the views.
+
+        Args:
+            table: of training rows only.
+            sources: rows of these are turned.
+            per_face: views of each.
+        Raises:
+            ValueError: a source that no row has; a markup other than the 68 points; no view at all to draw.
+        """
+        if table.markup != MARKUP_68:
+            raise ValueError(f"{table.path}: markup {table.markup.name!r}; only faces of {MARKUP_68.name!r} are turned")
+        unknown = sorted(set(sources) - set(table.sources))
+        if unknown or not sources:
+            there = ", ".join(sorted(set(table.sources)))
+            raise ValueError(f"{table.path}: no training row has source {', '.join(unknown) or '-'}; there are {there}")
+        if per_face < 1:
+            raise ValueError(f"{per_face} views of each face: expected 1 or more")
+        self.rejected = 0
+        self._table = table
+        self._views: list[tuple[int, int, float, float]] = []
+        self._last: tuple[int, Turner] | None = None
+        for row in [row for row, source in enumerate(table.sources) if source in sources]:
+            pose = head_pose(table.points[row])
+            # By name: the same views, whatever else the table holds.
+            rng = np.random.default_rng([seed, zlib.crc32(table.names[row].encode())])
+            views = planned(pose.yaw_deg, pose.pitch_deg, per_face, rng)
+            self._views += [(row, number, yaw, pitch) for number, (yaw, pitch) in enumerate(views)]
+        if not self._views:
+            raise ValueError(f"{table.path}: no face of {', '.join(sources)} can be turned; all are near profile")
+        super().__init__(self._views, self._drawn)
+
+    def __next__(self) -> Sample:
+        while True:
+            try:
+                return super().__next__()
+            except _TooStretched:
+                self.rejected += 1
+                what = f"more than {MAX_STRETCHED:.0%} of the face drawn out over {STRETCH:g} times"
+                self.notes = (f"{self.rejected} of {len(self)} views rejected: {what}",)
+
+    def _drawn(self, view: tuple[int, int, float, float]) -> Sample:
+        row, number, yaw, pitch = view
+        sample = self._table[row]
+        if self._last is None or self._last[0] != row:
+            # Of a whole photo, the face's surroundings will do; a table's stored images are mostly smaller.
+            part = cut(sample.image, sample.box, _PART_PX, _PART_MARGIN)
+            points = part.to_stored(sample.points_img).astype(np.float32)
+            self._last = row, Turner(part.image, points)
+        turner = self._last[1]
+        turned = turner.turn(yaw, pitch)
+        if turned.stretched > MAX_STRETCHED:
+            raise _TooStretched
+        return Sample(
+            name=f"{sample.name}-turned{number}",
+            image=turned.image,
+            points_img=turned.points_img,
+            weight=WEIGHT * sample.weight,
+            yaw_deg=yaw,
+            group=sample.group or sample.name,
+            markup=sample.markup,
+            source=f"{sample.source}-turned",
+            provenance=f"{sample.name} turned from yaw {turner.pose.yaw_deg:.1f}; {sample.provenance}".rstrip("; "),
+            split=sample.split,
+        )
+
+
+def turned_samples(folder: Path, sources: Sequence[str], per_face: int = 4, seed: int = 0) -> TurnedSamples:
+    """Turned views of the faces in a training table, for ``data.convert.convert``.
+
+    Of the split ``train`` only. A view's group is its photo's, its source has ``-turned`` added, its weight is half.
+
+    Raises:
+        FileNotFoundError, ValueError: as ``Table`` and ``TurnedSamples``.
+    """
+    return TurnedSamples(Table(folder, "train", memory_gb=0.0), sources, per_face, seed)
+
+
+def _stretch(before: Points3, after: Points3, triangles: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(T,) the longest that a step within each triangle becomes: the largest singular value of its map in x and y."""
+
+    def sides(vertices: Points3) -> NDArray[np.float64]:
+        first, second, third = (vertices[triangles[:, i], :2] for i in range(3))
+        return np.stack([second - first, third - first], axis=-1)
+
+    linear = sides(after) @ np.linalg.inv(sides(before))
+    square = (linear**2).sum(axis=(1, 2))
+    root = np.sqrt(np.maximum(0, square**2 - 4 * np.linalg.det(linear) ** 2))
+    return np.sqrt((square + root) / 2)

@@ -1,0 +1,144 @@
+"""The search for faces: a detector's proposals → looks of the landmark network → faces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from jvcr.detect.base import Detector, Proposal, as_proposal, nms
+from jvcr.detect.confidence import face_score
+from jvcr.detect.network import LIKELY_SCORE
+from jvcr.frames import Box, Crop
+from jvcr.images import Image
+from jvcr.locate import LocatedFace, locate, upright_crop
+from jvcr.runtime.base import Runtime
+
+
+@dataclass(frozen=True)
+class SearchPolicy:
+    """What is looked at again, and what is kept. Chosen on held-out photographs (docs/LOG.md).
+
+    Attributes:
+        min_score: faces with a lower score are dropped.
+        same_face_iou: two results whose boxes overlap more are one face.
+        first_look_agreement, first_look_iou: the same for the first look. It is judged mildly, because its crop is
+            not centred yet.
+        may_grow: how much better landmarks and volume may agree in the last look than in the one before. What cannot
+            reach ``min_score`` even so gets no last look.
+        turned_deg, may_grow_turned: a head that the first look saw turned by more than this is hardly believed. Its
+            agreement may grow by this factor, and it is looked at once more before the last look.
+        likely_score: proposals with a lower detector score are skipped when a face was already found.
+    """
+
+    min_score: float = 0.65
+    same_face_iou: float = 0.4
+    first_look_agreement: float = 0.1
+    first_look_iou: float = 0.7
+    may_grow: float = 1.25
+    turned_deg: float = 45.0
+    may_grow_turned: float = 2.0
+    likely_score: float = LIKELY_SCORE
+
+
+DEFAULT_POLICY = SearchPolicy()
+
+
+class FoundFace(NamedTuple):
+    """located: of the last look. box: around its landmarks. score: the probability that it is a face."""
+
+    located: LocatedFace
+    box: Box
+    score: float
+
+
+class FaceFinder:
+    """Finds the faces of a photo.
+
+    Args:
+        runtime: takes the looks before the last, which only need to find the place.
+        last_look: takes the last look.
+        refine: take two looks, the second upright and centred by the first.
+        min_score: in place of the policy's.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        last_look: Runtime,
+        detector: Detector,
+        *,
+        refine: bool,
+        batch_size: int,
+        min_score: float,
+        policy: SearchPolicy = DEFAULT_POLICY,
+    ) -> None:
+        self._runtime, self._last_look, self._detector = runtime, last_look, detector
+        self._refine, self._batch_size, self._min_score, self._policy = refine, batch_size, min_score, policy
+
+    def __call__(self, image: Image) -> list[FoundFace]:
+        """(H, W, 3) uint8 RGB → faces, best score first."""
+        proposals = [as_proposal(found) for found in self._detector(image)]
+        likely = [p for p in proposals if p.score is None or p.score >= self._policy.likely_score]
+        candidates = self._looked_at(image, likely)
+        faces = self._kept(image, candidates)
+        # Skip unlikely proposals when a face was already found; this saves forward passes.
+        if len(likely) < len(proposals) and not any(face.score >= self._policy.min_score for face in faces):
+            candidates += self._looked_at(image, [p for p in proposals if p not in likely])
+            faces = self._kept(image, candidates)
+        return faces
+
+    def candidates(self, image: Image) -> list[tuple[LocatedFace, Proposal]]:
+        """The result of every proposal of the detector before scores decide, with its proposal."""
+        return self._looked_at(image, [as_proposal(found) for found in self._detector(image)])
+
+    def _kept(self, image: Image, candidates: list[tuple[LocatedFace, Proposal]]) -> list[FoundFace]:
+        boxes = [Box.around(face.points_img) for face, _ in candidates]
+        scores = [_score(face, proposal) for face, proposal in candidates]
+        kept = _distinct(image, [face for face, _ in candidates], scores, self._min_score, self._policy.same_face_iou)
+        return [FoundFace(candidates[i][0], boxes[i], scores[i]) for i in kept]
+
+    def _looked_at(self, image: Image, proposals: list[Proposal]) -> list[tuple[LocatedFace, Proposal]]:
+        """The last look at each proposal that may still reach the least score."""
+        policy = self._policy
+        crops = [
+            Crop.from_box(p.box, self._runtime.image_size, -p.roll_deg, self._runtime.crop_rule) for p in proposals
+        ]
+        if self._refine:
+            seen = locate(self._runtime, image, crops, self._batch_size)
+            agreement = [face.score for face in seen]
+            kept = _distinct(image, seen, agreement, policy.first_look_agreement, policy.first_look_iou)
+            upright = {i: upright_crop(self._runtime, seen[i].points_img) for i in kept}
+            turned = [
+                i
+                for i in kept
+                if _turned_deg(crops[i], upright[i]) > policy.turned_deg
+                and _score(seen[i], proposals[i], policy.may_grow_turned) >= self._min_score
+            ]
+            again = locate(self._runtime, image, [upright[i] for i in turned], self._batch_size)
+            for i, face in zip(turned, again, strict=True):
+                seen[i], upright[i] = face, upright_crop(self._runtime, face.points_img)
+            kept = [i for i in kept if _score(seen[i], proposals[i], policy.may_grow) >= self._min_score]
+            crops = [upright[i] for i in kept]
+            proposals = [proposals[i] for i in kept]
+        located = locate(self._last_look, image, crops, self._batch_size)
+        return list(zip(located, proposals, strict=True))
+
+
+def _score(face: LocatedFace, proposal: Proposal, factor: float = 1.0) -> float:
+    """The face's score, if its agreement were larger by a factor."""
+    box = Box.around(face.points_img)
+    return face_score(factor * face.score, proposal.score, max(box.width, box.height))
+
+
+def _turned_deg(crop: Crop, other: Crop) -> float:
+    return abs((crop.rotation_deg - other.rotation_deg + 180) % 360 - 180)
+
+
+def _distinct(
+    image: Image, found: list[LocatedFace], scores: list[float], min_score: float, max_iou: float
+) -> list[int]:
+    """Indices of those with enough score, on the image, after NMS; best first."""
+    height, width = image.shape[:2]
+    boxes = [Box.around(face.points_img) for face in found]
+    kept = [i for i, box in enumerate(boxes) if scores[i] >= min_score and box.meets(width, height)]
+    return [kept[i] for i in nms([boxes[i] for i in kept], [scores[i] for i in kept], max_iou)]

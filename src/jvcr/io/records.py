@@ -1,0 +1,46 @@
+"""Results as JSON: one object a photo or a frame, one a line."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from jvcr.images import Image
+from jvcr.results import Face
+
+
+def photo_record(name: str, image: Image, faces: list[Face]) -> dict[str, Any]:
+    """The JSON object of one photo."""
+    return {"image": name, **_size(image), "faces": [face.to_dict() for face in faces]}
+
+
+def frame_record(index: int, time_s: float, image: Image, faces: Iterable[tuple[int, Face]]) -> dict[str, Any]:
+    """The JSON object of one frame of a video; ``faces`` are (identity, face)."""
+    return {
+        "frame": index,
+        "time": round(time_s, 6),
+        **_size(image),
+        "faces": [{"id": identity, **face.to_dict()} for identity, face in faces],
+    }
+
+
+def _size(image: Image) -> dict[str, int]:
+    height, width = image.shape[:2]
+    return {"width": width, "height": height}
+
+
+@contextlib.contextmanager
+def json_lines(target: str | None) -> Iterator[TextIO | None]:
+    """Where to write lines to: a file, stdout for ``-``, or nowhere for None."""
+    if target is None:
+        yield None
+    elif target == "-":
+        yield sys.stdout
+    else:
+        path = Path(target)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding="utf-8") as file:
+            yield file

@@ -1,0 +1,1 @@
+"""What only reproduces the paper: its claims, figures and tables."""

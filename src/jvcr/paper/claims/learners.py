@@ -1,0 +1,140 @@
+"""The losses of the networks JVCR is compared with."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from jvcr.images import Image
+from jvcr.markups.markup import Markup
+from jvcr.model.checkpoint import write_atomically
+from jvcr.model.config import ModelConfig
+from jvcr.paper.claims.networks import Direct, TwoStep, VolumePerLandmark
+from jvcr.runtime.base import Prediction, Runtime
+from jvcr.runtime.pytorch import TorchRuntime
+from jvcr.train.config import Stage, TrainConfig
+from jvcr.train.learner import Losses, Part, noisy
+from jvcr.train.losses import coordinate_loss, voxel_loss
+from jvcr.train.targets import patches, rasterise
+
+
+def rasterise_each(points_unit: Tensor, shape: tuple[int, int, int], sigma_vox: float) -> Tensor:
+    """(B, N, 3) → (B, N·D, H, W): one volume a landmark."""
+    batch, count = points_unit.shape[:2]
+    volumes = rasterise(points_unit.reshape(-1, 1, 3), shape, sigma_vox)
+    return volumes.view(batch, count * shape[0], *shape[1:])
+
+
+def sparse_voxel_loss(predicted: Tensor, index: Tensor, value: Tensor, foreground: float) -> Tensor:
+    """``voxel_loss`` (means) of one volume a landmark, without building the true volumes.
+
+    Args:
+        predicted: (B, N, D·H·W).
+        index, value: (B, N, K) as from ``targets.patches``; everything else is empty.
+    """
+    near = predicted.gather(2, index).float()
+    # All voxels as if they were empty, and what that gets wrong near the landmarks.
+    empty = torch.linalg.vector_norm(predicted.flatten(), dtype=torch.float32) ** 2
+    wrong = (1 + foreground * value) * (near - value) ** 2 - near**2
+    return (empty + wrong.sum()) / predicted.numel()
+
+
+class _PointsOnly(TorchRuntime):
+    """Such a network has no compact volume; the score, which reads one, is 0."""
+
+    def __call__(self, crops: Image) -> Prediction:
+        output = self.output(crops)
+        points_unit = output.points_unit.float().cpu().numpy()
+        return Prediction(np.zeros((len(crops), 1, 1, 1), np.float32), points_unit)
+
+
+class _Compared:
+    """What the three have in common.
+
+    Args:
+        emptier: how much smaller the share of occupied voxels is than in the compact volume. The weight of occupied
+            voxels is raised by as much, or the network would long be content with empty volumes.
+    """
+
+    network: nn.Module
+
+    def __init__(self, config: TrainConfig, model: ModelConfig, markup: Markup, emptier: float = 1.0) -> None:
+        self.config, self.about, self.markup = config, model, markup
+        self.dense = replace(config.loss, foreground=emptier * config.loss.foreground)
+
+    def runtime(self, network: nn.Module, dtype: torch.dtype | None) -> Runtime:
+        return _PointsOnly(network, self.markup, dtype)
+
+    def save(self, path: Path, network: nn.Module, about: dict[str, Any]) -> None:
+        state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+        write_atomically(path, lambda temporary: save_file(state, temporary))
+
+    def _coordinates(self, predicted: Tensor, true: Tensor, part: Part) -> Tensor:
+        return coordinate_loss(
+            predicted,
+            true,
+            part.weight,
+            self.config.loss,
+            self.about.volume_size,
+            part.weight_sum,
+            taught=part.taught,
+        )
+
+
+class TwoStepLearner(_Compared):
+    """Heatmaps by eq. 3 on 2D Gaussians; depth by the coordinate loss on z alone. No gradient joins them."""
+
+    def __init__(self, config: TrainConfig, model: ModelConfig, markup: Markup) -> None:
+        # One of N blobs, on a plane instead of in a cube: (2πσ²)^(3/2) of side³ voxels against 2πσ² of side².
+        blob = math.sqrt(2 * math.pi) * config.sigma_vox / model.volume_size
+        super().__init__(config, model, markup, emptier=model.n_points * blob)
+        self.network = TwoStep(model)
+
+    def losses(self, network: nn.Module, part: Part, stage: Stage) -> Losses:
+        # A depth of one voxel with every landmark in its middle: a heatmap.
+        flat = torch.cat([part.points_unit[..., :2], torch.full_like(part.points_unit[..., :1], 0.5)], dim=2)
+        shapes = [(1, height, width) for _, height, width in self.about.volume_shapes]
+        true = [rasterise_each(flat, shape, self.config.sigma_vox) for shape in shapes]
+        output = network(part.crops, None if stage.end_to_end else noisy(true[-1], stage.volume_noise, part))
+        dense = voxel_loss(output.volumes, true, self.dense)
+        depth = self._coordinates(output.points_unit[..., 2:], part.points_unit[..., 2:], part)
+        return Losses(dense + stage.coordinate_weight * depth, dense, depth)
+
+
+class DirectLearner(_Compared):
+    """The coordinate loss alone."""
+
+    def __init__(self, config: TrainConfig, model: ModelConfig, markup: Markup) -> None:
+        super().__init__(config, model, markup)
+        self.network = Direct(model)
+
+    def losses(self, network: nn.Module, part: Part, stage: Stage) -> Losses:
+        coordinate = self._coordinates(network(part.crops).points_unit, part.points_unit, part)
+        return Losses(stage.coordinate_weight * coordinate, torch.zeros_like(coordinate), coordinate)
+
+
+class VolumePerLandmarkLearner(_Compared):
+    """Eq. 3 on N volumes of each depth."""
+
+    def __init__(self, config: TrainConfig, model: ModelConfig, markup: Markup) -> None:
+        super().__init__(config, model, markup, emptier=model.n_points)
+        self.network = VolumePerLandmark(model)
+
+    def losses(self, network: nn.Module, part: Part, stage: Stage) -> Losses:
+        output = network(part.crops)
+        dense = torch.zeros((), device=part.crops.device)
+        for shape, volume in zip(self.about.volume_shapes, output.volumes, strict=True):
+            columns = (shape[-1] / self.about.volume_size) ** 2
+            dense = dense + columns * sparse_voxel_loss(
+                volume.reshape(len(volume), self.about.n_points, -1),
+                *patches(part.points_unit, shape, self.config.sigma_vox),
+                self.dense.foreground,
+            )
+        return Losses(dense, dense, torch.zeros_like(dense))

@@ -1,0 +1,353 @@
+"""Training pictures for the detector: photographs of faces, turned and scaled; face crops pasted onto photographs
+without faces; pictures without a face; and mosaics of these.
+
+Pure functions of the data and a random generator, so that every picture can be made again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from jvcr.data.face_photos import GENERAL_COLLECTIONS, FacePhoto, turned_box
+from jvcr.data.table import Table
+from jvcr.frames import Box, Crop, CropRule, mirrored
+from jvcr.geometry import head_pose, mean_head
+from jvcr.images import Image, extract
+from jvcr.train.data.augment import Augmentation
+from jvcr.train.data.stream import Sampling, row_rates
+
+NOTHING, FACE, IGNORED = 0, 1, 2
+"""Kinds of a scene's rows: padding; to be found; neither to be found nor to be missed."""
+
+MOST_FACES = 32
+
+
+class Scene(NamedTuple):
+    """A picture and its faces.
+
+    image (S, S, 3) uint8 RGB; boxes (K, 4) float32 landmark boxes, pixels; kinds (K,) int64; roll_deg (K,) float32,
+    how far each head's upward direction is turned clockwise, NaN where unknown. K is ``MOST_FACES``.
+    """
+
+    image: Image
+    boxes: NDArray[np.float32]
+    kinds: NDArray[np.int64]
+    roll_deg: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class SceneAugmentation:
+    """What the pictures are made of. Probabilities end in ``_share``; angles are standard deviations in degrees.
+
+    Attributes:
+        smallest_px, largest: faces' longer sides are spread evenly on a logarithmic scale, from pixels to a share of
+            the picture's side.
+        pasted_share, empty_share: pictures with pasted faces, and without a face; the others are photographs.
+        mosaic_share: pictures put together from four of half the size.
+        most_pasted: faces pasted into a picture.
+        any_roll_share: pictures (or pasted faces) turned by any angle, evenly; the others by ``roll_deg``.
+        patch_share: pictures with pasted pieces of photographs without a face, so that a seam alone is no face.
+        blur_share: pasted faces that are out of focus.
+        cover_share: faces that are partly covered.
+        pixels: light, sharpness and noise.
+    """
+
+    smallest_px: float = 9.0
+    largest: float = 0.9
+    pasted_share: float = 0.45
+    empty_share: float = 0.16
+    mosaic_share: float = 0.25
+    most_pasted: int = 8
+    flip_share: float = 0.5
+    any_roll_share: float = 0.4
+    roll_deg: float = 30.0
+    patch_share: float = 0.5
+    blur_share: float = 0.15
+    cover_share: float = 0.2
+    pixels: Augmentation = field(
+        default_factory=lambda: Augmentation(occlusion_share=0.0, blur_share=0.06, coarse_share=0.06)
+    )
+    sampling: Sampling = field(default_factory=lambda: Sampling(half_profile=1.5, profile=2.0))
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name.endswith("_share") and not 0 <= value <= 1:
+                raise ValueError(f"scenes.{name} is {value}; expected 0…1")
+        if not 0 < self.largest <= 1 or self.smallest_px < 1 or self.most_pasted < 1 or self.roll_deg < 0:
+            raise ValueError(
+                f"scenes: smallest_px is {self.smallest_px}, largest {self.largest}, most_pasted {self.most_pasted}, "
+                f"roll_deg {self.roll_deg}; expected at least 1, 0…1, at least 1, and at least 0"
+            )
+        if self.pixels.occlusion_share:
+            raise ValueError("scenes.pixels.occlusion_share must be 0: it would show pieces of faces elsewhere")
+
+
+class _Face(NamedTuple):
+    """box (4,) in the scene; roll in degrees or NaN."""
+
+    box: NDArray[np.float64]
+    sure: bool
+    roll_deg: float
+
+
+@dataclass(frozen=True, eq=False)
+class SceneSources:
+    """What scenes are made from.
+
+    Attributes:
+        photos: photographs with their faces.
+        crops: face crops with landmarks, for pasting.
+    """
+
+    photos: Sequence[FacePhoto]
+    crops: Table
+
+    @cached_property
+    def crowded(self) -> list[FacePhoto]:
+        """Photographs with a face that may be looked for. Where the finder's word is all there is, animals and
+        statues are among them: those collections are left out."""
+        return [p for p in self.photos if p.sure.any() and not p.name.startswith(GENERAL_COLLECTIONS)]
+
+    @cached_property
+    def empty(self) -> list[Image]:
+        """Photographs that are surely without a face; all without a row where there is none of those."""
+        unmarked = [p for p in self.photos if not len(p.boxes)]
+        return [p.image for p in unmarked if p.surely_empty] or [p.image for p in unmarked]
+
+    @cached_property
+    def tilt_deg(self) -> NDArray[np.float64]:
+        """(rows,) of the crops' heads; NaN where the markup has no head pose."""
+        if mean_head(self.crops.markup) is None:
+            return np.full(len(self.crops), math.nan)
+        return np.array([head_pose(points, self.crops.markup).tilt_deg for points in self.crops.points])
+
+    def ready(self) -> SceneSources:
+        """Everything computed, so that forked workers share it."""
+        _ = self.crowded, self.tilt_deg
+        if not self.empty:
+            raise ValueError("there is no photograph without a face; the detector needs some to paste faces onto")
+        return self
+
+
+def compose(
+    sources: SceneSources, size_px: int, how: SceneAugmentation, rates: NDArray[np.float64], rng: Generator
+) -> Scene:
+    """A random scene. ``rates`` (rows of the crops,) says how often each is pasted; it sums to 1."""
+    maker = _Maker(sources, how, rates, rng)
+    if rng.random() < how.mosaic_share:
+        half = size_px // 2
+        image = np.empty((size_px, size_px, 3), np.uint8)
+        faces: list[_Face] = []
+        for corner in ((0, 0), (half, 0), (0, half), (half, half)):
+            part, theirs = maker.picture(half)
+            image[corner[1] : corner[1] + half, corner[0] : corner[0] + half] = part
+            faces += [f._replace(box=f.box + np.tile(corner, 2)) for f in theirs]
+    else:
+        image, faces = maker.picture(size_px)
+    return _scene(image, faces, how.smallest_px)
+
+
+def scene_rates(crops: Table, sampling: Sampling) -> NDArray[np.float64]:
+    """(rows,) how often each crop is pasted, summing to 1."""
+    rates = row_rates(crops, sampling)
+    return rates / rates.sum()
+
+
+@dataclass(frozen=True)
+class _Maker:
+    sources: SceneSources
+    how: SceneAugmentation
+    rates: NDArray[np.float64]
+    rng: Generator
+
+    def picture(self, size_px: int) -> tuple[Image, list[_Face]]:
+        how, rng = self.how, self.rng
+        faces: list[_Face] = []
+        kind = rng.random()
+        if kind < how.empty_share:
+            image = self._background(size_px)
+            self._paste_patches(image)
+        elif kind < how.empty_share + how.pasted_share or not self.sources.crowded:
+            image = self._background(size_px)
+            if rng.random() < how.patch_share:
+                self._paste_patches(image)
+            self._paste_faces(image, faces)
+        else:
+            image, faces = self._photo(size_px)
+        for face in faces:
+            if rng.random() < how.cover_share:
+                self._cover(image, face.box)
+        if rng.random() < how.flip_share:
+            image = np.ascontiguousarray(image[:, ::-1])
+            faces = [_flipped(face, size_px) for face in faces]
+        return image, faces
+
+    def _photo(self, size_px: int) -> tuple[Image, list[_Face]]:
+        """A photograph, turned and scaled so that one of its faces has a chosen size and place."""
+        rng = self.rng
+        photo = self.sources.crowded[rng.integers(len(self.sources.crowded))]
+        box = Box(*photo.boxes[rng.choice(np.flatnonzero(photo.sure))].tolist())
+        own = max(box.width, box.height)
+        wanted = min(self._size(size_px), 3.0 * own)
+        scale, rotation = wanted / own, self._roll()
+        place = rng.uniform(0.4 * wanted, size_px - 0.4 * wanted, 2)
+        frame = Crop(*box.centre, size_px / scale, size_px, rotation)
+        # The face's middle shall be at ``place``: the crop's middle is where its opposite is now.
+        middle = frame.to_image(np.array([[*(size_px - 1 - place), 0.0]]))[0]
+        crop = Crop(float(middle[0]), float(middle[1]), size_px / scale, size_px, rotation)
+        kind = rng.random()
+        if kind < 0.7:
+            image = extract(photo.image, crop, onto=self._background(size_px))
+        elif kind < 0.9:
+            image = extract(photo.image, crop)
+        else:
+            image = extract(photo.image, crop, onto=np.full((size_px, size_px, 3), rng.integers(0, 256, 3), np.uint8))
+        faces = [
+            _Face(turned_box(box, crop), bool(sure), math.nan)
+            for box, sure in zip(photo.boxes, photo.sure, strict=True)
+        ]
+        return image, faces
+
+    def _background(self, size_px: int) -> Image:
+        """A random part of a photograph without a face, now and then turned."""
+        rng = self.rng
+        photo = self.sources.empty[rng.integers(len(self.sources.empty))]
+        height, width = photo.shape[:2]
+        side = rng.uniform(0.3, 1.0) * min(height, width)
+        x, y = (rng.uniform(side / 2, extent - side / 2) for extent in (width, height))
+        rotation = rng.choice([0.0, 90.0, 180.0, 270.0]) if rng.random() < 0.3 else 0.0
+        return extract(photo, Crop(float(x), float(y), float(side), size_px, float(rotation)), cv2.BORDER_REFLECT_101)
+
+    def _paste_faces(self, image: Image, faces: list[_Face]) -> None:
+        rng, size_px = self.rng, len(image)
+        count = min(int(rng.geometric(0.3)), self.how.most_pasted)
+        # Large ones first, or their surroundings would hide small ones.
+        for wanted in sorted((self._size(size_px) for _ in range(count)), reverse=True):
+            row = int(rng.choice(len(self.rates), p=self.rates))
+            sample, rotation = self.sources.crops[row], self._roll()
+            wider = rng.uniform(1.35, 2.0)
+            side = max(8, round(wider * wanted))
+            crop = Crop.around(sample.points_img, side, rotation, CropRule(wider))
+            inside = Box.around(crop.to_crop(sample.points_img))
+            for _ in range(8):
+                corner = np.round(rng.uniform(0.4 * wanted, size_px - 0.4 * wanted, 2) - side / 2).astype(int)
+                box = np.array(inside.to_list()) + np.tile(corner, 2)
+                if all(_apart(box, other.box) for other in faces):
+                    # The edge of a pasted piece must not tell the size of the face in it.
+                    under = rng.uniform(0.8, 2.5) * side
+                    start = corner + (side - under) / 2 + rng.uniform(-0.2, 0.2, 2) * under
+                    free = all(_apart(np.concatenate([start, start + under]), other.box) for other in faces)
+                    if free and rng.random() < 0.6:
+                        self._paste_patch(image, start, under)
+                    self._paste(image, self._blurred(sample.image), crop, corner)
+                    faces.append(_Face(box, True, float(self.sources.tilt_deg[row]) + rotation))
+                    break
+
+    def _paste_patches(self, image: Image) -> None:
+        """Pieces of photographs without a face, pasted like faces."""
+        rng = self.rng
+        for _ in range(min(int(rng.geometric(0.3)), self.how.most_pasted)):
+            side = 1.6 * self._size(len(image))
+            self._paste_patch(image, rng.uniform(-side / 3, len(image) - 2 * side / 3, 2), side)
+
+    def _paste_patch(self, image: Image, corner: NDArray[np.float64], side: float) -> None:
+        side_px = max(8, round(side))
+        photo = self._background(side_px)
+        crop = Crop(side_px / 2, side_px / 2, side_px, side_px, self._roll())
+        self._paste(image, photo, crop, np.round(corner).astype(int))
+
+    def _blurred(self, piece: Image) -> Image:
+        """Out of focus now and then, as people in the background are."""
+        if self.rng.random() >= self.how.blur_share:
+            return piece
+        sigma = self.rng.uniform(0.005, 0.025) * piece.shape[0]
+        return np.asarray(cv2.GaussianBlur(piece, (0, 0), sigma), np.uint8)
+
+    def _paste(self, image: Image, piece: Image, crop: Crop, corner: NDArray[np.int64]) -> None:
+        """Put a crop of ``piece`` onto the image, with a hard or soft edge."""
+        size_px, side = len(image), crop.size_px
+        (x0, y0), (x1, y1) = np.maximum(corner, 0), np.minimum(corner + side, size_px)
+        if x1 <= x0 or y1 <= y0:
+            return
+        part = (slice(y0 - corner[1], y1 - corner[1]), slice(x0 - corner[0], x1 - corner[0]))
+        mask = _mask(piece.shape[0], piece.shape[1], self.rng)
+        alpha = extract(mask, crop, onto=np.zeros((side, side), np.uint8))[part][..., None].astype(np.uint16)
+        pixels = extract(piece, crop)[part]
+        under = image[y0:y1, x0:x1]
+        under[:] = ((alpha * pixels + (255 - alpha) * under + 127) // 255).astype(np.uint8)
+
+    def _cover(self, image: Image, box: NDArray[np.float64]) -> None:
+        """Hide a part of a face, at most half of its width and height, behind a colour, noise or a photograph."""
+        rng = self.rng
+        extent = (box[2:] - box[:2]) * rng.uniform(0.15, 0.5, 2)
+        start = rng.uniform(box[:2] - extent / 3, box[2:] - 2 * extent / 3)
+        (x0, y0), (x1, y1) = (np.clip(np.round(v), 0, len(image)).astype(int) for v in (start, start + extent))
+        if x1 - x0 < 2 or y1 - y0 < 2:
+            return
+        kind = rng.random()
+        if kind < 0.4:
+            image[y0:y1, x0:x1] = rng.integers(0, 256, 3)
+        elif kind < 0.6:
+            image[y0:y1, x0:x1] = rng.integers(0, 256, (y1 - y0, x1 - x0, 3))
+        else:
+            image[y0:y1, x0:x1] = self._background(max(x1 - x0, y1 - y0))[: y1 - y0, : x1 - x0]
+
+    def _size(self, size_px: int) -> float:
+        low, high = math.log(self.how.smallest_px), math.log(self.how.largest * size_px)
+        return math.exp(self.rng.uniform(low, high))
+
+    def _roll(self) -> float:
+        if self.rng.random() < self.how.any_roll_share:
+            return float(self.rng.uniform(-180, 180))
+        return float(np.clip(self.rng.normal(0, self.how.roll_deg), -75, 75))
+
+
+def _flipped(face: _Face, size_px: int) -> _Face:
+    x1, y0, x0, y1 = mirrored(face.box.reshape(2, 2), size_px).flatten().tolist()
+    return _Face(np.array([x0, y0, x1, y1]), face.sure, -face.roll_deg)
+
+
+def _apart(box: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    """Whether two faces, with a margin, do not overlap."""
+    margin = 0.1 * np.minimum(box[2:] - box[:2], other[2:] - other[:2]).min()
+    return bool((box[:2] > other[2:] + margin).any() or (box[2:] < other[:2] - margin).any())
+
+
+def _mask(height: int, width: int, rng: Generator) -> NDArray[np.uint8]:
+    """(H, W) how much of a pasted piece is seen: all of it, all with a soft edge, or a soft ellipse."""
+    kind = rng.random()
+    if kind < 0.3:
+        return np.full((height, width), 255, np.uint8)
+    y, x = (np.abs(np.linspace(-1, 1, extent)) for extent in (height, width))
+    reach = np.hypot(y[:, None], x[None]) if kind < 0.65 else np.maximum(y[:, None], x[None])
+    soft = rng.uniform(0.05, 0.3)
+    return (255 * np.clip((1.0 - reach) / soft, 0, 1)).astype(np.uint8)
+
+
+def _scene(image: Image, faces: list[_Face], smallest_px: float) -> Scene:
+    size_px = len(image)
+    boxes = np.zeros((MOST_FACES, 4), np.float32)
+    kinds = np.full(MOST_FACES, NOTHING)
+    rolls = np.full(MOST_FACES, np.nan, np.float32)
+    seen: list[tuple[float, int, _Face]] = []
+    for face in faces:
+        extent = face.box[2:] - face.box[:2]
+        inside = np.minimum(face.box[2:], size_px - 0.5) - np.maximum(face.box[:2], -0.5)
+        share = float((np.maximum(inside, 0) / extent).prod())
+        if share > 0.02:
+            fine = face.sure and share >= 0.6 and extent.max() >= 0.9 * smallest_px
+            seen.append((float(extent.max()), FACE if fine else IGNORED, face))
+    # Where there are more than can be kept, the smallest go.
+    for row, (_, kind, face) in enumerate(sorted(seen, key=lambda s: -s[0])[:MOST_FACES]):
+        boxes[row], kinds[row] = face.box, kind
+        rolls[row] = (face.roll_deg + 180) % 360 - 180
+    return Scene(image, boxes, kinds, rolls)
