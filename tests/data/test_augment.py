@@ -125,3 +125,11 @@ def test_crop_without_a_face(face: Sample) -> None:
         assert rasterise(unit_to_vox(crop.points_unit[:1], shape), shape).max() == 0
     # Without photographs of no face there is nothing to draw them from.
     assert augment(face, 64, MARKUP_68, how, Backgrounds(), np.random.default_rng(1)).weight == np.float32(0.7)
+
+
+def test_what_is_taught_is_mirrored_with_the_landmarks(face: Sample) -> None:
+    taught = np.ones(68, bool)
+    taught[[36, 60]] = False  # the right eye's outer corner, the right inner corner of the mouth
+    how = replace(STILL, flip_share=1.0)
+    crop = augment(replace(face, taught=taught), 64, MARKUP_68, how, Backgrounds(), np.random.default_rng(1))
+    assert np.flatnonzero(~crop.taught).tolist() == [45, 64]

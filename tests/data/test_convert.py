@@ -436,3 +436,37 @@ def test_command_line_errors(arguments: tuple[str, ...], message: str) -> None:
 def test_markup_of_68_is_stored(faces: list[Sample], tmp_path: Path) -> None:
     convert(iter(faces), tmp_path / "table", TRAIN)
     assert Table(tmp_path / "table", "train").markup == MARKUP_68
+
+
+def test_openings_hand_marks_and_visibility_are_kept(faces: list[Sample], tmp_path: Path) -> None:
+    marks = np.asarray(faces[0].points_img[:, :2] + 0.5, np.float32)
+    marks[3] = np.nan
+    seen = np.zeros(len(marks), np.int8)
+    seen[5] = 2
+    first = replace(faces[0], openings="hand", hand2d=marks, visibility=seen)
+    convert(iter([first, *faces[1:]]), tmp_path / "a", replace(TRAIN, size_px=24))
+    table = Table(tmp_path / "a", "train")
+    row = table.names.index(first.name.replace("/", "_"))
+    x, y, scale = table.origin[row]
+    assert scale > 1  # the stored image is reduced
+    np.testing.assert_allclose(table.hand2d[row] * scale + (x, y), marks, atol=1e-3)
+    assert table.openings[row] == "hand" and table.visibility[row].tolist() == seen.tolist()
+    others = [number for number in range(len(table)) if number != row]
+    assert np.isnan(table.hand2d[others]).all() and {table.openings[number] for number in others} == {""}
+    # And from a table to a table.
+    convert(read_samples("table", tmp_path / "a"), tmp_path / "b", Storage(image_format="png"))
+    again = Table(tmp_path / "b", "train")
+    np.testing.assert_allclose(again.points_source(row)[:, :2].mean(), table.points[row, :, :2].mean(), atol=1e-3)
+    np.testing.assert_array_equal(again.visibility, table.visibility)
+
+
+def test_a_table_stores_no_column_that_says_nothing(faces: list[Sample], tmp_path: Path) -> None:
+    convert(iter(faces), tmp_path / "a", TRAIN)
+    with np.load(tmp_path / "a" / "labels.npz") as labels:
+        assert not {"openings", "hand2d", "visibility"} & set(labels)
+
+
+def test_hand_marks_of_another_number_are_refused(faces: list[Sample], tmp_path: Path) -> None:
+    bad = replace(faces[0], hand2d=np.zeros((3, 2), np.float32))
+    with pytest.raises(ValueError, match=r"hand marks have shape \(3, 2\); expected \(68, 2\)"):
+        convert(iter([bad]), tmp_path / "a", replace(TRAIN, on_bad="stop"))

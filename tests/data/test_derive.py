@@ -108,3 +108,19 @@ def test_the_box_of_the_weights_landmarks(make_head: MakeHead) -> None:
     # 66 points say nothing about 68: the labels' own box stays.
     less = Sample("less", image, points[:66], markup=MARKUP_66)
     assert list(boxed_samples([less], MARKUP_68)) == [less]
+
+
+def test_what_is_taught_and_marked_follows_the_landmarks(make_table: MakeTable, tmp_path: Path) -> None:
+    marks = np.random.default_rng(0).normal(size=(1, 68, 2)).astype(np.float32)
+    marks[0, 37] = np.nan
+    visibility = np.zeros((1, 68), np.int8)
+    visibility[0, [38, 54, 8]] = (1, 2, -1)
+    make_table(tmp_path, (10,), openings=np.array(["model"]), hand2d=marks, visibility=visibility)
+    few = derived(Table(tmp_path, "train"), markup_from("21"))
+    eye, inner_corner, mouth, right_corner, chin = 7, 8, 18, 19, 20
+    # The eye's centre is the mean of four lids, which is right though the gap between them is not; a corner is not.
+    assert few.taught[0, [eye, inner_corner, mouth, right_corner]].tolist() == [True, False, True, True]
+    assert np.isnan(few.hand2d[0, eye]).all()
+    np.testing.assert_array_equal(few.hand2d[0, right_corner], marks[0, 54])
+    assert few.visibility[0, [eye, inner_corner, right_corner, chin]].tolist() == [1, 0, 2, -1]
+    assert few[0].hand2d.shape == (21, 2) and few[0].taught.shape == (21,)

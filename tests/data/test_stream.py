@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from jvcr.markups.markup import MARKUP_68
 from jvcr.train.data.augment import Augmentation
 from jvcr.train.data.backgrounds import Backgrounds
 from jvcr.train.data.stream import Batch, Sampling, batches, epoch_rows, row_rates
+
+MakeHead = Callable[..., np.ndarray]
+MakeTable = Callable[..., Path]
 
 
 def stream(table: Table, **changes: Any) -> Iterator[Batch]:
@@ -102,3 +106,40 @@ def test_row_rates_by_hand(four_faces: Table) -> None:
     # yaw 5, -20, 45, -75; sources even, odd, even, odd
     sampling = Sampling(half_profile=2, profile=3, sources=(("odd", 10.0),))
     np.testing.assert_allclose(row_rates(four_faces, sampling), [1, 10, 2, 30])
+
+
+def expressive(make_table: MakeTable, make_head: MakeHead, folder: Path) -> Table:
+    """An open face, one with closed eyes, one with its mouth wide open, and these two as a face model labels them."""
+    neutral = make_head(0)
+    shut, wide = neutral.copy(), neutral.copy()
+    for upper, lower in ((37, 41), (38, 40), (43, 47), (44, 46)):
+        shut[[upper, lower], 1] = shut[[upper, lower], 1].mean()
+    wide[66, 1] = wide[62, 1] + 0.9 * np.linalg.norm(wide[60, :2] - wide[64, :2])
+    points = np.stack([neutral, shut, wide, shut, wide]) * np.float32([1, 1, -1])
+    openings = np.array(["hand", "hand", "mesh", "model", "model"])
+    return Table(make_table(folder, (0,) * 5, points=points, openings=openings), "train")
+
+
+def test_closed_eyes_and_wide_mouths_may_be_drawn_more_often(
+    make_table: MakeTable, make_head: MakeHead, tmp_path: Path
+) -> None:
+    table = expressive(make_table, make_head, tmp_path)
+    rates = row_rates(table, Sampling(closed_eyes=6.0, wide_mouths=2.0))
+    assert rates.tolist() == [1, 6, 2, 1, 1]
+    with pytest.raises(ValueError, match="closed_eyes is -1"):
+        Sampling(closed_eyes=-1.0)
+
+
+def test_expressions_of_turned_heads_are_not_chosen_by(
+    make_table: MakeTable, make_head: MakeHead, tmp_path: Path
+) -> None:
+    table = expressive(make_table, make_head, tmp_path)
+    table.yaw_deg[1] = 50.0
+    assert row_rates(table, Sampling(closed_eyes=6.0)).tolist() == [1, 1, 1, 1, 1]
+
+
+def test_what_is_taught_travels_with_the_crop(make_table: MakeTable, make_head: MakeHead, tmp_path: Path) -> None:
+    table = expressive(make_table, make_head, tmp_path)
+    batch = next(stream(table, batch_size=5, augmentation=replace(Augmentation(), no_face_share=0.0)))
+    assert (batch.taught.shape, batch.taught.dtype) == ((5, 68), torch.bool)
+    assert sorted(batch.taught.sum(dim=1).tolist()) == [48, 48, 68, 68, 68]

@@ -227,3 +227,56 @@ def test_compressed_tar_files_are_refused(make_table: MakeTable, tmp_path: Path)
     path.write_bytes(gzip.compress(path.read_bytes()))
     with pytest.raises(ValueError, match=r"faces\.tar: not an uncompressed tar file, or damaged"):
         Table(tmp_path, "train")
+
+
+# --- Openings, hand marks, visibility
+
+
+def test_openings_of_a_face_model_teach_neither_lids_nor_inner_lips(make_table: MakeTable, tmp_path: Path) -> None:
+    make_table(tmp_path, (10, -40, 70), openings=np.array(["hand", "model", ""]))
+    table = Table(tmp_path, "train")
+    assert table.openings == ["hand", "model", ""]
+    untaught = np.flatnonzero(~table.taught[1]).tolist()
+    assert untaught == [*range(36, 48), *range(60, 68)]
+    assert table.taught[[0, 2]].all()
+    assert table[1].openings == "model" and not table[1].taught[36]
+
+
+def test_hand_marks_and_visibility_are_read(make_table: MakeTable, tmp_path: Path) -> None:
+    marks = np.full((2, 68, 2), np.nan, np.float32)
+    marks[1, 30] = (50.5, 44)
+    visibility = np.full((2, 68), -1, np.int8)
+    visibility[1, :3] = (0, 1, 2)
+    make_table(tmp_path, (10, -40), hand2d=marks, visibility=visibility)
+    table = Table(tmp_path, "train")
+    np.testing.assert_array_equal(table[1].hand2d, marks[1])
+    np.testing.assert_array_equal(table[1].visibility, visibility[1])
+    assert np.isnan(table[0].hand2d).all()
+
+
+def test_without_them_nothing_is_known_and_everything_taught(make_table: MakeTable, tmp_path: Path) -> None:
+    sample = Table(make_table(tmp_path, (10,)), "train")[0]
+    assert sample.openings == "" and sample.taught.all()
+    assert np.isnan(sample.hand2d).all() and (sample.visibility == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (
+            {"openings": np.array(["hand", "guess"])},
+            "row face1 has openings 'guess'; expected hand, mesh, exact, model",
+        ),
+        ({"visibility": np.full((2, 68), 3, np.int8)}, "row face0 has a visibility of 3; expected -1, 0, 1, 2"),
+        (
+            {"hand2d": np.zeros((2, 67, 2), np.float32)},
+            r"array hand2d has shape \(2, 67, 2\); expected \(rows, 68, 2\)",
+        ),
+    ],
+)
+def test_wrong_ones_are_named(
+    make_table: MakeTable, tmp_path: Path, arrays: dict[str, np.ndarray], message: str
+) -> None:
+    make_table(tmp_path, (10, -40), **arrays)
+    with pytest.raises(ValueError, match=message):
+        Table(tmp_path, "train")

@@ -250,6 +250,9 @@ class _Labels:
                 "box": corners.astype(np.float32),
                 "origin": np.array([stored.x, stored.y, stored.scale]),
                 "provenance": sample.provenance,
+                "openings": sample.openings,
+                "hand2d": _stored_marks(sample, stored),
+                "visibility": _visibility(sample),
             }
         )
         return member
@@ -284,7 +287,35 @@ class _Labels:
         assert self.markup is not None
         rows = sorted(self.rows, key=lambda row: row["id"])
         columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+        # Most data sets know none of these.
+        for key, known in (
+            ("openings", columns["openings"] != ""),
+            ("hand2d", np.isfinite(columns["hand2d"])),
+            ("visibility", columns["visibility"] >= 0),
+        ):
+            if not known.any():
+                del columns[key]
         return columns | {"markup": np.array(json.dumps(self.markup.to_dict()))}
+
+
+def _stored_marks(sample: Sample, stored: Cut) -> NDArray[np.float32]:
+    """(N, 2) hand marks in pixels of the stored image."""
+    n_points = len(sample.points_img)
+    if sample.hand2d is None:
+        return np.full((n_points, 2), np.nan, np.float32)
+    if sample.hand2d.shape != (n_points, 2):
+        raise ValueError(f"its hand marks have shape {sample.hand2d.shape}; expected ({n_points}, 2)")
+    flat = np.concatenate([sample.hand2d, np.zeros((n_points, 1), np.float32)], axis=1)
+    return stored.to_stored(flat)[:, :2].astype(np.float32)
+
+
+def _visibility(sample: Sample) -> NDArray[np.int8]:
+    n_points = len(sample.points_img)
+    if sample.visibility is None:
+        return np.full(n_points, -1, np.int8)
+    if sample.visibility.shape != (n_points,):
+        raise ValueError(f"its visibility has shape {sample.visibility.shape}; expected ({n_points},)")
+    return sample.visibility.astype(np.int8)
 
 
 def _cut(sample: Sample, storage: Storage) -> Cut:

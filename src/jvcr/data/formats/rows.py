@@ -88,17 +88,20 @@ def read_npz_table(
 ) -> Samples:
     """All rows of an NPZ file: ``image`` (M,) paths and ``points`` (M, N, 2) or (M, N, 3), NaN where not marked.
 
-    Optional: ``id``, ``group``, ``split``, ``source``, ``provenance``, ``weight``, ``yaw_deg``, each (M,), and ``box``
-    (M, 4) x0, y0, x1, y1. Arguments and errors as ``read_csv_table``.
+    Optional: ``id``, ``group``, ``split``, ``source``, ``provenance``, ``weight``, ``yaw_deg``, ``openings``, each
+    (M,), ``box`` (M, 4) x0, y0, x1, y1, ``hand2d`` (M, N, 2) and ``visibility`` (M, N); ``Sample`` says what they mean.
+    Arguments and errors as ``read_csv_table``.
     """
     path = only_file(root, "*.npz")
     arrays = read_arrays(path, ("image", "points"))
     points = arrays["points"]
     if points.ndim != 3 or points.shape[2] not in (2, 3) or not points.size:
         raise ValueError(f"{path}: points have shape {points.shape}; expected (M, N, 2) or (M, N, 3)")
-    known = {key: arrays[key] for key in ("image", "points", "box", *_TEXT, *_NUMBER) if key in arrays}
+    more = ("box", "openings", "hand2d", "visibility")
+    known = {key: arrays[key] for key in ("image", "points", *more, *_TEXT, *_NUMBER) if key in arrays}
+    shapes = {"box": (len(points), 4), "hand2d": (*points.shape[:2], 2), "visibility": points.shape[:2]}
     for key, array in known.items():
-        expected = (len(points), 4) if key == "box" else (len(points),)
+        expected = shapes.get(key, (len(points),))
         if key != "points" and array.shape != expected:
             raise ValueError(f"{path}: {key} has shape {array.shape}; expected {expected}, one row for each of points")
     names = [
@@ -146,6 +149,9 @@ def _samples(
             provenance=str(row.get("provenance", "")) or stated,
             file=image,
             split=str(row.get("split", "")),
+            openings=str(row.get("openings", "")),
+            hand2d=None if "hand2d" not in row else row["hand2d"].astype(np.float32) - np.float32(base),
+            visibility=None if "visibility" not in row else row["visibility"].astype(np.int8),
         )
 
     return Samples(range(len(names)), read)
