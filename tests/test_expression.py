@@ -33,7 +33,7 @@ def test_ratios_by_hand() -> None:
 
 
 def test_many_faces_at_once_and_in_3d() -> None:
-    flat = np.stack([face(), face()[::-1] + 1.0])
+    flat = np.stack([face(), 3 * face() + 1.0])
     deep = np.concatenate([flat, np.zeros((2, 68, 1))], axis=2)
     for measure in (eye_openings, brow_heights):
         assert measure(flat[:1]).shape == (1, 2)
@@ -55,3 +55,5 @@ def test_what_is_not_marked_is_not_known() -> None:
     points[41] = np.nan
     openings = eye_openings(points)
     assert np.isnan(openings[0]) and openings[1] == pytest.approx(0.05)
+    points[64] = points[60]  # a mouth without width
+    assert np.isnan(mouth_opening(points))

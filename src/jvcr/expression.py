@@ -1,7 +1,8 @@
 """What a face does, from its 68 landmarks: openings of eyes and mouth, smile, height of the brows.
 
 All are ratios of distances, so they depend neither on the face's size nor on where it is. They shrink with yaw in 2D;
-give 3D points where the depth is to be trusted.
+give 3D points where the depth is to be trusted. A ratio is NaN where a landmark is, or where what it is measured by
+has no length.
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ def eye_openings(points: NDArray[Any]) -> Values:
     Returns:
         (…, 2) of the person's right and left eye. About 0.3 for an open eye, under 0.12 for a closed one.
     """
-    right = (_distance(points, 37, 41) + _distance(points, 38, 40)) / (2 * _distance(points, 36, 39))
-    left = (_distance(points, 43, 47) + _distance(points, 44, 46)) / (2 * _distance(points, 42, 45))
-    return np.stack([right, left], axis=-1)
+    right = _distance(points, 37, 41) + _distance(points, 38, 40), 2 * _distance(points, 36, 39)
+    left = _distance(points, 43, 47) + _distance(points, 44, 46), 2 * _distance(points, 42, 45)
+    return np.stack([_ratio(*right), _ratio(*left)], axis=-1)
 
 
 def mouth_opening(points: NDArray[Any]) -> Values:
     """(…, 68, ≥2) → (…): distance of the inner lips' middles (62, 66) over that of the inner corners (60, 64)."""
-    return _distance(points, 62, 66) / _distance(points, 60, 64)
+    return _ratio(_distance(points, 62, 66), _distance(points, 60, 64))
 
 
 def smile(points: NDArray[Any]) -> Values:
     """(…, 68, ≥2) → (…): width of the mouth (48, 54) over the distance of the outer eye corners (36, 45)."""
-    return _distance(points, 48, 54) / _distance(points, 36, 45)
+    return _ratio(_distance(points, 48, 54), _distance(points, 36, 45))
 
 
 def brow_heights(points: NDArray[Any]) -> Values:
@@ -53,10 +54,15 @@ def brow_heights(points: NDArray[Any]) -> Values:
     """
     whole = _distance(points, 36, 45)
     heights = [
-        np.linalg.norm(points[..., brow, :] - (points[..., outer, :] + points[..., inner, :]) / 2, axis=-1) / whole
+        np.linalg.norm(points[..., brow, :] - (points[..., outer, :] + points[..., inner, :]) / 2, axis=-1)
         for brow, outer, inner in ((19, 36, 39), (24, 45, 42))
     ]
-    return np.stack(heights, axis=-1)
+    return np.stack([_ratio(height, whole) for height in heights], axis=-1)
+
+
+def _ratio(part: Values, whole: Values) -> Values:
+    """NaN where the whole has no length."""
+    return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
 
 
 def _distance(points: NDArray[Any], first: int, second: int) -> Values:
