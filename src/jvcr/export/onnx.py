@@ -20,6 +20,7 @@ from jvcr.images import Image
 from jvcr.model.checkpoint import Header, write_atomically
 from jvcr.model.inference import Inference
 from jvcr.model.jvcr import JVCR
+from jvcr.model.rounding import to_steps
 from jvcr.runtime.base import Prediction
 
 OPSET = 20
@@ -103,19 +104,23 @@ def _strip_provenance(proto: onnx.ModelProto) -> None:
 
 
 def _store_half(proto: onnx.ModelProto) -> None:
-    """Replace float32 weights by float16 ones and a Cast, which ONNX Runtime folds away on loading.
+    """Replace float32 weights by 16-bit steps, a Cast and a Mul, which ONNX Runtime folds away on loading.
 
     Biases and batch-norm statistics stay as they are: they are few, and the network is sensitive to them.
     """
-    casts = []
-    for tensor in proto.graph.initializer:
+    nodes = []
+    for tensor in list(proto.graph.initializer):
         values = onnx.numpy_helper.to_array(tensor)
         if values.dtype != np.float32 or values.ndim < 2:
             continue
         name = tensor.name
-        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
-        casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
-    for node in reversed(casts):
+        steps, size = to_steps(values)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(steps, f"{name}_steps"))
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(size, f"{name}_step"))
+        wide = f"{name}_wide"
+        nodes.append(onnx.helper.make_node("Cast", [f"{name}_steps"], [wide], to=onnx.TensorProto.FLOAT))
+        nodes.append(onnx.helper.make_node("Mul", [wide, f"{name}_step"], [name]))
+    for node in reversed(nodes):
         proto.graph.node.insert(0, node)
 
 

@@ -18,8 +18,12 @@ from torch import Tensor, nn
 from jvcr.markups.markup import Markup
 from jvcr.model.config import ModelConfig
 from jvcr.model.jvcr import JVCR
+from jvcr.model.rounding import from_steps, to_steps
 
 _KEY = "jvcr"
+
+_STEP_SIZE = ":step"
+"""Ending of a tensor that holds the size of another one's steps."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,15 @@ def load_weights(path: Path) -> tuple[JVCR, Header]:
 
 
 def write_safetensors(path: Path, network: nn.Module, metadata: dict[str, str], half: bool) -> None:
-    """Write a network's state; ``half`` stores kernels and matrices in 16 bits."""
+    """Write a network's state; ``half`` stores kernels and matrices in 16 bits (``jvcr.model.rounding``)."""
     state: dict[str, Tensor] = {}
     for name, value in network.state_dict().items():
         value = value.detach().cpu().contiguous()
-        state[name] = value.half() if half and value.ndim >= 2 else value
+        if half and value.ndim >= 2:
+            steps, size = to_steps(value.numpy())
+            state[name], state[name + _STEP_SIZE] = torch.from_numpy(steps), torch.from_numpy(size)
+        else:
+            state[name] = value
     write_atomically(path, lambda temporary: save_file(state, temporary, metadata=metadata))
 
 
@@ -121,7 +129,20 @@ def read_safetensors(
         raise ValueError(f"{path}: its header does not describe a network of this version ({error!r})") from error
     network = build(description)
     try:
-        network.load_state_dict({k: v.float() if v.dtype == torch.float16 else v for k, v in state.items()})
-    except RuntimeError as error:
+        network.load_state_dict(_widened(state))
+    except (RuntimeError, KeyError) as error:
         raise ValueError(f"{path}: its tensors do not fit its own configuration: {error}") from error
     return network.eval(), description
+
+
+def _widened(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state in 32 bits, from steps, or from the half-precision floats of older files."""
+    wide = {}
+    for name, value in state.items():
+        if name.endswith(_STEP_SIZE):
+            continue
+        if value.dtype == torch.int16:
+            wide[name] = torch.from_numpy(from_steps(value.numpy(), state[name + _STEP_SIZE].numpy()))
+        else:
+            wide[name] = value.float() if value.dtype == torch.float16 else value
+    return wide
