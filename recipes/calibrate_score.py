@@ -1,12 +1,16 @@
-"""The constants of ``jvcr.detect.confidence``: ``python recipes/calibrate_score.py DATA [WEIGHTS]``.
+"""The constants of the face score that weights carry.
+
+    python recipes/calibrate_score.py DATA [WEIGHTS] [ABOUT.json]
+
 
 On the validation photographs of the detection table, upright and turned by ±30°: logistic regressions of whether a
 candidate is a face (its box overlaps a true one by 0.4) on the landmark network's agreement, the detector's score and
-the face's size.
+the face's size. They are written into ABOUT.json, from which ``release_weights.py`` puts them into the weights' header.
 Then, for the resulting score: faces found and false faces at each threshold. ``jvcr.landmarker.MIN_SCORE`` is chosen
 from that; ``jvcr evaluate detect`` reports on the test photographs.
 """
 
+import json
 import math
 import sys
 from pathlib import Path
@@ -17,13 +21,21 @@ from scipy.optimize import minimize
 from jvcr import Box, Landmarker
 from jvcr.data.face_photos import FacePhoto, read_face_photos
 from jvcr.detect.base import iou_matrix, nms
-from jvcr.detect.confidence import SIZES_PX
 from jvcr.detect.network import NetworkDetector
 from jvcr.evaluate.detect_report import turned_photo
+from jvcr.runtime.backends import open_backend
+from jvcr.runtime.confidence import SIZES_PX, Confidence
+
+LEAST_SHARE = 0.2
+"""A first look is not followed up when it agrees less than this share of what faces have in the median."""
 
 data = Path(sys.argv[1])
 weights = sys.argv[2] if len(sys.argv) > 2 else "small"
-landmarker = Landmarker(weights, detector=NetworkDetector(min_score=0.15, threads=2), min_score=0.0, threads=2)
+runtime = open_backend(weights, threads=2)
+# Nothing is left out before the constants are known.
+runtime.confidence = Confidence(least_agreement=0.02)
+detector = NetworkDetector(min_score=0.15, threads=2)
+landmarker = Landmarker(backend=runtime, detector=detector, min_score=0.0)
 photos = read_face_photos(data, "val")
 shown = [*photos, *(turned_photo(p, angle) for p in photos if p.sure.any() for angle in (-30, 30))]
 
@@ -80,7 +92,17 @@ for _ in range(3):
 inputs, right = labelled(constants)
 alone = fit(inputs[:, :2], right)
 print(f"{len(shown)} pictures of {len(photos)} photographs, {right.sum()} faces among {len(right)} candidates")
-print("both:", np.round(constants, 3).tolist(), " landmarks alone:", np.round(alone, 3).tolist())
+agreement = float(np.exp(np.median(inputs[right, 1])))
+confidence = Confidence(
+    both=tuple(np.round(constants, 3).tolist()),
+    alone=tuple(np.round(alone, 3).tolist()),
+    least_agreement=round(LEAST_SHARE * agreement, 3),
+)
+print(f"median agreement of faces: {agreement:.3f}; {confidence}")
+if len(sys.argv) > 3:
+    about = Path(sys.argv[3])
+    values = json.loads(about.read_text(encoding="utf-8")) | {"confidence": confidence.to_dict()}
+    about.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 probability = 1 / (1 + np.exp(-inputs @ constants))
 for low, high in ((0, 0.1), (0.1, 0.3), (0.3, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 1.01)):

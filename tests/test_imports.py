@@ -15,7 +15,7 @@ PACKAGE = Path(jvcr.__file__).parent
 LAYERS = (
     ("frames", "extras", "report", "markups", "weights"),
     ("geometry", "volume", "metrics", "images", "expression"),
-    ("results", "runtime.base", "detect.base"),
+    ("results", "runtime.base", "runtime.confidence", "detect.base"),
     ("locate", "io"),
     ("runtime", "detect", "draw"),
     ("find", "video"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,11 +15,12 @@ from skimage.data import astronaut
 
 from jvcr import Box, Face, Landmarker
 from jvcr.detect.base import Proposal
-from jvcr.detect.confidence import face_score
 from jvcr.detect.whole import whole_image
 from jvcr.frames import Crop
 from jvcr.images import extract
 from jvcr.metrics import normalised_mean_error
+from jvcr.runtime.base import confidence_of
+from jvcr.runtime.confidence import Confidence
 
 PHOTO: NDArray[np.uint8] = astronaut()
 FACE_BOX = [179.0, 87.0, 269.0, 178.0]
@@ -158,17 +161,30 @@ def test_unlikely_proposals_are_looked_at_where_there_is_no_other_face() -> None
 
 
 def test_scores_combine_both_networks() -> None:
+    score = Confidence().score
     # A doubtful proposal needs landmarks that fit better.
     for agreement in (0.2, 0.35, 0.5):
-        values = [face_score(agreement, opinion, 50) for opinion in (0.0, 0.1, 0.5, 0.9, 1.0)]
+        values = [score(agreement, opinion, 50) for opinion in (0.0, 0.1, 0.5, 0.9, 1.0)]
         assert values == sorted(values) and values[0] >= 0 and values[-1] <= 1
-    assert face_score(0.5) > face_score(0.3)
-    assert face_score(0.0) < 0.01 and face_score(0.0, 0.2, 50) < 0.01
+    assert score(0.5) > score(0.3)
+    assert score(0.0) < 0.01 and score(0.0, 0.2, 50) < 0.01
     # So does a small one; among large ones the size tells nothing.
-    assert face_score(0.4, 0.4, 32) < face_score(0.4, 0.4, 60) < face_score(0.4, 0.4, 100)
-    assert face_score(0.4, 0.4, 100) == face_score(0.4, 0.4, 900)
-    assert face_score(0.4, 0.4, 12) == face_score(0.4, 0.4, 32)
-    assert face_score(0.4, None, 12) == face_score(0.4, None, 900)
+    assert score(0.4, 0.4, 32) < score(0.4, 0.4, 60) < score(0.4, 0.4, 100)
+    assert score(0.4, 0.4, 100) == score(0.4, 0.4, 900)
+    assert score(0.4, 0.4, 12) == score(0.4, 0.4, 32)
+    assert score(0.4, None, 12) == score(0.4, None, 900)
+
+
+def test_constants_of_the_score_travel_with_the_weights() -> None:
+    own = Confidence(both=(1.0, 2.0, 3.0, 4.0), alone=(0.5, 1.5), least_agreement=0.04)
+    assert confidence_of({"confidence": json.loads(json.dumps(own.to_dict()))}) == own
+    assert confidence_of({}) == Confidence()
+    # 0.5 + 1.5 · ln 0.3 is the logit.
+    assert own.score(0.3) == pytest.approx(1 / (1 + math.exp(-(0.5 + 1.5 * math.log(0.3)))))
+    with pytest.raises(ValueError, match="expected both, alone and least_agreement"):
+        confidence_of({"confidence": {"both": [1, 2, 3, 4]}})
+    with pytest.raises(ValueError, match="expected four finite constants"):
+        Confidence(alone=(float("nan"), 1.0))
 
 
 def test_a_detector_that_returns_nonsense_is_named() -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from jvcr.detect.base import Detector, Proposal, as_proposal, nms
-from jvcr.detect.confidence import face_score
 from jvcr.detect.network import LIKELY_SCORE
 from jvcr.frames import Box, Crop
 from jvcr.images import Image
@@ -21,8 +20,7 @@ class SearchPolicy:
     Attributes:
         min_score: faces with a lower score are dropped.
         same_face_iou: two results whose boxes overlap more are one face.
-        first_look_agreement, first_look_iou: the same for the first look. It is judged mildly, because its crop is
-            not centred yet.
+        first_look_iou: the same for the first look, which is judged mildly, because its crop is not centred yet.
         may_grow: how much better landmarks and volume may agree in the last look than in the one before. What cannot
             reach ``min_score`` even so gets no last look.
         turned_deg, may_grow_turned: a head that the first look saw turned by more than this is hardly believed. Its
@@ -32,7 +30,6 @@ class SearchPolicy:
 
     min_score: float = 0.65
     same_face_iou: float = 0.4
-    first_look_agreement: float = 0.1
     first_look_iou: float = 0.7
     may_grow: float = 1.25
     turned_deg: float = 45.0
@@ -93,7 +90,7 @@ class FaceFinder:
 
     def _kept(self, image: Image, candidates: list[tuple[LocatedFace, Proposal]]) -> list[FoundFace]:
         boxes = [Box.around(face.points_img) for face, _ in candidates]
-        scores = [_score(face, proposal) for face, proposal in candidates]
+        scores = [self._score(face, proposal) for face, proposal in candidates]
         kept = _distinct(image, [face for face, _ in candidates], scores, self._min_score, self._policy.same_face_iou)
         return [FoundFace(candidates[i][0], boxes[i], scores[i]) for i in kept]
 
@@ -106,28 +103,27 @@ class FaceFinder:
         if self._refine:
             seen = locate(self._runtime, image, crops, self._batch_size)
             agreement = [face.score for face in seen]
-            kept = _distinct(image, seen, agreement, policy.first_look_agreement, policy.first_look_iou)
+            kept = _distinct(image, seen, agreement, self._runtime.confidence.least_agreement, policy.first_look_iou)
             upright = {i: upright_crop(self._runtime, seen[i].points_img) for i in kept}
             turned = [
                 i
                 for i in kept
                 if _turned_deg(crops[i], upright[i]) > policy.turned_deg
-                and _score(seen[i], proposals[i], policy.may_grow_turned) >= self._min_score
+                and self._score(seen[i], proposals[i], policy.may_grow_turned) >= self._min_score
             ]
             again = locate(self._runtime, image, [upright[i] for i in turned], self._batch_size)
             for i, face in zip(turned, again, strict=True):
                 seen[i], upright[i] = face, upright_crop(self._runtime, face.points_img)
-            kept = [i for i in kept if _score(seen[i], proposals[i], policy.may_grow) >= self._min_score]
+            kept = [i for i in kept if self._score(seen[i], proposals[i], policy.may_grow) >= self._min_score]
             crops = [upright[i] for i in kept]
             proposals = [proposals[i] for i in kept]
         located = locate(self._last_look, image, crops, self._batch_size)
         return list(zip(located, proposals, strict=True))
 
-
-def _score(face: LocatedFace, proposal: Proposal, factor: float = 1.0) -> float:
-    """The face's score, if its agreement were larger by a factor."""
-    box = Box.around(face.points_img)
-    return face_score(factor * face.score, proposal.score, max(box.width, box.height))
+    def _score(self, face: LocatedFace, proposal: Proposal, factor: float = 1.0) -> float:
+        """The face's score, if its agreement were larger by a factor."""
+        box = Box.around(face.points_img)
+        return self._runtime.confidence.score(factor * face.score, proposal.score, max(box.width, box.height))
 
 
 def _turned_deg(crop: Crop, other: Crop) -> float:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.detect.base import Detector, Proposal
-from jvcr.detect.confidence import face_score
 from jvcr.detect.network import DETECT_SIZE, NetworkDetector
 from jvcr.find import DEFAULT_POLICY, FaceFinder
 from jvcr.frames import Box, Crop
@@ -117,7 +116,10 @@ class Landmarker:
             work = ((image, self._crop(box)) for box in checked)
             rough = self._runtime if self._refine else None
             looks = locate_many(self._last_look, work, self._batch_size, rough)
-            return [self._face(found, box, face_score(found.score)) for box, found in zip(checked, looks, strict=True)]
+            return [
+                self._face(found, box, self._runtime.confidence.score(found.score))
+                for box, found in zip(checked, looks, strict=True)
+            ]
         return [self._face(*found) for found in self._finder(image)]
 
     def track(self, source: str | Path | int, *, smooth: float = 0.5, **settings: Any) -> Iterator[TrackedFrame]:
@@ -163,7 +165,7 @@ class Landmarker:
             faces.append(
                 None
                 if found is None or gone
-                else self._face(found, Box.around(found.points_img), face_score(found.score))
+                else self._face(found, Box.around(found.points_img), self._runtime.confidence.score(found.score))
             )
         return faces
 

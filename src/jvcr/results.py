@@ -24,7 +24,7 @@ class Face:
         box: landmark box, image pixels: the given one, or for a face that was found, the box around ``landmarks``.
         score: 0…1, how probable it is that ``box`` is a face's (that it overlaps the true landmark box by 0.4,
             intersection over union): from the detector's score and from how strongly the volume speaks for the
-            points (``jvcr.detect.confidence``); for given boxes, from the latter alone.
+            points (``jvcr.runtime.confidence``); for given boxes, from the latter alone.
         volume: (D, H, W) float32, the predicted compact volume, about 0…1 with a peak at each landmark; None after
             ``from_dict``.
         crop: where in the image the volume lies, in depth too: ``crop.to_crop(landmarks)`` are its coordinates

@@ -25,6 +25,7 @@ from jvcr.evaluate.truth import read_truth
 from jvcr.frames import CROP_RULE, Box
 from jvcr.markups.file import markup_from
 from jvcr.markups.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, Markup, subset
+from jvcr.runtime.confidence import Confidence
 
 
 def evaluate(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -203,7 +204,7 @@ def test_weights_see_the_box_of_their_own_landmarks(
     monkeypatch.setattr("jvcr.cli.evaluate.weights_path", Path)
     monkeypatch.setattr(
         "jvcr.cli.evaluate.open_backend",
-        lambda *_, **__: SimpleNamespace(markup=own, image_size=128, crop_rule=CROP_RULE),
+        lambda *_, **__: SimpleNamespace(markup=own, image_size=128, crop_rule=CROP_RULE, confidence=Confidence()),
     )
     monkeypatch.setattr("jvcr.evaluate.run.predict_samples", predict)
     result = CliRunner().invoke(app, ["evaluate", "table", "--root", str(folder), "--weights", weights])
@@ -323,7 +324,7 @@ def test_the_benchmark_crops_around_the_weights_own_landmarks(
 
     monkeypatch.setattr(
         "jvcr.cli.evaluate.open_backend",
-        lambda *_, **__: SimpleNamespace(markup=own, image_size=128, crop_rule=CROP_RULE),
+        lambda *_, **__: SimpleNamespace(markup=own, image_size=128, crop_rule=CROP_RULE, confidence=Confidence()),
     )
     monkeypatch.setattr("jvcr.cli.evaluate.Landmarker", lambda *_, **__: None)
     monkeypatch.setattr("jvcr.evaluate.run.predict_samples", predict)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from jvcr.frames import CropRule
 from jvcr.images import Image
 from jvcr.markups.markup import Markup
+from jvcr.runtime.confidence import Confidence
 
 
 class Prediction(NamedTuple):
@@ -28,19 +30,30 @@ class Runtime(Protocol):
         image_size: side of the crops it takes, pixels.
         markup: of the points it gives.
         crop_rule: size of the crops it was trained on.
+        confidence: turns the agreement of its volume and points into a face's score.
     """
 
     image_size: int
     markup: Markup
     crop_rule: CropRule
+    confidence: Confidence
 
     def __call__(self, crops: Image) -> Prediction:
         """(B, S, S, 3) uint8 RGB, B ≥ 1 → prediction. Row b depends on crop b only. May be called from any thread."""
         ...
 
 
-def described(path: Path, header: str | None) -> tuple[int, Markup, CropRule]:
-    """Crop size, markup and crop rule from what an exported file says of itself.
+class Description(NamedTuple):
+    """What an exported file says of itself, as of ``Runtime``."""
+
+    image_size: int
+    markup: Markup
+    crop_rule: CropRule
+    confidence: Confidence
+
+
+def described(path: Path, header: str | None) -> Description:
+    """What the header of an exported file says.
 
     Raises:
         ValueError: it says nothing.
@@ -49,7 +62,19 @@ def described(path: Path, header: str | None) -> tuple[int, Markup, CropRule]:
         raise ValueError(f"{path}: no 'jvcr' entry in its metadata; expected a file written by `jvcr export`")
     values = json.loads(header)
     rule = CropRule(**values["config"].get("crop", {}))
-    return values["config"]["image_size"], Markup.from_dict(values["markup"]), rule
+    return Description(
+        values["config"]["image_size"], Markup.from_dict(values["markup"]), rule, confidence_of(values.get("about", {}))
+    )
+
+
+def confidence_of(about: Mapping[str, Any]) -> Confidence:
+    """The constants of the face score that weights carry in their header's ``about``; the defaults without any.
+
+    Raises:
+        ValueError: they are not as ``Confidence.to_dict`` gives them.
+    """
+    stored = about.get("confidence")
+    return Confidence() if stored is None else Confidence.from_dict(stored)
 
 
 def check_crops(crops: Image, image_size: int) -> None:

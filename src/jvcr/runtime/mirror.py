@@ -17,6 +17,7 @@ class MirrorAveraged:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self.image_size, self.markup, self.crop_rule = runtime.image_size, runtime.markup, runtime.crop_rule
+        self.confidence = runtime.confidence
 
     def __call__(self, crops: Image) -> Prediction:
         both = self._runtime(np.concatenate([crops, crops[:, :, ::-1]]))

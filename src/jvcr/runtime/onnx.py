@@ -32,7 +32,7 @@ class OnnxRuntime:
 
     def __init__(self, path: Path, threads: int = 0, device: str = "cpu") -> None:
         self._session, metadata = open_session(path, threads, device)
-        self.image_size, self.markup, self.crop_rule = described(path, metadata.get("jvcr"))
+        self.image_size, self.markup, self.crop_rule, self.confidence = described(path, metadata.get("jvcr"))
 
     def __call__(self, crops: Image) -> Prediction:
         check_crops(crops, self.image_size)

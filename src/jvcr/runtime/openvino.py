@@ -60,7 +60,7 @@ class OpenVinoRuntime:
             raise ValueError(f"{path}: OpenVINO cannot load it ({error})") from error
         header = ["framework", "jvcr"]
         text = self._model.get_rt_info(header).astype(str) if self._model.has_rt_info(header) else None
-        self.image_size, self.markup, self.crop_rule = described(path, text)
+        self.image_size, self.markup, self.crop_rule, self.confidence = described(path, text)
         try:
             self._network(1)
         except RuntimeError as error:

@@ -14,6 +14,7 @@ from jvcr.images import Image
 from jvcr.markups.markup import Markup
 from jvcr.model.jvcr import JVCROutput
 from jvcr.runtime.base import Prediction
+from jvcr.runtime.confidence import Confidence
 
 
 class TorchRuntime:
@@ -22,14 +23,22 @@ class TorchRuntime:
     Args:
         model: a ``JVCR``, or another network with its ``config`` and output.
         autocast_dtype: run under autocast in this type (e.g. ``torch.bfloat16``); None for float32.
+        confidence: of the weights, where they carry one.
     """
 
-    def __init__(self, model: nn.Module, markup: Markup, autocast_dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        markup: Markup,
+        autocast_dtype: torch.dtype | None = None,
+        confidence: Confidence | None = None,
+    ) -> None:
         config: Any = model.config
         self.model = model
         self.markup = markup
         self.image_size: int = config.image_size
         self.crop_rule: CropRule = config.crop
+        self.confidence = confidence or Confidence()
         self.autocast_dtype = autocast_dtype
 
     def output(self, crops: Image) -> JVCROutput:

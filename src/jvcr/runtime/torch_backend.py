@@ -9,7 +9,7 @@ import torch
 
 from jvcr.images import Image
 from jvcr.model.checkpoint import load_weights
-from jvcr.runtime.base import Prediction, Runtime, check_crops, described
+from jvcr.runtime.base import Prediction, Runtime, check_crops, confidence_of, described
 from jvcr.runtime.pytorch import TorchRuntime
 
 _TYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -31,7 +31,7 @@ class ScriptRuntime:
         self._device = device
         text = entries[SCRIPT_ENTRY]
         header = text.decode() if isinstance(text, bytes) else text
-        self.image_size, self.markup, self.crop_rule = described(path, header or None)
+        self.image_size, self.markup, self.crop_rule, self.confidence = described(path, header or None)
 
     def __call__(self, crops: Image) -> Prediction:
         check_crops(crops, self.image_size)
@@ -70,7 +70,7 @@ def open_torch(
             raise ValueError(f"{path}: TorchScript is not compiled again; give the .safetensors file, or leave compile")
         return ScriptRuntime(path, device)
     model, header = load_weights(path)
-    runtime = TorchRuntime(model.to(device), header.markup, _TYPES[precision])
+    runtime = TorchRuntime(model.to(device), header.markup, _TYPES[precision], confidence_of(header.about))
     if compile:
         model.compile()
     return runtime
