@@ -244,19 +244,29 @@ def closed_eyes_auc(true: Values, predicted: Values) -> float:
     return float(above / (count_open * count_closed))
 
 
-def inner_errors(predicted_img: Values, truth: ExpressionTruth) -> tuple[Values, Values]:
-    """NME of the inner landmarks that are marked, over sqrt(w·h) of the label's box.
+def upright_offsets(predicted_img: Values, truth: ExpressionTruth) -> Values:
+    """Prediction minus hand mark in a frame in which the face is upright, over sqrt(w·h) of the label's box.
 
     Args:
         predicted_img: (B, 68, 2); a row of NaN is a missed face.
     Returns:
+        (B, 68, 2) ratios, x right and y down; NaN where a landmark is not marked.
+    """
+    size = np.sqrt(np.prod(np.ptp(truth.target_img[..., :2], axis=1), axis=1))
+    upright = np.stack([_upright(points) for points in truth.target_img])
+    return np.einsum("bij,bkj->bki", upright, predicted_img - truth.hand_img) / size[:, None, None]
+
+
+def inner_errors(predicted_img: Values, truth: ExpressionTruth) -> tuple[Values, Values]:
+    """NME of the inner landmarks that are marked, over sqrt(w·h) of the label's box.
+
+    Args:
+        predicted_img: as of ``upright_offsets``.
+    Returns:
         (B,) each: as they are, and with the mean offset of each landmark removed. That offset is taken in an upright
         frame from the other four fifths of the faces, so no face removes its own error.
     """
-    size = np.sqrt(np.prod(np.ptp(truth.target_img[..., :2], axis=1), axis=1))
-    offset = (predicted_img - truth.hand_img)[:, INNER] / size[:, None, None]
-    upright = np.stack([_upright(points) for points in truth.target_img])
-    turned = np.einsum("bij,bkj->bki", upright, offset)
+    turned = upright_offsets(predicted_img, truth)[:, INNER]
     fold = np.arange(len(turned)) % FOLDS
     aligned = turned.copy()
     for number in range(FOLDS):
