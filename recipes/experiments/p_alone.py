@@ -21,7 +21,7 @@ from jvcr.train.targets import rasterise
 from jvcr.weights import weights_path
 
 data, steps = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 3000
-BATCH, SIDE = 32, 32
+BATCH = 32
 rng = np.random.default_rng(0)
 mean = mean_shape_68()
 model, header = load_weights(weights_path("small", ".safetensors"))
@@ -48,7 +48,7 @@ def shapes() -> torch.Tensor:
 def error(network: torch.nn.Module) -> str:
     network.eval()
     with torch.no_grad():
-        said = torch.cat([network(rasterise(part, (SIDE, SIDE, SIDE))) for part in truth_unit.split(64)])
+        said = torch.cat([network(rasterise(part, header.config.compact_shape)) for part in truth_unit.split(64)])
     network.train()
     nme = normalised_mean_error(said.numpy(), truth_unit.numpy())
     depth = (said - truth_unit)[..., 2].abs().mean().item() * 1.6
@@ -62,7 +62,7 @@ for step in range(steps):
     for group in optimizer.param_groups:
         group["lr"] = 1e-3 * 0.5 * (1 + np.cos(np.pi * step / steps)) + 1e-5
     points = shapes()
-    loss = (p(rasterise(points, (SIDE, SIDE, SIDE))) - points).abs().mean()
+    loss = (p(rasterise(points, header.config.compact_shape)) - points).abs().mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
