@@ -1,9 +1,9 @@
-"""``jvcr data check``: what is wrong with a data set."""
+"""``jvcr data check``."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,12 +13,12 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from jvcr.cli.console import log
+from jvcr.cli.data.options import reader_options
 from jvcr.extras import missing
 
 if TYPE_CHECKING:
     from jvcr.data.doctor.entries import Entry, Source
     from jvcr.data.doctor.report import Report
-    from jvcr.data.sample import Sample
 
 _STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
@@ -54,6 +54,7 @@ def check(
     try:
         from jvcr.data.doctor.check import SecondOpinion
         from jvcr.data.doctor.check import check as check_source
+        from jvcr.data.doctor.sources import open_source
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
     from jvcr.images import write_image
@@ -62,7 +63,7 @@ def check(
         raise ValueError(f"expected [FORMAT] ROOT, got {len(where)} arguments: {' '.join(where)}")
     if sheet is not None and sheet.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise ValueError(f"--sheet {sheet}: expected a file name that ends in .png")
-    options = {key.strip().replace("-", "_"): value for key, _, value in (pair.partition("=") for pair in option or ())}
+    options = reader_options(option or [])
     source = open_source(where[0] if len(where) == 2 else "table", Path(where[-1]), incomplete, options)
     other: Source | None = None
     if against is not None:
@@ -99,27 +100,6 @@ def check(
         typer.echo(f"contact sheet: {sheet}")
     if report.exit_code(strict):
         raise typer.Exit(1)
-
-
-def open_source(format_: str, root: Path, incomplete: bool = False, options: Mapping[str, str] | None = None) -> Source:
-    """The data set in a folder; the training table is read tolerantly, others by their reader, with its options.
-
-    Raises:
-        ValueError: an unknown format.
-    """
-    from jvcr.data.doctor.entries import SampleSource, TableSource
-    from jvcr.data.formats import readers
-
-    if format_ == "table":
-        return TableSource(root, incomplete)
-    if format_ not in readers.READERS:
-        known = ", ".join(sorted({"table", *readers.READERS}))
-        raise ValueError(f"format {format_!r} is unknown; expected one of {known}")
-
-    def samples() -> Iterable[Sample]:
-        return readers.read_samples(format_, root, **(options or {}))
-
-    return SampleSource({"": samples}, title=f"{format_} {root}")
 
 
 def print_report(report: Report, names: int = 3) -> None:
