@@ -19,7 +19,7 @@ from jvcr.data.face_photos import FacePhoto, read_face_photos
 from jvcr.detect.base import iou_matrix, nms
 from jvcr.detect.confidence import SIZES_PX
 from jvcr.detect.network import NetworkDetector
-from jvcr.evaluate.detect_report import turned_photo
+from jvcr.evaluate.detect_scores import turned_photo
 
 data = Path(sys.argv[1])
 weights = sys.argv[2] if len(sys.argv) > 2 else "small"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jvcr.evaluate.run import Predictions, predict_samples, report
+from jvcr.evaluate.errors import landmark_errors
+from jvcr.evaluate.run_network import Predictions, predict_samples
 from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.runtime.onnx import OnnxRuntime
 from jvcr.weights import weights_path
@@ -43,7 +44,7 @@ def predictions(runtime: OnnxRuntime) -> Predictions:
 
 @needs_benchmark
 def test_accuracy_on_aflw2000_3d(name: str, runtime: OnnxRuntime, predictions: Predictions) -> None:
-    result = report(predictions, runtime.markup.normaliser)
+    result = landmark_errors(predictions, runtime.markup.normaliser)
     assert result.nme.counts == (656, 191, 152)
     assert result.gte is not None
     assert result.nme.mean <= BOUNDS[name][0]
@@ -65,18 +66,18 @@ def test_reannotated_labels_are_read(name: str, runtime: OnnxRuntime, prediction
 
     targets = reannotated_targets(BENCHMARK, predictions.names)
     assert targets is not None
-    assert report(predictions, runtime.markup.normaliser, targets).nme.mean <= BOUNDS[name][2]
+    assert landmark_errors(predictions, runtime.markup.normaliser, targets).nme.mean <= BOUNDS[name][2]
 
 
 @needs_table
 def test_boxes_and_rolls_of_users_cost_little(runtime: OnnxRuntime) -> None:
     from jvcr.data.table import Table
-    from jvcr.evaluate.robustness import REFERENCE, measure
+    from jvcr.evaluate.robustness import REFERENCE, errors_by_condition
 
     table = Table(DATA, "val")
     rows = [table[row] for row in range(0, len(table), 8)]
     names = (REFERENCE, "box shifted by 15 %", "box ±15 % in size", "turned by ±30°")
-    reference, *worse = measure(MirrorAveraged(runtime), lambda: rows, rough=runtime, conditions=names)
+    reference, *worse = errors_by_condition(MirrorAveraged(runtime), rows, rough=runtime, conditions=names)
     for row in worse:
         assert row.nme.mean <= 1.1 * reference.nme.mean, row.condition
 
@@ -88,7 +89,7 @@ def test_mirror_images_help(runtime: OnnxRuntime) -> None:
     table = Table(DATA, "val")
     rows = [table[row] for row in range(0, len(table), 8)]
     once, twice = (
-        report(predict_samples(network, rows), runtime.markup.normaliser)
+        landmark_errors(predict_samples(network, rows), runtime.markup.normaliser)
         for network in (runtime, MirrorAveraged(runtime))
     )
     assert twice.nme.mean < 0.97 * once.nme.mean

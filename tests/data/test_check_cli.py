@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from jvcr.cli.data.check import check as check_command
 from skimage.data import astronaut
 from typer.testing import CliRunner, Result
 
+from jvcr.cli.data.check import check as check_command
 from jvcr.data.doctor.check import check
 from jvcr.data.doctor.contact_sheet import contact_sheet
 from jvcr.data.doctor.entries import SampleSource, TableSource

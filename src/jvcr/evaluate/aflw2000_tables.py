@@ -1,22 +1,14 @@
-"""Scores as tables of text, once for the terminal, Markdown and HTML. Percent and degrees."""
+"""AFLW2000-3D: scores as tables of text, once for the terminal, Markdown and HTML. Percent and degrees."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from jvcr.evaluate import published
+from jvcr.evaluate.aflw2000_scores import Cell, CommonRow, Score
+from jvcr.evaluate.benchmark import BINS, PUBLISHED_POINTS, span
 from jvcr.evaluate.pose import PoseError
-from jvcr.evaluate.scores import Cell, CommonRow, Score
-from jvcr.metrics import Interval
 from jvcr.report import NONE, Table, percent
-
-BINS = ("[0,30]°", "(30,60]°", "over 60°")
-PUBLISHED_POINTS = 68
-"""Landmarks of every published figure on AFLW2000-3D."""
-
-
-def span(bounds: Interval) -> str:
-    return NONE if bounds.low != bounds.low else f"{100 * bounds.low:.2f} to {100 * bounds.high:.2f}"
 
 
 def n_points_of(scores: Sequence[Score]) -> int:

@@ -1,4 +1,4 @@
-"""``jvcr evaluate detect``: what a detector, or the detector with the landmark network, finds and misses."""
+"""Face detection: what a detector, or the detector with the landmark network, finds and misses."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from jvcr.data.face_photos import FacePhoto, turned_box
 from jvcr.draw.landmarks import draw_boxes
-from jvcr.evaluate.detection import Judged, judge
-from jvcr.evaluate.tables import BINS
+from jvcr.evaluate.benchmark import BINS, Progress, no_progress
+from jvcr.evaluate.matching import Judged, judge
 from jvcr.extras import import_figure
 from jvcr.frames import Crop
 from jvcr.images import Image, extract
@@ -30,7 +30,7 @@ Finder = Callable[[Image], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
 @dataclass(frozen=True)
-class Share:
+class Slice:
     """``count`` faces (or boxes) of a kind, of which ``share`` were found (or are right)."""
 
     label: str
@@ -40,7 +40,7 @@ class Share:
 
 @dataclass(frozen=True)
 class DetectionScores:
-    """Everything at the default ``threshold``; see ``jvcr.evaluate.detection`` for what a hit is.
+    """Everything at the default ``threshold``; see ``jvcr.evaluate.matching`` for what a hit is.
 
     Attributes:
         recall: of the sure faces. precision: of what was found in photographs whose faces are all known.
@@ -61,13 +61,14 @@ class DetectionScores:
     average_precision: float
     empty_photos: int
     false_on_empty: int
-    by_yaw: list[Share]
-    by_size: list[Share]
-    by_roll: list[Share]
-    reliability: list[Share]
+    by_yaw: list[Slice]
+    by_size: list[Slice]
+    by_roll: list[Slice]
+    reliability: list[Slice]
     curve: list[tuple[float, float, float]]
 
     def to_dict(self) -> dict[str, Any]:
+        """JSON-able, but for NaN where there is nothing to measure."""
         return asdict(self)
 
 
@@ -88,35 +89,39 @@ def evaluate_detection(
     threshold: float,
     complete: bool = True,
     rolls_deg: Sequence[float] = ROLLS_DEG,
-    progress: Callable[[], object] = lambda: None,
+    progress: Progress = no_progress,
 ) -> Evaluated:
     """Look for faces in all photographs, upright and turned both ways.
 
     Args:
         complete: all faces of the photographs are known. Otherwise what was found beside the known ones counts
             neither as a hit nor as false.
-        progress: called once a look at a photo.
+        progress: called with ``name`` after each look at a photo (``jvcr.evaluate.benchmark.Progress``).
     """
+    crowded = [p for p in photos if p.sure.any()]
+    turns_deg = [sign * degrees for degrees in rolls_deg for sign in ((1,) if degrees == 180 else (1, -1))]
+    total = len(photos) + len(crowded) * len(turns_deg)
+    looks = itertools.count(1)
+    progress(name, 0, total)
     found, judged = [], []
     for photo in photos:
         found.append(find(photo.image))
         judged.append(_judged(photo, *found[-1], complete))
-        progress()
+        progress(name, next(looks), total)
     whole = Judged.joined(judged)
     yaw = np.abs(np.concatenate([p.yaw_deg[p.sure] for p in photos]))
     size = np.concatenate([_sizes(p)[p.sure] for p in photos])
-    turned = [Share("0°", len(whole.truth_scores), whole.recall(threshold))]
-    crowded = [p for p in photos if p.sure.any()]
+    turned = [Slice("0°", len(whole.truth_scores), whole.recall(threshold))]
     for degrees in rolls_deg:
         parts = []
         for photo in crowded:
-            for sign in (1, -1)[: 1 if degrees == 180 else 2]:
-                other = turned_photo(photo, sign * degrees)
+            for turn_deg in (turn for turn in turns_deg if abs(turn) == degrees):
+                other = turned_photo(photo, turn_deg)
                 parts.append(_judged(other, *find(other.image), complete))
-                progress()
+                progress(name, next(looks), total)
         both = Judged.joined(parts)
         turned.append(
-            Share(f"{'' if degrees == 180 else '±'}{degrees:g}°", len(both.truth_scores), both.recall(threshold))
+            Slice(f"{'' if degrees == 180 else '±'}{degrees:g}°", len(both.truth_scores), both.recall(threshold))
         )
     empty = [j for p, j in zip(photos, judged, strict=True) if p.surely_empty]
     precision, recall, score = whole.precision_recall()
@@ -220,21 +225,21 @@ def _sizes(photo: FacePhoto) -> NDArray[np.float64]:
     return (photo.boxes[:, 2:] - photo.boxes[:, :2]).max(axis=1, initial=0) * 320 / max(photo.image.shape[:2])
 
 
-def _yaw_shares(right: NDArray[np.bool_], yaw_deg: NDArray[np.float64]) -> list[Share]:
+def _yaw_shares(right: NDArray[np.bool_], yaw_deg: NDArray[np.float64]) -> list[Slice]:
     """In the bins of NME; the last takes in what is beyond 90°."""
     bins = (yaw_deg <= 30, (yaw_deg > 30) & (yaw_deg <= 60), yaw_deg > 60)
     return [
-        Share(label, int(inside.sum()), float(right[inside].mean()) if inside.any() else math.nan)
+        Slice(label, int(inside.sum()), float(right[inside].mean()) if inside.any() else math.nan)
         for label, inside in zip(BINS, bins, strict=True)
     ]
 
 
-def _shares(right: NDArray[np.bool_], values: NDArray[np.float64], edges: Sequence[float], unit: str) -> list[Share]:
+def _shares(right: NDArray[np.bool_], values: NDArray[np.float64], edges: Sequence[float], unit: str) -> list[Slice]:
     shares = []
     for low, high in itertools.pairwise(edges):
         inside = (values >= low) & (values < high)
         label = f"{low:g}{unit} or more" if math.isinf(high) else f"{low:g} to {round(high, 3):g}{unit}"
-        shares.append(Share(label, int(inside.sum()), float(right[inside].mean()) if inside.any() else math.nan))
+        shares.append(Slice(label, int(inside.sum()), float(right[inside].mean()) if inside.any() else math.nan))
     return shares
 
 

@@ -1,4 +1,4 @@
-"""What AFLW2000-3D says about its images: everything the scores need but the pictures."""
+"""AFLW2000-3D's labels: everything that the scores need."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from jvcr.data.formats.aflw2000 import aflw_yaws, read_aflw2000, reannotated_targets
 from jvcr.data.formats.mat import read_mat
 from jvcr.evaluate.pose import PoseTruth
+from jvcr.images import Image, read_image
 from jvcr.markups.markup import MARKUP_68, Markup
 
 NO_REANNOTATED = "not measurable: no reannotated.npz in the folder"
@@ -28,6 +29,8 @@ class Truth:
         fitted_yaw_deg: (B,) of ``Pose_Para``, signed as ours.
         aflw_yaw_deg: (B,) of AFLW's own labels, or why there is none.
         pose: of the true landmarks and of ``Pose_Para``.
+        root: the folder of the images.
+        markup: of the labels.
     """
 
     names: list[str]
@@ -36,14 +39,21 @@ class Truth:
     fitted_yaw_deg: NDArray[np.float64]
     aflw_yaw_deg: NDArray[np.float64] | str
     pose: PoseTruth
+    root: Path
     markup: Markup = MARKUP_68
+
+    def image(self, name: str) -> Image:
+        """(H, W, 3) uint8 RGB, read from the folder."""
+        return read_image(self.root / f"{name}.jpg")
 
     @property
     def labels(self) -> dict[str, NDArray[np.float32] | str]:
+        """By name: (B, 68, 3) or (B, 68, 2), or why there are none."""
         return {"original": self.original_img, "Reannotated": self.reannotated_img}
 
     @property
     def yaws(self) -> dict[str, NDArray[np.float64] | str]:
+        """By name: (B,) degrees, or why there are none."""
         return {"fitted": self.fitted_yaw_deg, "AFLW": self.aflw_yaw_deg}
 
 
@@ -80,6 +90,7 @@ def read_truth(
         fitted_yaw_deg=np.array([yaw for _, _, yaw in samples]),
         aflw_yaw_deg=_aflw_yaws(root, names, aflw_yaw, aflw_yaw_names),
         pose=PoseTruth.of(original, pose_para),
+        root=root,
     )
 
 

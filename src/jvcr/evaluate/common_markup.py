@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.data.derive import converted_points
-from jvcr.evaluate.scores import System
-from jvcr.evaluate.truth import Truth
+from jvcr.evaluate.aflw2000_truth import Truth
+from jvcr.evaluate.systems import System
 from jvcr.markups.markup import Markup
 
 

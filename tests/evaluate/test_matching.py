@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jvcr.evaluate.detection import Judged, judge
+from jvcr.evaluate.matching import Judged, judge
 
 TRUE = np.array([[0.0, 0.0, 10.0, 10.0], [20.0, 0.0, 30.0, 10.0], [40.0, 0.0, 50.0, 10.0]])
 SURE = np.array([True, True, False])

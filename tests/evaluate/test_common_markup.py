@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from jvcr.data.derive import derived_points
-from jvcr.evaluate.evaluation import evaluate_systems
-from jvcr.evaluate.markups import in_one_markup
-from jvcr.evaluate.scores import Cell, Options, System
-from jvcr.evaluate.truth import Truth, read_truth
+from jvcr.evaluate.aflw2000 import report_of
+from jvcr.evaluate.aflw2000_scores import Cell, Options
+from jvcr.evaluate.aflw2000_truth import Truth, read_truth
+from jvcr.evaluate.common_markup import in_one_markup
+from jvcr.evaluate.systems import System
 from jvcr.markups.file import markup_from
 from jvcr.markups.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, Markup
 
@@ -57,8 +58,8 @@ def test_the_largest_markup_that_all_have(truth: Truth, names: tuple[str, ...], 
 
 def test_systems_of_66_and_68_points_are_scored_side_by_side(truth: Truth) -> None:
     systems, labels = in_one_markup([system_of(truth, "68", 3), system_of(truth, "66", 3)], truth)
-    evaluation = evaluate_systems(systems, labels, Options(draws=100))
-    first, second = (score.cell("NME") for score in evaluation.scores)
+    report = report_of(systems, labels, Options(draws=100))
+    first, second = (score.cell("NME") for score in report.scores)
     assert isinstance(first, Cell) and isinstance(second, Cell)
     assert first.table.bins == pytest.approx(second.table.bins, rel=1e-4)
     kept = truth.original_img[:, list(INDICES_66_IN_68), :2]

@@ -8,23 +8,52 @@ in a table of photos, faces of one photo share it, and so do flips.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+import jvcr
 from jvcr.data.sample import Sample
 from jvcr.data.table import Table
-from jvcr.evaluate.scores import NO_DEPTH, NO_FACE, System
-from jvcr.evaluate.tables import BINS, span
+from jvcr.detect.named import DetectorName
+from jvcr.detect.network import DETECT_SIZE
+from jvcr.evaluate.benchmark import (
+    BINS,
+    NO_DEPTH,
+    NO_FACE,
+    BenchmarkReport,
+    Progress,
+    no_progress,
+    span,
+    today,
+    without_nan,
+)
+from jvcr.evaluate.systems import (
+    DEFAULT_EXECUTION,
+    Execution,
+    KeepPredictions,
+    Looks,
+    System,
+    Weights,
+    check_weights,
+    chosen_weights,
+    file_systems,
+    named_apart,
+    network_systems,
+    open_networks,
+)
 from jvcr.markups.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68
 from jvcr.metrics import Interval, YawTable, bootstrap_groups, cvgtce, ground_truth_error, interval, yaw_table
 from jvcr.report import NONE, percent
 from jvcr.report import Table as TextTable
 
 SOURCE = "300wlp-ibug"
+ACCEPTED = (66, 68)
+"""Numbers of landmarks that can be scored."""
+
 RIGID = 0.01
 """Largest CVGTCE between the labels of two views of one face: beyond it, they are not one face."""
 
@@ -69,6 +98,76 @@ class ViewScore:
     other_view_spread: float
     gte: YawTable | str
     gte_interval: Interval | None
+
+
+@dataclass(frozen=True, eq=False)
+class ViewsReport(BenchmarkReport):
+    """Scores of all systems, with 68 and with 66 points; ``truth_cvgtce``: ``Views``'."""
+
+    scores: list[ViewScore]
+    truth_cvgtce: float
+    draws: int
+    seed: int
+    date: str
+
+    def tables(self) -> list[TextTable]:
+        """CVGTCE and GTE of all systems, as one table."""
+        return [views_table(self.scores, self.truth_cvgtce)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able. Errors are ratios; NaN (an empty bin) becomes None."""
+        record = {
+            "benchmark": "multi-view",
+            "version": jvcr.__version__,
+            "date": self.date,
+            "options": {"draws": self.draws, "seed": self.seed},
+            "truth_cvgtce": self.truth_cvgtce,
+            "systems": [asdict(score) for score in self.scores],
+        }
+        return dict(without_nan(record))
+
+
+def evaluate(
+    root: str | Path,
+    weights: Weights | None = None,
+    *,
+    predictions: Sequence[str | Path] = (),
+    boxes: str = "both",
+    mirror: bool = True,
+    refine: bool = False,
+    detector: str = DetectorName.OWN,
+    detect_size: int = DETECT_SIZE,
+    execution: Execution = DEFAULT_EXECUTION,
+    draws: int = 2000,
+    seed: int = 0,
+    progress: Progress = no_progress,
+    keep: KeepPredictions | None = None,
+) -> ViewsReport:
+    """Score networks and prediction files on the multi-view validation rows of a training table.
+
+    Args:
+        root: folder of the training table.
+        weights: networks to score; ``small`` by default, none where there are predictions.
+        predictions: landmarks of any aligner (docs/predictions.md), to be scored beside the networks.
+        boxes, mirror, refine, detector, detect_size: see ``jvcr.evaluate.systems.Looks``.
+        execution: what runs the networks.
+        draws, seed: of the bootstrap.
+        progress: see ``jvcr.evaluate.benchmark.Progress``.
+        keep: receives each network's predictions (``jvcr.evaluate.systems.KeepPredictions``).
+    Raises:
+        FileNotFoundError, ValueError, ImageError: a file is missing or damaged, an argument is unknown, there are no
+            views of one rigid face, or a system has other landmarks than 68 or 66.
+    """
+    weights = chosen_weights(weights, predictions)
+    looks = Looks(boxes, mirror, refine, detector, detect_size, execution.threads)
+    check_weights(weights, execution)
+    views = read_views(Path(root))
+    given = file_systems(predictions, views.names, ACCEPTED)
+    networks = open_networks(weights, execution, ACCEPTED)
+    own = network_systems(networks, lambda: iter(views.samples), len(views.names), looks, progress, keep)
+    systems = named_apart([*own, *given])
+    scores = [score for system in systems for score in score_views(system, views, draws, seed)]
+    return ViewsReport(scores, views.truth_cvgtce, draws, seed, today())
 
 
 def read_views(root: Path) -> Views:

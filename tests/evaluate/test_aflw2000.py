@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from jvcr.data.derive import derived_points
-from jvcr.evaluate import html
-from jvcr.evaluate.evaluation import evaluate_systems
-from jvcr.evaluate.html import draw_pair
-from jvcr.evaluate.markdown import to_markdown
-from jvcr.evaluate.markups import in_one_markup
-from jvcr.evaluate.scores import Cell, Curve, Options, System, common, renamed, score
-from jvcr.evaluate.tables import all_tables, short
-from jvcr.evaluate.truth import NO_AFLW_YAW, NO_REANNOTATED, Truth, read_truth
+from jvcr.evaluate import aflw2000_page
+from jvcr.evaluate.aflw2000 import report_of
+from jvcr.evaluate.aflw2000_scores import Cell, Curve, Options, common, score
+from jvcr.evaluate.aflw2000_truth import NO_AFLW_YAW, NO_REANNOTATED, Truth, read_truth
+from jvcr.evaluate.common_markup import in_one_markup
+from jvcr.evaluate.pages import draw_pair
+from jvcr.evaluate.systems import System, named_apart
 from jvcr.markups.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68
 from jvcr.metrics import YawTable
 
@@ -151,22 +150,21 @@ def test_the_faces_that_all_found(truth: Truth) -> None:
 
 def test_tables_hold_the_figures_and_say_what_is_missing(truth: Truth) -> None:
     system = shifted(truth, 3, 4, 0)
-    evaluation = evaluate_systems([system], truth, OPTIONS)
+    report = report_of([system], truth, OPTIONS)
     mean = f"{100 * np.mean(cell_of(system, truth, error='NME').table.bins):.2f}"
-    assert mean in short(evaluation.scores).to_text()
-    text = to_markdown(evaluation)
+    assert mean in report.short_table().to_text()
+    text = report.to_markdown()
     assert mean in text and NO_AFLW_YAW in text
     assert "| JVCR, the paper | published | 2.94 | 3.46 | 4.53 | 3.64 ± 0.81 |" in text
-    assert evaluation.worst(2)[0][0] == "image00028"
-    for table in all_tables(evaluation.scores, evaluation.common):
+    assert report.worst(2)[0][0] == "image00028"
+    for table in report.tables():
         assert all(len(row) == len(table.header) for row in table.rows), table.title
 
 
 def test_names_are_kept_apart(truth: Truth) -> None:
     one = shifted(truth, 0, 0, 0, name="same")
-    second = renamed(one, [one])
-    assert (second.name, renamed(one, [one, second]).name) == ("same (2)", "same (3)")
-    assert renamed(replace(one, boxes="others"), [one]).name == "same"
+    systems = named_apart([one, one, replace(one, boxes="others"), one])
+    assert [system.name for system in systems] == ["same", "same (2)", "same", "same (3)"]
 
 
 def test_both_outlines_are_drawn(truth: Truth) -> None:
@@ -180,12 +178,12 @@ def test_both_outlines_are_drawn(truth: Truth) -> None:
 def test_a_report_says_how_many_landmarks_were_scored(truth: Truth) -> None:
     few = System("few", "true boxes", derived_points(truth.original_img, MARKUP_68, MARKUP_66), markup=MARKUP_66)
     for system, n_points, name in ((shifted(truth, 3, 4, 0), 68, "ibug-68"), (few, 66, "3dfaw-66")):
-        systems, labels = in_one_markup([system, renamed(system, [system])], truth)
-        evaluation = evaluate_systems(systems, labels, OPTIONS)
-        assert f"Scored on the {n_points} landmarks of markup {name}." in evaluation.introduction
-        record = evaluation.to_dict()
+        systems, labels = in_one_markup(named_apart([system, system]), truth)
+        report = report_of(systems, labels, OPTIONS)
+        assert f"Scored on the {n_points} landmarks of markup {name}." in report.introduction
+        record = report.to_dict()
         assert (record["markup"], record["n_points"]) == (name, n_points)
-        tables = [short(evaluation.scores), *all_tables(evaluation.scores, evaluation.common)]
+        tables = [report.short_table(), *report.tables()]
         errors = [table for table in tables if table.title.startswith(("NME by", "NME on", "GTE", "3D NME", "Cumul"))]
         assert len(errors) == 7 and all(f"{n_points} points" in table.title for table in errors)
         published = {row[0] for table in tables for row in table.rows if "published" in row}
@@ -194,8 +192,8 @@ def test_a_report_says_how_many_landmarks_were_scored(truth: Truth) -> None:
 
 def test_every_table_shows_the_figures_of_its_own_labels(truth: Truth) -> None:
     # Off by 5 px from the original labels, and by sqrt(10) px from the Reannotated ones.
-    evaluation = evaluate_systems([shifted(truth, 3, 4, 0)], truth, OPTIONS)
-    tables = {table.title: table for table in all_tables(evaluation.scores, [])}
+    report = report_of([shifted(truth, 3, 4, 0)], truth, OPTIONS)
+    tables = {table.title: table for table in report.tables()}
     for labels, distance in (("original", 5), ("Reannotated", math.sqrt(10))):
         row = tables[f"NME, 68 points, {labels} labels, fitted yaw, percent"].rows[0]
         profile = 100 * distance / sizes(truth)[4]
@@ -207,18 +205,18 @@ def test_the_balanced_draw_has_its_own_column(truth: Truth) -> None:
     # The profile's error counts a third of a balanced draw, a fifth of the plain mean of images.
     system = shifted(truth, 0, 0, 0)
     system.points_img[4, :, 0] += 10
-    (row,) = all_tables(evaluate_systems([system], truth, OPTIONS).scores, [])[0].rows[:1]
+    (row,) = report_of([system], truth, OPTIONS).tables()[0].rows[:1]
     error = 100 * 10 / sizes(truth)[4]
     assert row[6].startswith(f"{error / 5:.2f} (")
     assert row[7].startswith(f"{error / 3:.2f} (1 a bin")
     # Faces of one bin that differ: the draws' own mean is neither that of the images nor that of the bins.
     system.points_img[0, :, 0] += 7
-    evaluation = evaluate_systems([system], truth, OPTIONS)
-    cell = evaluation.scores[0].cell("NME")
+    report = report_of([system], truth, OPTIONS)
+    cell = report.scores[0].cell("NME")
     assert isinstance(cell, Cell)
     drawn, plain, bins = (f"{100 * v:.2f}" for v in (cell.balanced.mean, cell.table.image_mean, cell.table.mean))
     assert len({drawn, plain, bins}) == 3
-    assert all_tables(evaluation.scores, [])[0].rows[0][7].startswith(f"{drawn} (1 a bin")
+    assert report.tables()[0].rows[0][7].startswith(f"{drawn} (1 a bin")
 
 
 @pytest.mark.parametrize("n_points", [68, 66])
@@ -229,11 +227,11 @@ def test_every_plot_shows_every_system(truth: Truth, n_points: int) -> None:
     if n_points == 66:
         few = [replace(s, points_img=s.points_img[:, list(INDICES_66_IN_68)], markup=MARKUP_66) for s in systems]
         systems, labels = in_one_markup(few, truth)
-    evaluation = evaluate_systems(systems, labels, OPTIONS)
+    report = report_of(systems, labels, OPTIONS)
     shown = {
-        "bins": html._bins(go, evaluation.scores),
-        "curves": html._curves(go, evaluation.scores),
-        "yaw": html._yaw(go, evaluation),
+        "bins": aflw2000_page._bins(go, report.scores),
+        "curves": aflw2000_page._curves(go, report.scores),
+        "yaw": aflw2000_page._yaw(go, truth, report.scores),
     }
     for name, figure in shown.items():
         traces = {trace.name.split(",")[0]: trace for trace in figure.data}
@@ -242,7 +240,7 @@ def test_every_plot_shows_every_system(truth: Truth, n_points: int) -> None:
         assert published == (n_points == 68 and name != "yaw"), name
     bars = {trace.name.split(",")[0]: trace.y for trace in shown["bins"].data}
     np.testing.assert_allclose(np.array(bars["second"]), 2 * np.array(bars["first"]), rtol=1e-4)
-    parts = html._regions(go, evaluation.scores)
-    first = evaluation.scores[0].regions["original"]
+    parts = aflw2000_page._regions(go, report.scores)
+    first = report.scores[0].regions["original"]
     assert isinstance(first, dict)
     np.testing.assert_allclose(parts.data[2].y, [100 * table.bins[2] for table in first.values()])

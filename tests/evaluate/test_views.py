@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jvcr.evaluate.multiview import Views, read_views, score_views, views_table
-from jvcr.evaluate.scores import System
+from jvcr.evaluate.systems import System
+from jvcr.evaluate.views import Views, read_views, score_views, views_table
 from jvcr.markups.markup import INDICES_66_IN_68
 from jvcr.metrics import YawTable
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jvcr.data.sample import Sample
-from jvcr.evaluate.run import predict_detected
+from jvcr.evaluate.run_network import predict_detected
 from jvcr.frames import Box
 from jvcr.markups.markup import MARKUP_68
 from jvcr.results import Face

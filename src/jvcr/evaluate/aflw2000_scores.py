@@ -1,17 +1,17 @@
-"""From landmarks and labels to figures: plain data, no files, no text."""
+"""AFLW2000-3D: from landmarks and labels to figures. Plain data, no files, no text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jvcr.evaluate.aflw2000_truth import Truth
+from jvcr.evaluate.benchmark import NO_DEPTH, NO_FACE, OTHER_MARKUP
 from jvcr.evaluate.pose import PoseReport, pose_report
-from jvcr.evaluate.truth import Truth
-from jvcr.markups.markup import MARKUP_68, Markup
+from jvcr.evaluate.systems import System
 from jvcr.metrics import (
     Balanced,
     Bootstrap,
@@ -32,51 +32,30 @@ from jvcr.metrics import (
 )
 
 Points = NDArray[np.floating]
-PixelBase = Literal["respected", "as-published"]
+PIXEL_BASES = ("respected", "as-published")
+"""What the 1-based original labels are taken for (docs/evaluation.md)."""
 
-NO_DEPTH = "not measurable: no depth"
-OTHER_MARKUP = "not measurable: not the 68 points"
-NO_FACE = "not measurable: every face was missed"
 CED_STEPS = 200
-
-
-@dataclass(frozen=True, eq=False)
-class System:
-    """One aligner's landmarks of all images of a benchmark.
-
-    Attributes:
-        name: for tables, e.g. "jvcr small".
-        boxes: how its face boxes were chosen, for tables.
-        points_img: (B, N, 2 or 3); a row of NaN is a missed face.
-        note: what else a reader must know.
-        markup: names the landmarks.
-    """
-
-    name: str
-    boxes: str
-    points_img: Points
-    note: str = ""
-    markup: Markup = field(default=MARKUP_68, repr=False)
-
-    @property
-    def found(self) -> NDArray[np.bool_]:
-        return np.asarray(np.isfinite(self.points_img).all(axis=(1, 2)))
-
-    @property
-    def has_depth(self) -> bool:
-        return self.points_img.shape[2] == 3
 
 
 @dataclass(frozen=True)
 class Options:
-    """limit: of CED, AUC and failure rate, a ratio. draws: of the bootstrap. pixel_base: docs/evaluation.md."""
+    """limit: of CED, AUC and failure rate, a ratio. draws: of the bootstrap. pixel_base: docs/evaluation.md.
+
+    Raises:
+        ValueError: an unknown pixel base.
+    """
 
     limit: float = 0.10
     draws: int = 2000
     balanced_draws: int = 1000
     balanced_per_bin: int = 232
     seed: int = 0
-    pixel_base: PixelBase = "respected"
+    pixel_base: str = "respected"
+
+    def __post_init__(self) -> None:
+        if self.pixel_base not in PIXEL_BASES:
+            raise ValueError(f"pixel_base {self.pixel_base!r} is unknown; expected {' or '.join(PIXEL_BASES)}")
 
 
 @dataclass(frozen=True)
@@ -124,6 +103,7 @@ class Score:
     per_face: dict[tuple[str, str], NDArray[np.float64]]
 
     def cell(self, error: str, labels: str = "original", yaw: str = "fitted") -> Cell | str:
+        """The means of one error, or why there are none."""
         return self.cells[error, labels, yaw]
 
 
@@ -226,7 +206,7 @@ def common(scores: Sequence[Score], truth: Truth, options: Options) -> list[Comm
     return rows
 
 
-def target_of(truth: Truth, labels: str, pixel_base: PixelBase) -> Points | str:
+def target_of(truth: Truth, labels: str, pixel_base: str) -> Points | str:
     """Labels as they are compared with 0-based predictions.
 
     ``as-published``, the usual benchmark code's reading, puts the 1 back that the reader took from the 1-based
@@ -281,12 +261,3 @@ def _regions(system: System, truth: Truth, labels: str, options: Options) -> dic
 
 def _counts(yaw_deg: NDArray[np.float64]) -> tuple[int, ...]:
     return tuple(int(members.sum()) for members in yaw_members(yaw_deg))
-
-
-def renamed(system: System, others: Sequence[System]) -> System:
-    """The system with a name that differs from those of the others with the same boxes."""
-    taken = {(s.name, s.boxes) for s in others}
-    name, number = system.name, 2
-    while (name, system.boxes) in taken:
-        name, number = f"{system.name} ({number})", number + 1
-    return replace(system, name=name)
