@@ -103,9 +103,9 @@ def test_by_hand(marked: Path, seen: Path) -> None:
     assert groups["wide mouths"] == (3, pytest.approx(0.6, rel=1e-4), pytest.approx(0.40, rel=1e-4))
     # Brows are those of the labels, in both.
     brows = score.fits["all"]["brow height"]
-    assert (brows.count, brows.slope, brows.correlation) == (20, pytest.approx(1, rel=1e-4), pytest.approx(1))
-    # The face with the closed eyes that are seen wide open comes first.
-    assert report.truth.names[score.worst[0]] == "image00021"
+    assert (brows.count, brows.slope, brows.correlation) == (20, pytest.approx(1, rel=1e-3), pytest.approx(1, rel=1e-3))
+    # Open eyes that are seen shut (0.30 at 0.05), then shut ones that are seen open (0.08 at 0.30).
+    assert [report.truth.names[row] for row in score.worst[:2]] == ["image00063", "image00021"]
 
 
 def test_a_constant_offset_of_the_markups_is_removed(marked: Path, tmp_path: Path) -> None:
