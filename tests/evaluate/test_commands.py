@@ -218,6 +218,14 @@ def test_paper_without_data(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "report.md").read_text(encoding="utf-8").count("### Table ") == 4
 
 
+def test_the_published_tables_need_no_extra() -> None:
+    script = "from jvcr.paper import tables\nprint(tables.evaluate().to_text())\nimport sys\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    text, _, loaded = done.stdout.rstrip().rpartition("\n")
+    assert "Table IV: AFLW2000-3D" in text
+    assert not {"scipy", "torch", "plotly", "jinja2", "matplotlib"} & set(loaded.split())
+
+
 def test_images_are_left_out(benchmark_folder: Path, peers: list[Path], tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("image00007\nimage00028\n")
     arguments = ["evaluate", "aflw2000-3d", "--root", str(benchmark_folder), "--predictions", str(peers[0])]

@@ -178,7 +178,7 @@ def read_views(root: Path) -> Views:
     """
     table = Table(root, "val")
     if table.points.shape[1] != 68:
-        raise ValueError(f"{table.path}: {table.points.shape[1]} landmarks; the multi-view benchmark needs 68")
+        raise ValueError(f"{table.path}: {table.points.shape[1]} landmarks; the benchmark of views needs 68")
     faces: dict[str, list[int]] = {}
     for row, source in enumerate(table.sources):
         if source == SOURCE:
@@ -232,7 +232,7 @@ def score_views(system: System, views: Views, draws: int = 2000, seed: int = 0) 
         ]
     if n_points == 66:
         return [_score(system, views, target_66, MARKUP_66.normaliser, draws, seed)]
-    raise ValueError(f"{system.name}: {n_points} landmarks; the multi-view benchmark takes 68 or 66")
+    raise ValueError(f"{system.name}: {n_points} landmarks; the benchmark of views takes 68 or 66")
 
 
 def _score(

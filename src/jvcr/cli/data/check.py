@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from jvcr.cli.console import log
-from jvcr.cli.data.options import reader_options
+from jvcr.cli.data.reader_options import reader_options
 from jvcr.extras import missing
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from jvcr.cli.data.options import reader_options
-from jvcr.cli.data.output import store
+from jvcr.cli.data.reader_options import reader_options
+from jvcr.cli.data.storing import store
 from jvcr.extras import missing
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jvcr.cli.data.output import store
+from jvcr.cli.data.storing import store
 from jvcr.extras import missing
 
 

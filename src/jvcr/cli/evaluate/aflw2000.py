@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jvcr.cli.evaluate.options import (
+from jvcr.cli.evaluate.benchmark_options import (
     Boxes,
     BoxesOption,
     DrawsOption,
@@ -27,7 +27,7 @@ from jvcr.cli.evaluate.options import (
     need_scipy,
     saver,
 )
-from jvcr.cli.evaluate.output import ProgressBar, folder_of, make_folders, show_and_write, text
+from jvcr.cli.evaluate.report_output import ProgressBar, folder_of, make_folders, show_and_write, text
 from jvcr.cli.options import (
     BackendOption,
     DetectorOption,

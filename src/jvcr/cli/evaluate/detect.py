@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jvcr.cli.evaluate.options import JsonOption, OutOption, WeightsOption, need_scipy
-from jvcr.cli.evaluate.output import ProgressBar, Writer, folder_of, make_folders, show_and_write
+from jvcr.cli.evaluate.benchmark_options import JsonOption, OutOption, WeightsOption, need_scipy
+from jvcr.cli.evaluate.report_output import ProgressBar, Writer, folder_of, make_folders, show_and_write
 from jvcr.cli.options import (
     BackendOption,
     DetectorOption,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jvcr.cli.evaluate.options import (
+from jvcr.cli.evaluate.benchmark_options import (
     Boxes,
     BoxesOption,
     DrawsOption,
@@ -23,7 +23,7 @@ from jvcr.cli.evaluate.options import (
     names_to_leave_out,
     need_scipy,
 )
-from jvcr.cli.evaluate.output import ProgressBar, folder_of, make_folders, show_and_write
+from jvcr.cli.evaluate.report_output import ProgressBar, folder_of, make_folders, show_and_write
 from jvcr.cli.options import (
     BackendOption,
     DetectorOption,

@@ -7,8 +7,15 @@ from typing import Annotated
 
 import typer
 
-from jvcr.cli.evaluate.options import JsonOption, MirrorOption, OutOption, RefineOption, WeightsOption, need_scipy
-from jvcr.cli.evaluate.output import ProgressBar, folder_of, make_folders, show_and_write
+from jvcr.cli.evaluate.benchmark_options import (
+    JsonOption,
+    MirrorOption,
+    OutOption,
+    RefineOption,
+    WeightsOption,
+    need_scipy,
+)
+from jvcr.cli.evaluate.report_output import ProgressBar, folder_of, make_folders, show_and_write
 from jvcr.cli.options import BackendOption, DeviceOption, PrecisionOption, ThreadsOption
 from jvcr.runtime.backends import Backend
 

@@ -1,4 +1,4 @@
-"""Options that several sub-commands have."""
+"""``--option KEY=VALUE`` of ``convert`` and ``check``."""
 
 from __future__ import annotations
 

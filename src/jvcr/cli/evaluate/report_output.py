@@ -28,16 +28,18 @@ class ProgressBar:
         self._task = TaskID(0)
 
     def __enter__(self) -> ProgressBar:
-        self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        if self._stage is not None:
+            self._progress.stop()
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` steps of a stage are done."""
         if stage != self._stage:
-            if self._stage is not None:
+            if self._stage is None:
+                self._progress.start()
+            else:
                 self._progress.remove_task(self._task)
             self._stage, self._task = stage, self._progress.add_task(stage, total=total)
         self._progress.update(self._task, completed=done)
