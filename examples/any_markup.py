@@ -24,7 +24,7 @@ from jvcr.data.derive import derived, derived_points
 from jvcr.data.table import Table
 from jvcr.draw.landmarks import draw_faces
 from jvcr.draw.page import write_html
-from jvcr.evaluate.run import Report
+from jvcr.evaluate.errors import LandmarkErrors
 from jvcr.export.onnx import export_checked
 from jvcr.frames import Crop
 from jvcr.images import write_image
@@ -51,7 +51,7 @@ class Printer:
 
     def on_progress(self, progress: Progress) -> None: ...
 
-    def on_validation(self, samples: int, result: Report) -> None:
+    def on_validation(self, samples: int, result: LandmarkErrors) -> None:
         print(f"{self.name}: {samples} crops: {result}", flush=True)
 
 

@@ -22,7 +22,7 @@ from jvcr import Box, Landmarker
 from jvcr.data.face_photos import FacePhoto, read_face_photos
 from jvcr.detect.base import iou_matrix, nms
 from jvcr.detect.network import NetworkDetector
-from jvcr.evaluate.detect_report import turned_photo
+from jvcr.evaluate.detect_scores import turned_photo
 from jvcr.runtime.backends import open_backend
 from jvcr.runtime.confidence import SIZES_PX, Confidence
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from jvcr.data.table import Table
-from jvcr.evaluate.expression import marked_rows, truth_of_samples, upright_offsets
-from jvcr.evaluate.run import predict_samples
+from jvcr.evaluate.expression_scores import marked_rows, truth_of_samples, upright_offsets
+from jvcr.evaluate.run_network import predict_samples
 from jvcr.markups.markup import MARKUP_68
 from jvcr.runtime.backends import open_backend
 from jvcr.runtime.mirror import MirrorAveraged

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from jvcr.data.sample import Sample
-from jvcr.evaluate.run import Predictions, predict_samples, report
+from jvcr.evaluate.errors import landmark_errors
+from jvcr.evaluate.run_network import Predictions, predict_samples
 from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.runtime.onnx import OnnxRuntime
 from jvcr.weights import weights_path
@@ -23,7 +24,6 @@ needs_table = pytest.mark.skipif(not (DATA / "labels.npz").is_file(), reason=f"n
 
 
 CALIBRATION = DATA / "aflw2000-3d-calibration-ids.txt"
-HAND_MARKS = DATA / "aflw2000-3d-dev-hand2d.npz"
 
 # NME mean of bins, GTE, and NME on Reannotated labels; one look. JVCR's paper has 0.0364 and 0.0728.
 BOUNDS = {"small": (0.0350, 0.0720, 0.0275), "large": (0.0350, 0.0705, 0.0300)}
@@ -53,7 +53,7 @@ def benchmark_samples() -> Iterator[Sample]:
 
 @needs_benchmark
 def test_accuracy_on_aflw2000_3d(name: str, runtime: OnnxRuntime, predictions: Predictions) -> None:
-    result = report(predictions, runtime.markup.normaliser)
+    result = landmark_errors(predictions, runtime.markup.normaliser)
     assert sum(result.nme.counts) == 666
     assert result.gte is not None
     assert result.nme.mean <= BOUNDS[name][0]
@@ -75,7 +75,7 @@ def test_reannotated_labels_are_read(name: str, runtime: OnnxRuntime, prediction
 
     targets = reannotated_targets(BENCHMARK, predictions.names)
     assert targets is not None
-    assert report(predictions, runtime.markup.normaliser, targets).nme.mean <= BOUNDS[name][2]
+    assert landmark_errors(predictions, runtime.markup.normaliser, targets).nme.mean <= BOUNDS[name][2]
 
 
 # Of small: area under the ROC curve for closed eyes, slope and correlation of eyes and of mouths, and the medians drawn
@@ -83,8 +83,8 @@ def test_reannotated_labels_are_read(name: str, runtime: OnnxRuntime, prediction
 @needs_table
 def test_eyes_close_and_mouths_open() -> None:
     from jvcr.data.table import Table
-    from jvcr.evaluate.expression import marked_rows, score_expression, truth_of_samples
-    from jvcr.evaluate.scores import System
+    from jvcr.evaluate.expression_scores import marked_rows, score_expression, truth_of_samples
+    from jvcr.evaluate.systems import System
 
     runtime = OnnxRuntime(weights_path("small"))
     table = Table(DATA, "val")
@@ -103,12 +103,12 @@ def test_eyes_close_and_mouths_open() -> None:
 @needs_table
 def test_boxes_and_rolls_of_users_cost_little(runtime: OnnxRuntime) -> None:
     from jvcr.data.table import Table
-    from jvcr.evaluate.robustness import REFERENCE, measure
+    from jvcr.evaluate.robustness import REFERENCE, errors_by_condition
 
     table = Table(DATA, "val")
     rows = [table[row] for row in range(0, len(table), 8)]
     names = (REFERENCE, "box shifted by 15 %", "box ±15 % in size", "turned by ±30°")
-    reference, *worse = measure(MirrorAveraged(runtime), lambda: rows, rough=runtime, conditions=names)
+    reference, *worse = errors_by_condition(MirrorAveraged(runtime), rows, rough=runtime, conditions=names)
     for row in worse:
         assert row.nme.mean <= 1.1 * reference.nme.mean, row.condition
 
@@ -120,7 +120,7 @@ def test_mirror_images_help(runtime: OnnxRuntime) -> None:
     table = Table(DATA, "val")
     rows = [table[row] for row in range(0, len(table), 8)]
     once, twice = (
-        report(predict_samples(network, rows), runtime.markup.normaliser)
+        landmark_errors(predict_samples(network, rows), runtime.markup.normaliser)
         for network in (runtime, MirrorAveraged(runtime))
     )
     assert twice.nme.mean < 0.97 * once.nme.mean

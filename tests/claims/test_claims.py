@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from jvcr.data.table import Table
-from jvcr.evaluate.run import Report
+from jvcr.evaluate.errors import LandmarkErrors
 from jvcr.markups.markup import MARKUP_68
 from jvcr.paper.claims.learners import rasterise_each, sparse_voxel_loss
 from jvcr.paper.claims.networks import peaks_unit
@@ -23,7 +23,7 @@ from jvcr.train.vary import Rows
 class Silent:
     def on_progress(self, progress: Progress) -> None: ...
 
-    def on_validation(self, samples: int, result: Report) -> None: ...
+    def on_validation(self, samples: int, result: LandmarkErrors) -> None: ...
 
 
 def part_of(points_unit: torch.Tensor, size: int) -> Part:

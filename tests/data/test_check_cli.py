@@ -14,7 +14,8 @@ import typer
 from skimage.data import astronaut
 from typer.testing import CliRunner, Result
 
-from jvcr.cli.data_check import check as check_command
+from jvcr.cli.app import app as jvcr_app
+from jvcr.cli.data.check import check as check_command
 from jvcr.data.doctor.check import check
 from jvcr.data.doctor.contact_sheet import contact_sheet
 from jvcr.data.doctor.entries import SampleSource, TableSource
@@ -116,6 +117,22 @@ def test_other_formats_go_through_their_reader(make_head: MakeHead, tmp_path: Pa
     unknown = run("ptz", tmp_path)
     assert isinstance(unknown.exception, ValueError)
     assert "'ptz' is unknown; expected one of 300w-lp, 3dfaw" in str(unknown.exception)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(("base",), "--option base: expected KEY=VALUE"), (("base=1", "base=0"), "--option base is given more than once")],
+)
+def test_options_of_the_reader_are_checked(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
+    done = run("pts", tmp_path, *(word for option in options for word in ("--option", option)))
+    assert done.exit_code == 1
+    assert message in str(done.exception)
+
+
+@pytest.mark.parametrize("name", ["check", "convert", "turn"])
+def test_every_sub_command_has_a_help_page(name: str) -> None:
+    done = CliRunner().invoke(jvcr_app, ["data", name, "--help"])
+    assert done.exit_code == 0 and f"data {name} [OPTIONS]" in done.stdout
 
 
 def test_contact_sheet(faulty: Path, tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jvcr.evaluate.evaluation import evaluate_systems
-from jvcr.evaluate.markups import in_one_markup
+from jvcr.evaluate.aflw2000 import report_of
+from jvcr.evaluate.aflw2000_scores import Options
+from jvcr.evaluate.aflw2000_truth import read_truth
+from jvcr.evaluate.common_markup import in_one_markup
 from jvcr.evaluate.published import AFLW2000_NME
-from jvcr.evaluate.scores import Options, System
-from jvcr.evaluate.truth import read_truth
+from jvcr.evaluate.systems import System
 from jvcr.markups.markup import INDICES_66_IN_68, MARKUP_66
 from jvcr.paper.tables import OurRow, paper_tables, read_results, rows_of_aflw2000
 
@@ -58,11 +59,11 @@ def test_our_row_comes_from_the_report(benchmark_folder: Path, tmp_path: Path) -
     points = truth.original_img + np.array([3, 4, 0], np.float32)
     points[0] = np.nan
     flat = System("flat", "its own boxes", points[..., :2])
-    evaluation = evaluate_systems([System("ours", "true boxes", points), flat], truth, Options(draws=100))
+    report = report_of([System("ours", "true boxes", points), flat], truth, Options(draws=100))
     path = tmp_path / "report.json"
-    path.write_text(json.dumps(evaluation.to_dict()))
+    path.write_text(json.dumps(report.to_dict()))
     (ours, other), views = read_results(path)
-    table = evaluation.scores[0].cell("NME").table  # type: ignore[union-attr]
+    table = report.scores[0].cell("NME").table  # type: ignore[union-attr]
     assert ours.bins == pytest.approx([100 * v for v in table.bins])
     assert (ours.mean, ours.std) == (pytest.approx(100 * table.mean), pytest.approx(100 * table.std))
     # The four faces found are off by 5 px over 60 px between the eyes.
@@ -71,7 +72,7 @@ def test_our_row_comes_from_the_report(benchmark_folder: Path, tmp_path: Path) -
     assert "report.json" in ours.source and "5 of its 2,000 images, 1 faces missed" in ours.source
     assert other.gte == "not measurable: no depth"
     assert views == []
-    assert rows_of_aflw2000(evaluation.to_dict(), "measured here")[0].mean == pytest.approx(ours.mean)
+    assert rows_of_aflw2000(report.to_dict(), "measured here")[0].mean == pytest.approx(ours.mean)
 
 
 def test_wrong_results_are_named(tmp_path: Path) -> None:
@@ -89,8 +90,8 @@ def test_an_empty_cell_says_why(benchmark_folder: Path) -> None:
     points = truth.original_img.copy()
     points[4] = np.nan  # the only profile
     nobody = System("nobody", "true boxes", np.full_like(points, np.nan))
-    evaluation = evaluate_systems([System("ours", "true boxes", points), nobody], truth, Options(draws=100))
-    rows = rows_of_aflw2000(evaluation.to_dict(), "here")
+    report = report_of([System("ours", "true boxes", points), nobody], truth, Options(draws=100))
+    rows = rows_of_aflw2000(report.to_dict(), "here")
     assert rows[0].bins == (0, 0, "no face in this bin")
     assert rows[0].mean == rows[0].std == "not measurable: a bin without a face"
     assert rows[1].bins == ("not measurable: every face was missed",) * 3
@@ -102,7 +103,7 @@ def test_other_landmarks_than_68_are_refused(benchmark_folder: Path, tmp_path: P
     truth = read_truth(benchmark_folder)
     points = truth.original_img[:, list(INDICES_66_IN_68)]
     systems, labels = in_one_markup([System("66", "true boxes", points, markup=MARKUP_66)], truth)
-    record = evaluate_systems(systems, labels, Options(draws=100)).to_dict()
+    record = report_of(systems, labels, Options(draws=100)).to_dict()
     assert (record["markup"], record["n_points"]) == ("3dfaw-66", 66)
     with pytest.raises(
         ValueError, match=r"66 landmarks were scored \(markup 3dfaw-66\); the paper's figures are of 68"

@@ -11,7 +11,7 @@ from skimage.data import astronaut
 
 from jvcr import Landmarker
 from jvcr.data.sample import Sample
-from jvcr.evaluate.robustness import CONDITIONS, REFERENCE, case_of, measure, robustness_table
+from jvcr.evaluate.robustness import CONDITIONS, REFERENCE, case_of, errors_by_condition, robustness_table
 from jvcr.runtime.onnx import OnnxRuntime
 from jvcr.weights import weights_path
 
@@ -60,8 +60,8 @@ def test_cases_depend_on_name_and_seed_alone(sample: Sample) -> None:
 def test_a_second_look_mends_boxes_and_rolls(sample: Sample) -> None:
     runtime = OnnxRuntime(weights_path("small"), 1)
     names = (REFERENCE, "box shifted by 25 %, ±25 % in size", "turned by ±60°")
-    once = measure(runtime, lambda: [sample], conditions=names)
-    twice = measure(runtime, lambda: [sample], rough=runtime, conditions=names)
+    once = errors_by_condition(runtime, [sample], conditions=names)
+    twice = errors_by_condition(runtime, [sample], rough=runtime, conditions=names)
     assert [row.condition for row in once] == list(names)
     for worse, better in zip(once[1:], twice[1:], strict=True):
         assert better.nme.image_mean < 0.7 * worse.nme.image_mean
@@ -74,16 +74,16 @@ def test_a_second_look_mends_boxes_and_rolls(sample: Sample) -> None:
 
 def test_failures_are_counted(sample: Sample) -> None:
     wrong = Sample("moved", sample.image, sample.points_img + np.float32(0.3 * sample.box.width))
-    row = measure(OnnxRuntime(weights_path("small"), 1), lambda: [sample, wrong], conditions=[REFERENCE])[0]
+    row = errors_by_condition(OnnxRuntime(weights_path("small"), 1), [sample, wrong], conditions=[REFERENCE])[0]
     assert row.failures == 0.5
 
 
 def test_bad_arguments(sample: Sample) -> None:
     runtime = OnnxRuntime(weights_path("small"), 1)
     with pytest.raises(ValueError, match="'fog' is unknown"):
-        measure(runtime, lambda: [sample], conditions=["fog"])
+        errors_by_condition(runtime, [sample], conditions=["fog"])
     with pytest.raises(ValueError, match="no sample"):
-        measure(runtime, list, conditions=[REFERENCE])
+        errors_by_condition(runtime, [], conditions=[REFERENCE])
 
 
 def test_command(make_table: Callable[..., Path], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 from jvcr.data.table import Table
-from jvcr.evaluate.run import Report
+from jvcr.evaluate.errors import LandmarkErrors
 from jvcr.markups.markup import MARKUP_68
 from jvcr.model.checkpoint import load_weights
 from jvcr.model.config import PRESETS
@@ -48,7 +48,7 @@ SHORT = TrainConfig(
 class Silent:
     def on_progress(self, progress: Progress) -> None: ...
 
-    def on_validation(self, samples: int, result: Report) -> None: ...
+    def on_validation(self, samples: int, result: LandmarkErrors) -> None: ...
 
 
 class Killed(Exception):
@@ -61,7 +61,7 @@ class DiesAt(Silent):
     def __init__(self, samples: int) -> None:
         self.samples = samples
 
-    def on_validation(self, samples: int, result: Report) -> None:
+    def on_validation(self, samples: int, result: LandmarkErrors) -> None:
         if samples == self.samples:
             raise Killed
 

@@ -15,7 +15,7 @@ from jvcr.cli.claims import claims
 from jvcr.cli.console import fail
 from jvcr.cli.data import app as data
 from jvcr.cli.demo import demo
-from jvcr.cli.evaluate import evaluate
+from jvcr.cli.evaluate import app as evaluate
 from jvcr.cli.export import export
 from jvcr.cli.figure import figure
 from jvcr.cli.markup import markup
@@ -34,11 +34,11 @@ app.command()(predict)
 app.command()(video)
 app.command()(train)
 app.command()(bench)
-app.command()(evaluate)
 app.command()(export)
 app.command()(claims)
 app.command()(figure)
 app.command()(markup)
+app.add_typer(evaluate, name="evaluate")
 app.add_typer(data, name="data")
 
 

@@ -1,421 +1,160 @@
-"""Do eyes close and mouths open? Predicted landmarks against hand marks.
-
-Benchmark labels of faces come from linear face models, which flatten expressions: a network that never closes an eye
-scores well on them. Hand marks are the truth here. Their markup is not quite that of the labels, so openings are
-compared as ratios within a face, and positions also with the constant offset of each landmark removed.
-"""
+"""Expression: do eyes close and mouths open? Predicted landmarks against hand marks (docs/evaluation.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from jvcr.data.reading import read_arrays
+import jvcr
+from jvcr.data.formats.aflw2000 import read_aflw2000
 from jvcr.data.sample import Sample
 from jvcr.data.table import Table as TrainingTable
-from jvcr.evaluate.scores import System
-from jvcr.expression import (
-    CLOSED_EYE,
-    OPEN_EYE,
-    SHUT_MOUTH,
-    WIDE_MOUTH,
-    brow_heights,
-    eye_openings,
-    mouth_opening,
-    smile,
+from jvcr.detect.named import DetectorName
+from jvcr.detect.network import DETECT_SIZE
+from jvcr.evaluate.benchmark import BenchmarkReport, Progress, no_progress, today, without_nan
+from jvcr.evaluate.common_markup import points_in
+from jvcr.evaluate.expression_page import page
+from jvcr.evaluate.expression_scores import (
+    HAND_FILE,
+    ExpressionScore,
+    ExpressionTruth,
+    expression_tables,
+    marked_rows,
+    read_hand_marks,
+    score_expression,
+    truth_of_samples,
 )
-from jvcr.frames import Crop
-from jvcr.geometry import head_pose
+from jvcr.evaluate.systems import (
+    DEFAULT_EXECUTION,
+    Execution,
+    KeepPredictions,
+    Looks,
+    System,
+    Weights,
+    check_weights,
+    chosen_weights,
+    file_systems,
+    named_apart,
+    network_systems,
+    open_networks,
+)
+from jvcr.images import Image
 from jvcr.markups.markup import MARKUP_68
-from jvcr.metrics import YAW_BINS_DEG, yaw_members
-from jvcr.report import NONE, Table, percent
-
-Values = NDArray[np.float64]
-
-INNER = tuple(range(17, 68))
-"""All but the jaw: in the hand marks that is the visible outline, in ours the jaw of the 3D head."""
-
-FOLDS = 5
-
-HAND_FILE = "hand2d.npz"
-"""Hand marks of AFLW2000-3D's images, in its folder: ``id``, ``points2d`` (B, 68, 2); where there are any, ``good``
-(B,), which faces are to be used, and ``externally_occluded`` (B, 68)."""
-
-MEASURES = {
-    "eye opening": eye_openings,
-    "mouth opening": mouth_opening,
-    "smile": smile,
-    "brow height": brow_heights,
-}
-
-YAW_NAMES = ("all", "up to 30°", "30° to 60°", "over 60°")
+from jvcr.report import Table
 
 
 @dataclass(frozen=True, eq=False)
-class ExpressionTruth:
-    """Hand marks of B faces.
+class ExpressionReport(BenchmarkReport):
+    """Scores of several systems on one truth, in their order; ``images``: by name, for the page."""
 
-    Attributes:
-        title: what they are of, for people.
-        hand_img: (B, 68, 2) hand marks, pixels of the photo; NaN for landmarks that are not marked, or that something
-            hides: nobody sees whether an eye behind sunglasses is open.
-        target_img: (B, 68, 3) the labels, whose box the errors are divided by.
-        yaw_deg: (B,).
-    """
+    truth: ExpressionTruth
+    scores: list[ExpressionScore]
+    images: Mapping[str, Image]
+    date: str
 
-    title: str
-    names: list[str]
-    hand_img: NDArray[np.float64]
-    target_img: NDArray[np.float64]
-    yaw_deg: Values
+    def tables(self) -> list[Table]:
+        """Openings and positions; smile and brows; both by yaw."""
+        return expression_tables(self.scores, self.truth)
 
-    def __post_init__(self) -> None:
-        if not self.names:
-            raise ValueError(f"{self.title}: no face has hand marks")
+    def to_html(self, worst: int = 20) -> str:
+        """One self-contained page: tables, predicted over true openings, and the worst faces drawn.
 
-
-def truth_of_samples(title: str, samples: Sequence[Sample]) -> ExpressionTruth:
-    """The faces that carry hand marks (``Sample.hand2d``).
-
-    Raises:
-        ValueError: none does.
-    """
-    marked = [s for s in samples if s.hand2d is not None and np.isfinite(s.hand2d).any()]
-    return ExpressionTruth(
-        title,
-        [s.name for s in marked],
-        np.array([_where_visible(s) for s in marked]),
-        np.array([s.points_img for s in marked], np.float64),
-        np.array([s.yaw_deg for s in marked]),
-    )
-
-
-def _where_visible(sample: Sample) -> NDArray[np.float64]:
-    assert sample.hand2d is not None
-    marks = sample.hand2d.astype(np.float64)
-    if sample.visibility is not None:
-        marks[sample.visibility > 0] = np.nan
-    return marks
-
-
-def marked_rows(table: TrainingTable) -> list[int]:
-    """The rows with at least one hand-marked landmark."""
-    return np.flatnonzero(np.isfinite(table.hand2d).any(axis=(1, 2))).tolist()
-
-
-def read_hand_marks(path: Path) -> dict[str, NDArray[np.float32]]:
-    """Hand marks by name of the image: (68, 2) pixels, NaN for landmarks that are not marked or that something hides.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not as ``HAND_FILE`` says.
-    """
-    arrays = read_arrays(path, ("id", "points2d"))
-    names, points = arrays["id"].tolist(), arrays["points2d"]
-    if points.shape != (len(names), 68, 2) or points.dtype.kind != "f":
-        raise ValueError(
-            f"{path}: points2d are {points.dtype} of shape {points.shape}; expected floats ({len(names)}, 68, 2)"
-        )
-    good = arrays.get("good", np.ones(len(names), bool))
-    if good.shape != (len(names),):
-        raise ValueError(f"{path}: good has shape {good.shape}; expected ({len(names)},)")
-    hidden = arrays.get("externally_occluded", np.zeros(points.shape[:2], bool))
-    if hidden.shape != points.shape[:2]:
-        raise ValueError(f"{path}: externally_occluded has shape {hidden.shape}; expected {points.shape[:2]}")
-    marks = np.where(hidden[..., None], np.nan, points).astype(np.float32)
-    return {name: of_face for name, of_face, use in zip(names, marks, good, strict=True) if use}
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Predicted ratios against true ones: ``count`` of them, slope of predicted on true, and correlation."""
-
-    count: int
-    slope: float
-    correlation: float
-
-
-@dataclass(frozen=True)
-class Group:
-    """Faces (or eyes) of one kind: how many, and the medians of their true and predicted openings."""
-
-    count: int
-    true: float
-    predicted: float
-
-
-@dataclass(frozen=True, eq=False)
-class ExpressionScore:
-    """All figures of one system, of the faces that it found.
-
-    Attributes:
-        fits: yaw → measure → fit.
-        closed_eyes: yaw → area under the ROC curve of telling closed eyes from open ones by their predicted opening.
-        groups: "closed eyes", "open eyes", "shut mouths", "wide mouths".
-        inner: yaw → NME of the inner landmarks against the hand marks; raw, and with the offset of the markups removed.
-        pairs: measure → (K, 2) true and predicted values, for plots.
-        worst: rows of the truth, worst first.
-    """
-
-    system: System
-    faces: int
-    missed: int
-    fits: dict[str, dict[str, Fit]]
-    closed_eyes: dict[str, float]
-    groups: dict[str, Group]
-    inner: dict[str, tuple[float, float]]
-    pairs: dict[str, Values]
-    worst: list[int]
+        Args:
+            worst: how many faces of the first system to draw.
+        Raises:
+            MissingExtra: plotly or Jinja2 is not installed.
+        """
+        return page(self.scores, self.truth, self.tables(), self.images.__getitem__, worst)
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.system.name,
-            "boxes": self.system.boxes,
-            "note": self.system.note,
-            "faces": self.faces,
-            "missed": self.missed,
-            "fits": {yaw: {name: vars(fit) for name, fit in fits.items()} for yaw, fits in self.fits.items()},
-            "closed_eyes_auc": self.closed_eyes,
-            "groups": {name: vars(group) for name, group in self.groups.items()},
-            "inner_nme": {yaw: {"raw": raw, "aligned": aligned} for yaw, (raw, aligned) in self.inner.items()},
+        """JSON-able. Errors are ratios; NaN becomes None."""
+        record = {
+            "benchmark": "expression",
+            "version": jvcr.__version__,
+            "date": self.date,
+            "truth": self.truth.title,
+            "faces": len(self.truth.names),
+            "systems": [one.to_dict() for one in self.scores],
         }
+        return dict(without_nan(record))
 
 
-def score_expression(system: System, truth: ExpressionTruth) -> ExpressionScore:
-    """Compare one system's landmarks with the hand marks.
+def evaluate(
+    root: str | Path,
+    weights: Weights | None = None,
+    *,
+    predictions: Sequence[str | Path] = (),
+    boxes: str = "both",
+    mirror: bool = True,
+    refine: bool = True,
+    detector: str = DetectorName.OWN,
+    detect_size: int = DETECT_SIZE,
+    execution: Execution = DEFAULT_EXECUTION,
+    hand: Path | None = None,
+    without: Collection[str] = (),
+    progress: Progress = no_progress,
+    keep: KeepPredictions | None = None,
+) -> ExpressionReport:
+    """Compare networks and prediction files with hand marks.
 
+    Args:
+        root: folder of a training table, whose hand-marked validation rows are taken, or of AFLW2000-3D.
+        weights: networks to score; ``small`` by default, none where there are predictions.
+        predictions: landmarks of any aligner (docs/predictions.md), to be scored beside the networks.
+        boxes, mirror, refine, detector, detect_size: see ``jvcr.evaluate.systems.Looks``.
+        execution: what runs the networks.
+        hand: hand marks of AFLW2000-3D's images; ``hand2d.npz`` in the folder by default.
+        without: names of images to leave out.
+        progress: see ``jvcr.evaluate.benchmark.Progress``.
+        keep: receives each network's predictions (``jvcr.evaluate.systems.KeepPredictions``).
     Raises:
-        ValueError: it does not give the 68 landmarks, or found no face.
+        FileNotFoundError, ValueError, ImageError: a file is missing or damaged, an argument is unknown, no face has
+            hand marks, or the 68 landmarks cannot be made from a system's own.
     """
-    if system.points_img.shape[1] != 68:
-        raise ValueError(f"{system.name}: {system.points_img.shape[1]} landmarks; expression needs the 68")
-    predicted = np.asarray(system.points_img[..., :2], np.float64)
-    if not system.found.any():
-        raise ValueError(f"{system.name}: not one of the {len(truth.names)} faces was found")
-    rows = dict(zip(YAW_NAMES, (np.ones(len(predicted), bool), *yaw_members(truth.yaw_deg)), strict=True))
-    true = {name: _columns(measure(truth.hand_img)) for name, measure in MEASURES.items()}
-    seen = {name: _columns(measure(predicted)) for name, measure in MEASURES.items()}
-    raw, aligned = inner_errors(predicted, truth)
-    return ExpressionScore(
-        system=system,
-        faces=len(predicted),
-        missed=int((~system.found).sum()),
-        fits={
-            yaw: {name: _fit(true[name][members], seen[name][members]) for name in MEASURES}
-            for yaw, members in rows.items()
-        },
-        closed_eyes={
-            yaw: closed_eyes_auc(true["eye opening"][members], seen["eye opening"][members])
-            for yaw, members in rows.items()
-        },
-        groups={
-            "closed eyes": _group(true["eye opening"], seen["eye opening"], below=CLOSED_EYE),
-            "open eyes": _group(true["eye opening"], seen["eye opening"], above=OPEN_EYE),
-            "shut mouths": _group(true["mouth opening"], seen["mouth opening"], below=SHUT_MOUTH),
-            "wide mouths": _group(true["mouth opening"], seen["mouth opening"], above=WIDE_MOUTH),
-        },
-        inner={yaw: (_mean(raw[members]), _mean(aligned[members])) for yaw, members in rows.items()},
-        pairs={name: _both(true[name], seen[name]) for name in MEASURES},
-        worst=_worst(true, seen),
-    )
+    weights = chosen_weights(weights, predictions)
+    looks = Looks(boxes, mirror, refine, detector, detect_size, execution.threads)
+    check_weights(weights, execution)
+    truth, samples = read_marked(Path(root), hand, frozenset(without))
+    given = file_systems(predictions, truth.names)
+    networks = open_networks(weights, execution)
+    own = network_systems(networks, lambda: iter(samples), len(samples), looks, progress, keep)
+    systems = named_apart(map(_in_68, [*own, *given]))
+    scores = [score_expression(system, truth) for system in systems]
+    return ExpressionReport(truth, scores, {sample.name: sample.image for sample in samples}, today())
 
 
-def closed_eyes_auc(true: Values, predicted: Values) -> float:
-    """Area under the ROC curve of closed (true opening < 0.12) against open eyes (> 0.20), by the predicted opening.
-
-    It is the share of pairs of a closed and an open eye in which the closed one is drawn less open; ties count half.
-    NaN where there is none of one kind.
-    """
-    from scipy.stats import rankdata
-
-    true, predicted = _both(true, predicted).T
-    closed, open_ = true < CLOSED_EYE, true > OPEN_EYE
-    if not closed.any() or not open_.any():
-        return float("nan")
-    used = closed | open_
-    ranks = rankdata(predicted[used])
-    count_open, count_closed = int(open_.sum()), int(closed.sum())
-    above = ranks[open_[used]].sum() - count_open * (count_open + 1) / 2
-    return float(above / (count_open * count_closed))
-
-
-def upright_offsets(predicted_img: Values, truth: ExpressionTruth) -> Values:
-    """Prediction minus hand mark in a frame in which the face is upright, over sqrt(w·h) of the label's box.
+def read_marked(
+    root: Path, hand: Path | None = None, without: Collection[str] = ()
+) -> tuple[ExpressionTruth, list[Sample]]:
+    """The hand-marked faces of a training table's validation rows, or of AFLW2000-3D.
 
     Args:
-        predicted_img: (B, 68, 2); a row of NaN is a missed face.
+        root: folder of either.
+        hand: hand marks of AFLW2000-3D's images; by default ``hand2d.npz`` in the folder.
+        without: names to leave out.
     Returns:
-        (B, 68, 2) ratios, x right and y down; NaN where a landmark is not marked.
+        the truth, and its samples in order.
+    Raises:
+        FileNotFoundError, ValueError: something is missing, or no face has hand marks.
     """
-    size = np.sqrt(np.prod(np.ptp(truth.target_img[..., :2], axis=1), axis=1))
-    upright = np.stack([_upright(points) for points in truth.target_img])
-    return np.einsum("bij,bkj->bki", upright, predicted_img - truth.hand_img) / size[:, None, None]
+    if (root / "labels.npz").is_file():
+        if hand is not None:
+            raise ValueError(f"--hand {hand} is for AFLW2000-3D; a training table holds its own hand marks")
+        table = TrainingTable(root, "val")
+        title, samples = "validation rows", [table[row] for row in marked_rows(table)]
+    else:
+        marks = read_hand_marks(hand or root / HAND_FILE)
+        samples = [replace(s, hand2d=marks[s.name]) for s in read_aflw2000(root) if s.name in marks]
+        title = "AFLW2000-3D"
+    samples = [sample for sample in samples if sample.name not in without]
+    if without:
+        title += f" without {len(without)} named images"
+    truth = truth_of_samples(title, samples)
+    kept = set(truth.names)
+    return truth, [sample for sample in samples if sample.name in kept]
 
 
-def inner_errors(predicted_img: Values, truth: ExpressionTruth) -> tuple[Values, Values]:
-    """NME of the inner landmarks that are marked, over sqrt(w·h) of the label's box.
-
-    Args:
-        predicted_img: as of ``upright_offsets``.
-    Returns:
-        (B,) each: as they are, and with the mean offset of each landmark removed. That offset is taken in an upright
-        frame from the other four fifths of the faces, so no face removes its own error.
-    """
-    turned = upright_offsets(predicted_img, truth)[:, INNER]
-    fold = np.arange(len(turned)) % FOLDS
-    aligned = turned.copy()
-    for number in range(FOLDS):
-        others = turned[fold != number]
-        marked = np.isfinite(others)
-        mean = np.where(marked, others, 0).sum(axis=0) / np.maximum(1, marked.sum(axis=0))
-        aligned[fold == number] -= mean
-    return _mean_length(turned), _mean_length(aligned)
-
-
-def _upright(points_img: Values) -> Values:
-    """(2, 2) the turn that brings a face with these labels upright."""
-    tilt_deg = head_pose(points_img, MARKUP_68).tilt_deg
-    return Crop(0, 0, 1, 1, -tilt_deg).matrix[:, :2]
-
-
-def _mean_length(offset: Values) -> Values:
-    """(B, K, 2) → (B,) mean over the landmarks that are marked; NaN where none is."""
-    length = np.linalg.norm(offset, axis=2)
-    marked = np.isfinite(length)
-    total = np.where(marked, length, 0).sum(axis=1)
-    return np.where(marked.any(axis=1), total / np.maximum(1, marked.sum(axis=1)), np.nan)
-
-
-def _columns(values: Values) -> Values:
-    """(B,) or (B, K) → (B, K)."""
-    return values.reshape(len(values), -1)
-
-
-def _both(true: Values, predicted: Values) -> Values:
-    """(K, 2) the pairs of which both are known."""
-    pairs = np.stack([true.ravel(), predicted.ravel()], axis=1)
-    return np.asarray(pairs[np.isfinite(pairs).all(axis=1)])
-
-
-def _fit(true: Values, predicted: Values) -> Fit:
-    pairs = _both(true, predicted)
-    if len(pairs) < 3 or np.ptp(pairs[:, 0]) == 0 or np.ptp(pairs[:, 1]) == 0:
-        return Fit(len(pairs), float("nan"), float("nan"))
-    covariance = np.cov(pairs.T)
-    return Fit(
-        len(pairs),
-        float(covariance[0, 1] / covariance[0, 0]),
-        float(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1])),
-    )
-
-
-def _group(true: Values, predicted: Values, above: float = -np.inf, below: float = np.inf) -> Group:
-    pairs = _both(true, predicted)
-    chosen = pairs[(pairs[:, 0] > above) & (pairs[:, 0] < below)]
-    if not len(chosen):
-        return Group(0, float("nan"), float("nan"))
-    return Group(len(chosen), *np.median(chosen, axis=0).tolist())
-
-
-def _mean(values: Values) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")
-
-
-def _worst(true: dict[str, Values], seen: dict[str, Values]) -> list[int]:
-    """Rows by the largest error of an eye's or the mouth's opening, each over half of its usual range."""
-    errors = np.concatenate(
-        [
-            np.abs(seen["eye opening"] - true["eye opening"]) / OPEN_EYE,
-            np.abs(seen["mouth opening"] - true["mouth opening"]) / WIDE_MOUTH,
-        ],
-        axis=1,
-    )
-    largest = np.nan_to_num(errors, nan=-1.0).max(axis=1)
-    return [int(row) for row in np.argsort(-largest, kind="stable") if largest[row] >= 0]
-
-
-def expression_tables(scores: Sequence[ExpressionScore], truth: ExpressionTruth) -> list[Table]:
-    """Openings, positions, and both by yaw."""
-    what = f"{truth.title}, {len(truth.names)} faces with hand marks"
-    rows = []
-    for one in scores:
-        fits, groups = one.fits["all"], one.groups
-        rows.append(
-            (
-                one.system.name,
-                _number(one.closed_eyes["all"], 3),
-                f"{_number(fits['eye opening'].slope)} / {_number(fits['eye opening'].correlation)}",
-                f"{_number(groups['closed eyes'].predicted)} / {_number(groups['open eyes'].predicted)}",
-                f"{_number(fits['mouth opening'].slope)} / {_number(fits['mouth opening'].correlation)}",
-                f"{_number(groups['shut mouths'].predicted)} / {_number(groups['wide mouths'].predicted)}",
-                f"{percent(one.inner['all'][0])} / {percent(one.inner['all'][1])}",
-                f"{one.missed} of {one.faces}",
-            )
-        )
-    first = scores[0].groups
-    header = (
-        "aligner",
-        "closed eyes, AUC",
-        "eye slope / r",
-        "closed / open eyes",
-        "mouth slope / r",
-        "shut / wide mouths",
-        "inner NME, raw / aligned",
-        "missed",
-    )
-    notes = (
-        f"Closed eyes: true opening under {CLOSED_EYE}, open ones over {OPEN_EYE}; medians of the predicted openings "
-        f"(true: {_number(first['closed eyes'].true)} of {first['closed eyes'].count} closed, "
-        f"{_number(first['open eyes'].true)} of {first['open eyes'].count} open).",
-        f"Shut mouths: true opening under {SHUT_MOUTH}, wide ones over {WIDE_MOUTH} "
-        f"(true: {_number(first['shut mouths'].true)} of {first['shut mouths'].count} shut, "
-        f"{_number(first['wide mouths'].true)} of {first['wide mouths'].count} wide).",
-        "Slope and r: of predicted on true openings. Inner NME: landmarks 17 to 67, percent of the box's size; "
-        "aligned: without the mean offset of each landmark between the two markups, estimated on other faces "
-        f"({FOLDS} folds).",
-    )
-    tables = [Table(f"Expression: {what}", header, tuple(rows), notes)]
-    tables.append(
-        Table(
-            "Smile and brows: slope / correlation with the hand marks",
-            ("aligner", "smile", "brow height"),
-            tuple(
-                (
-                    one.system.name,
-                    *(
-                        f"{_number(one.fits['all'][name].slope)} / {_number(one.fits['all'][name].correlation)}"
-                        for name in ("smile", "brow height")
-                    ),
-                )
-                for one in scores
-            ),
-        )
-    )
-    by_yaw = tuple(
-        (
-            one.system.name,
-            yaw,
-            str(one.fits[yaw]["eye opening"].count),
-            _number(one.closed_eyes[yaw], 3),
-            _number(one.fits[yaw]["eye opening"].correlation),
-            str(one.fits[yaw]["mouth opening"].count),
-            _number(one.fits[yaw]["mouth opening"].correlation),
-            f"{percent(one.inner[yaw][0])} / {percent(one.inner[yaw][1])}",
-        )
-        for one in scores
-        for yaw in YAW_NAMES[1:]
-    )
-    header = ("aligner", "yaw", "eyes", "closed eyes, AUC", "eye r", "mouths", "mouth r", "inner NME, raw / aligned")
-    tables.append(Table("Expression by yaw", header, by_yaw))
-    assert len(YAW_NAMES) == 1 + len(YAW_BINS_DEG)
-    return tables
-
-
-def _number(value: float, digits: int = 2) -> str:
-    return NONE if value != value else f"{value:.{digits}f}"
+def _in_68(system: System) -> System:
+    return replace(system, points_img=points_in(system, MARKUP_68), markup=MARKUP_68)

@@ -1,11 +1,12 @@
-"""How much landmarks suffer from boxes and photos that are worse than a benchmark's."""
+"""Robustness to box errors and image degradation: landmark errors in worse boxes and photos than a benchmark's."""
 
 from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -13,7 +14,12 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from jvcr.data.derive import boxed_samples
+from jvcr.data.formats.aflw2000 import read_aflw2000
 from jvcr.data.sample import Sample
+from jvcr.data.table import Table as TrainingTable
+from jvcr.evaluate.benchmark import BenchmarkReport, Progress, no_progress, without_nan
+from jvcr.evaluate.systems import DEFAULT_EXECUTION, Execution, Looks, Weights, chosen_weights, open_networks
 from jvcr.frames import Box, Crop
 from jvcr.images import Image
 from jvcr.locate import locate_many
@@ -149,51 +155,145 @@ class RobustnessRow:
     failures: float
 
 
-def measure(
+@dataclass(frozen=True, eq=False)
+class RobustnessReport(BenchmarkReport):
+    """Rows by name of the network, one a condition.
+
+    Attributes:
+        samples: what the faces are of, for people. faces: how many.
+        look: how the networks looked at them, for people.
+        limit: NME from which a face counts as a failure.
+    """
+
+    samples: str
+    faces: int
+    look: str
+    limit: float
+    networks: Mapping[str, list[RobustnessRow]]
+
+    def tables(self) -> list[Table]:
+        """One table a network."""
+        return [
+            robustness_table(rows, f"jvcr {name}, {self.samples}, {self.look}: NME by yaw and GTE, percent", self.limit)
+            for name, rows in self.networks.items()
+        ]
+
+    def to_text(self) -> str:
+        """For a terminal."""
+        return "\n".join(table.to_text() for table in self.tables())
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able. Errors are ratios; NaN (a bin without a face) becomes None."""
+        record = {
+            "benchmark": "robustness",
+            "samples": self.samples,
+            "faces": self.faces,
+            "systems": {
+                name: {"look": self.look, "rows": [asdict(row) for row in rows]} for name, rows in self.networks.items()
+            },
+        }
+        return dict(without_nan(record))
+
+
+def evaluate(
+    root: str | Path,
+    weights: Weights | None = None,
+    *,
+    mirror: bool = True,
+    refine: bool = True,
+    execution: Execution = DEFAULT_EXECUTION,
+    limit: float = 0.10,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> RobustnessReport:
+    """Score networks under every condition of ``CONDITIONS``.
+
+    Args:
+        root: folder of a training table, whose validation rows are taken, or of AFLW2000-3D.
+        weights: networks to score; ``small`` by default.
+        mirror: average each crop with its mirror image.
+        refine: look a second time, upright and centred.
+        execution: what runs the networks.
+        limit: NME from which a face counts as a failure, a ratio.
+        seed: of shifts, turns and noise.
+        progress: see ``jvcr.evaluate.benchmark.Progress``.
+    Raises:
+        FileNotFoundError, ValueError, ImageError: a file is missing or damaged.
+    """
+    root, looks = Path(root), Looks("true", mirror, refine)
+    networks = open_networks(chosen_weights(weights), execution)
+    if (root / "labels.npz").is_file():
+        table = TrainingTable(root, "val")
+        title, samples = "validation rows", [table[row] for row in range(len(table))]
+    else:
+        title, samples = "AFLW2000-3D", list(read_aflw2000(root))
+    rows = {}
+    for name, network in networks.items():
+        own = list(boxed_samples(samples, network.markup))
+        rows[name] = errors_by_condition(
+            looks.last(network),
+            own,
+            looks.first(network),
+            seed=seed,
+            limit=limit,
+            stage=f"jvcr {name}",
+            progress=progress,
+        )
+    look = f"{'two looks' if refine else 'one look'}{', mirrored too' if mirror else ''}"
+    return RobustnessReport(title, len(samples), look, limit, rows)
+
+
+def errors_by_condition(
     runtime: Runtime,
-    samples: Callable[[], Iterable[Sample]],
+    samples: Sequence[Sample],
     rough: Runtime | None = None,
     conditions: Sequence[str] = tuple(CONDITIONS),
     seed: int = 0,
     limit: float = 0.10,
+    stage: str = "",
+    progress: Progress = no_progress,
 ) -> list[RobustnessRow]:
     """One row a condition. Predictions are compared in the frame of the original photo.
 
     Args:
-        samples: called once a condition; labelled samples, whose true boxes are the start.
+        samples: labelled faces, whose true boxes are the start.
         rough: takes a first look, and ``runtime`` a second one, upright and around what was seen.
         limit: NME from which a face counts as a failure.
+        stage, progress: ``progress`` is called with ``stage`` after each face (``jvcr.evaluate.benchmark.Progress``).
     Raises:
         ValueError: an unknown condition, or no sample.
     """
     unknown = [name for name in conditions if name not in CONDITIONS]
     if unknown:
         raise ValueError(f"condition {unknown[0]!r} is unknown; expected some of: {'; '.join(CONDITIONS)}")
+    if not samples:
+        raise ValueError("there is no sample to evaluate")
+    target = np.stack([sample.points_img for sample in samples])
+    yaw_deg = np.array([sample.yaw_deg for sample in samples])
+    total = len(conditions) * len(samples)
+    progress(stage, 0, total)
+
+    def crops(number: int, condition: str) -> Iterator[tuple[Image, Crop]]:
+        size_px, rule = runtime.image_size, runtime.crop_rule
+        for done, sample in enumerate(samples, number * len(samples) + 1):
+            case = case_of(condition, sample, seed)
+            if case.roll_deg:
+                # As if the photo were turned, and its upright box taken.
+                yield case.image, Crop.around(sample.points_img, size_px, case.roll_deg, rule)
+            else:
+                yield case.image, Crop.from_box(case.box, size_px, rule=rule)
+            progress(stage, done, total)
+
     rows = []
-    for condition in conditions:
-        seen: list[Sample] = []
-
-        def work(condition: str = condition, seen: list[Sample] = seen) -> Iterator[tuple[Image, Crop]]:
-            for sample in samples():
-                seen.append(sample)
-                size_px, rule = runtime.image_size, runtime.crop_rule
-                case = case_of(condition, sample, seed)
-                if case.roll_deg:
-                    # As if the photo were turned, and its upright box taken.
-                    yield case.image, Crop.around(sample.points_img, size_px, case.roll_deg, rule)
-                else:
-                    yield case.image, Crop.from_box(case.box, size_px, rule=rule)
-
-        points = [face.points_img for face in locate_many(runtime, work(), _BATCH, rough)]
-        if not points:
-            raise ValueError("there is no sample to evaluate")
-        predicted, target = np.stack(points), np.stack([sample.points_img for sample in seen])
+    for number, condition in enumerate(conditions):
+        located = locate_many(runtime, crops(number, condition), _BATCH, rough)
+        predicted = np.stack([face.points_img for face in located])
         nme = normalised_mean_error(predicted, target)
-        gte = ground_truth_error(predicted, target, seen[0].markup.normaliser) if seen[0].has_depth else None
+        gte = ground_truth_error(predicted, target, samples[0].markup.normaliser) if samples[0].has_depth else None
         rows.append(
             RobustnessRow(
                 condition,
-                yaw_table(nme, np.array([sample.yaw_deg for sample in seen])),
+                yaw_table(nme, yaw_deg),
                 None if gte is None else float(gte.mean()),
                 failure_rate(nme, limit),
             )

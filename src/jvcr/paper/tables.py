@@ -1,4 +1,9 @@
-"""The paper's tables with our rows beneath, and for each row where its figures come from.
+"""The paper's tables I to IV, with our rows beneath where something was measured, and where each figure comes from.
+
+    from jvcr.paper import tables
+
+    print(tables.evaluate().to_text())                                # the published figures
+    print(tables.evaluate(results=["report/report.json"]).to_text())  # and what an earlier run measured
 
 Of the four, only the number of Table IV is certain here; I to III are the paper's other published results in the order
 in which our notes hold them. Figures that are not in ``published`` are called "not transcribed", never guessed.
@@ -7,15 +12,22 @@ in which our notes hold them. Figures that are not in ``published`` are called "
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import jvcr
 from jvcr.evaluate import published
+from jvcr.evaluate.benchmark import (
+    BINS,
+    NO_FACE,
+    OTHER_MARKUP,
+    PUBLISHED_POINTS,
+    BenchmarkReport,
+    today,
+)
 from jvcr.evaluate.published import NOT_TRANSCRIBED
-from jvcr.evaluate.scores import NO_FACE, OTHER_MARKUP
-from jvcr.evaluate.tables import BINS, PUBLISHED_POINTS
 from jvcr.report import Table
 
 NO_3DFAW = "not measurable here: 3DFAW is not at hand"
@@ -39,6 +51,90 @@ class OurRow:
     std: float | str = NOT_SAID
     gte: float | str = NOT_SAID
     cvgtce: float | str = NOT_SAID
+
+
+@dataclass(frozen=True, eq=False)
+class PaperReport(BenchmarkReport):
+    """Our rows for the paper's tables.
+
+    Attributes:
+        aflw2000: for the tables of AFLW2000-3D. views: for those of 3DFAW, on other data.
+        measured: the reports of what was measured for it.
+    """
+
+    aflw2000: list[OurRow]
+    views: list[OurRow]
+    measured: list[BenchmarkReport]
+    date: str
+
+    def tables(self) -> list[Table]:
+        """Tables I to IV."""
+        return paper_tables(self.aflw2000, self.views)
+
+    def to_text(self) -> str:
+        """What was measured, then the tables."""
+        return "\n\n".join([report.to_text() for report in self.measured] + [super().to_text()])
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "benchmark": "paper",
+            "version": jvcr.__version__,
+            "date": self.date,
+            "tables": [asdict(table) for table in self.tables()],
+        }
+
+
+def evaluate(
+    root: str | Path | None = None,
+    results: Sequence[str | Path] = (),
+    *,
+    predictions: Sequence[str | Path] = (),
+    without: Collection[str] = (),
+    pixel_base: str = "respected",
+    **settings: Any,
+) -> PaperReport:
+    """The paper's tables, with rows of what is measured here. Without ``root`` and ``results``: as published.
+
+    Args:
+        root: folder with AFLW2000-3D (there or one folder below), a training table with views, or both: measured.
+        results: ``report.json`` of earlier evaluations.
+        predictions, without, pixel_base: as of ``jvcr.evaluate.aflw2000.evaluate``. With predictions, views are not
+            measured.
+        settings: arguments that ``jvcr.evaluate.aflw2000.evaluate`` and ``jvcr.evaluate.views.evaluate`` both have:
+            ``weights``, ``boxes``, ``mirror``, ``draws``, ``progress`` and so on.
+    Raises:
+        FileNotFoundError: the folder holds neither; or no such file.
+        ValueError: a result that is not of these benchmarks, or of other landmarks than the paper's.
+    """
+    aflw2000_rows: list[OurRow] = []
+    views_rows: list[OurRow] = []
+    measured: list[BenchmarkReport] = []
+    for path in results:
+        more_aflw2000, more_views = read_results(Path(path))
+        aflw2000_rows += more_aflw2000
+        views_rows += more_views
+    if root is not None:
+        # The published tables need none of what these bring in.
+        from jvcr.evaluate import aflw2000, views
+
+        root = Path(root)
+        images = _folder_of_images(root)
+        labels = (root / "labels.npz").is_file()
+        if images is None and not labels:
+            raise FileNotFoundError(
+                f"{root}: neither AFLW2000-3D (image*.mat, here or one folder below) nor a training table (labels.npz)"
+            )
+        if images is not None:
+            own: dict[str, Any] = {"predictions": predictions, "without": without, "pixel_base": pixel_base}
+            of_images = aflw2000.evaluate(images, **own, **settings)
+            aflw2000_rows += rows_of_aflw2000(of_images.to_dict(), "measured here")
+            measured.append(of_images)
+        if labels and not predictions:
+            of_views = views.evaluate(root, **settings)
+            views_rows += rows_of_views(of_views.to_dict(), "measured here")
+            measured.append(of_views)
+    return PaperReport(aflw2000_rows, views_rows, measured, today())
 
 
 def rows_of_aflw2000(record: dict[str, Any], origin: str) -> list[OurRow]:
@@ -81,7 +177,7 @@ def rows_of_aflw2000(record: dict[str, Any], origin: str) -> list[OurRow]:
 
 
 def rows_of_views(record: dict[str, Any], origin: str) -> list[OurRow]:
-    """From the record of ``jvcr evaluate multi-view``: one row a system, 66 points as in 3DFAW."""
+    """From the record of ``jvcr evaluate views``: one row a system, 66 points as in 3DFAW."""
     rows = []
     for one in record["systems"]:
         if one["n_points"] != 66:
@@ -117,9 +213,7 @@ def read_results(path: Path) -> tuple[list[OurRow], list[OurRow]]:
         raise ValueError(f"benchmark {record['benchmark']!r}")
     except (ValueError, KeyError, TypeError) as error:
         what = error if isinstance(error, ValueError) else repr(error)
-        raise ValueError(
-            f"{path}: {what}; expected a report.json of `jvcr evaluate aflw2000-3d` or `multi-view`"
-        ) from error
+        raise ValueError(f"{path}: {what}; expected a report.json of `jvcr evaluate aflw2000-3d` or `views`") from error
 
 
 def paper_tables(aflw2000: Sequence[OurRow], views: Sequence[OurRow]) -> list[Table]:
@@ -181,6 +275,11 @@ def paper_tables(aflw2000: Sequence[OurRow], views: Sequence[OurRow]) -> list[Ta
             ),
         ),
     ]
+
+
+def _folder_of_images(root: Path) -> Path | None:
+    folders = (root, *sorted(path for path in root.glob("*") if path.is_dir()))
+    return next((folder for folder in folders if any(folder.glob("image*.mat"))), None)
 
 
 def _numbering() -> str:

@@ -22,7 +22,7 @@ from jvcr.detect.base import nms
 from jvcr.detect.cells import decode
 from jvcr.detect.network import SAME_FACE
 from jvcr.draw.landmarks import draw_boxes
-from jvcr.evaluate.detection import Judged, judge
+from jvcr.evaluate.matching import Judged, judge
 from jvcr.frames import Box
 from jvcr.images import Image
 from jvcr.model.detector import DetectorInference, FaceDetector

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from jvcr.data.table import Table
 from jvcr.draw.volume import stage_row
-from jvcr.evaluate.run import Report, predict_samples, report
+from jvcr.evaluate.errors import LandmarkErrors, landmark_errors
+from jvcr.evaluate.run_network import predict_samples
 from jvcr.frames import Crop, unit_to_crop
 from jvcr.images import Image, extract
 from jvcr.markups.markup import Markup
@@ -99,9 +100,9 @@ class LandmarkTask:
         )
         return self.learner.losses(network, part, stage)._asdict()
 
-    def validate(self, network: nn.Module, dtype: torch.dtype | None) -> Report:
+    def validate(self, network: nn.Module, dtype: torch.dtype | None) -> LandmarkErrors:
         rows = (self.validation[row] for row in range(len(self.validation)))
-        return report(predict_samples(self.learner.runtime(network, dtype), rows), self.markup.normaliser)
+        return landmark_errors(predict_samples(self.learner.runtime(network, dtype), rows), self.markup.normaliser)
 
     def sheet(self, network: nn.Module, pictures: int) -> Image:
         """Validation faces, evenly taken from the table: photo, landmarks, volumes from coarse to fine."""

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from jvcr.data.table import Table
-from jvcr.evaluate.run import Predictions, predict_samples, report
+from jvcr.evaluate.errors import landmark_errors
+from jvcr.evaluate.run_network import Predictions, predict_samples
 from jvcr.markups.markup import MARKUP_68, Markup
 from jvcr.metrics import YAW_BINS_DEG, normalised_mean_error
 from jvcr.model.checkpoint import write_atomically
@@ -150,7 +151,7 @@ def train_variant(
     training.run()
     runtime = learner.runtime(training.average, None)
     predictions = predict_samples(runtime, (validation[row] for row in range(len(validation))))
-    result = report(predictions, MARKUP_68.normaliser)
+    result = landmark_errors(predictions, MARKUP_68.normaliser)
     assert result.gte is not None
     outcome = Outcome(
         variant=name,

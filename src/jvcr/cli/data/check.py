@@ -1,0 +1,134 @@
+"""``jvcr data check``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+
+from jvcr.cli.console import log
+from jvcr.cli.data.reader_options import reader_options
+from jvcr.extras import missing
+
+if TYPE_CHECKING:
+    from jvcr.data.doctor.entries import Entry, Source
+    from jvcr.data.doctor.report import Report
+
+_STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+
+
+def check(
+    where: Annotated[
+        list[str], typer.Argument(metavar="[FORMAT] ROOT", help="Format (default: table) and folder of the data set.")
+    ],
+    json_to: Annotated[Path | None, typer.Option("--json", help="Also write all findings to this file.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (.png) of findings and samples.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    with_model: Annotated[
+        bool, typer.Option("--with-model", help="Ask the network for a second opinion; about 10 ms a face.")
+    ] = False,
+    weights: Annotated[str, typer.Option(help="For --with-model: name of shipped weights, or an ONNX file.")] = "small",
+    incomplete: Annotated[
+        bool, typer.Option("--incomplete", help="A table may hold unmarked landmarks and labels without depth.")
+    ] = False,
+    option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Of the format's reader; may be repeated.")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="[FORMAT:]ROOT", help="Another data set (a benchmark) that must share no photo with it."),
+    ] = None,
+    duplicates: Annotated[bool, typer.Option(help="Compare the images with each other.")] = True,
+    show: Annotated[int, typer.Option(min=1, help="How many names of each finding to print.")] = 3,
+) -> None:
+    """Examine a data set: unreadable images, wrong labels, mirrored or mis-ordered points, duplicates, leaks.
+
+    Exit code 0 without errors, 1 with errors (--strict: or warnings).
+    """
+    try:
+        from jvcr.data.doctor.check import SecondOpinion
+        from jvcr.data.doctor.check import check as check_source
+        from jvcr.data.doctor.sources import open_source
+    except ModuleNotFoundError as error:
+        raise missing("train", error) from error
+    from jvcr.images import write_image
+
+    if len(where) > 2:
+        raise ValueError(f"expected [FORMAT] ROOT, got {len(where)} arguments: {' '.join(where)}")
+    if sheet is not None and sheet.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+        raise ValueError(f"--sheet {sheet}: expected a file name that ends in .png")
+    options = reader_options(option or [])
+    source = open_source(where[0] if len(where) == 2 else "table", Path(where[-1]), incomplete, options)
+    other: Source | None = None
+    if against is not None:
+        if not duplicates:
+            raise ValueError("--against compares images; it cannot go with --no-duplicates")
+        format_, _, root = against.rpartition(":") if not Path(against).exists() else ("", "", against)
+        other = open_source(format_ or "table", Path(root))
+    opinion: SecondOpinion | None = None
+    if with_model:
+        from jvcr.data.doctor.opinion import ModelOpinion
+        from jvcr.runtime.onnx import OnnxRuntime
+        from jvcr.weights import weights_path
+
+        opinion = ModelOpinion(OnnxRuntime(weights_path(weights)))
+    with Progress(console=log, transient=True) as progress:
+
+        def shown(entries: Iterable[Entry]) -> Iterator[Entry]:
+            task = progress.add_task("samples", total=None)
+            for number, entry in enumerate(entries, 1):
+                progress.update(task, completed=number, description=f"samples {number}")
+                yield entry
+            progress.update(task, description="comparing")
+
+        report = check_source(source, duplicates=duplicates, against=other, opinion=opinion, progress=shown)
+    print_report(report, show)
+    if json_to is not None:
+        json_to.parent.mkdir(parents=True, exist_ok=True)
+        json_to.write_text(json.dumps(report.to_dict(), indent=1, ensure_ascii=False), encoding="utf-8")
+    if sheet is not None:
+        from jvcr.data.doctor.contact_sheet import contact_sheet
+
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        write_image(sheet, contact_sheet(report, source))
+        typer.echo(f"contact sheet: {sheet}")
+    if report.exit_code(strict):
+        raise typer.Exit(1)
+
+
+def print_report(report: Report, names: int = 3) -> None:
+    """Counts and findings on stdout."""
+    console = Console(highlight=False, soft_wrap=True)
+    counts = report.counts
+    console.print(f"[bold]{escape(report.title)}[/]: {counts.samples} samples, {counts.groups} groups")
+    for title, values in (
+        ("split", counts.splits),
+        ("source", counts.sources),
+        ("yaw", counts.yaw_bins),
+        ("markup", counts.markups),
+        ("image", counts.image_sizes),
+    ):
+        some = list(values.items())[:6]
+        more = f", {len(values) - 6} more" if len(values) > 6 else ""
+        line = ", ".join(f"{key or '-'} {number}" for key, number in some if number)
+        console.print(f"  {title:8}{escape(line + more)}")
+    if counts.box_px:
+        small, middle, large = counts.box_px
+        console.print(f"  {'box':8}{small:.0f} / {middle:.0f} / {large:.0f} px (smallest, median, largest longer side)")
+    if report.findings:
+        for finding in report.findings:
+            style, fault = _STYLES[finding.severity], finding.fault
+            console.print(f"[{style}]{finding.severity}[/] [bold]{finding.code}[/] ×{finding.count}: {fault.what}")
+            for case in finding.cases[:names]:
+                console.print(f"    {escape(str(case))}")
+            if finding.count > names:
+                console.print(f"    … {finding.count - names} more")
+            console.print(f"    [dim]to do: {fault.do}[/]")
+    errors, warnings = report.number("error"), report.number("warning")
+    console.print(f"{errors} errors, {warnings} warnings" if errors or warnings else "no errors, no warnings")

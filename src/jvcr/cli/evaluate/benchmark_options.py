@@ -1,0 +1,112 @@
+"""Options that several benchmarks have, and what they mean to the library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jvcr.extras import missing
+
+if TYPE_CHECKING:
+    from jvcr.evaluate.predictions import PredictionSet
+
+
+class Boxes(StrEnum):
+    """Where the faces of our networks come from."""
+
+    true = "true"
+    detector = "detector"
+    both = "both"
+
+
+class PixelBase(StrEnum):
+    """What the 1-based labels of AFLW2000-3D are taken for."""
+
+    respected = "respected"
+    as_published = "as-published"
+
+
+WeightsOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Name of shipped weights, or an ONNX file; may be repeated.", show_default="small"),
+]
+WeightsUnlessPredictions = Annotated[
+    list[str] | None,
+    typer.Option(help="Name of shipped weights, or an ONNX file; may be repeated. Without --predictions: small."),
+]
+PredictionsOption = Annotated[
+    list[Path] | None,
+    typer.Option(help="Score landmarks of any aligner: .npz or .jsonl (docs/predictions.md); may be repeated."),
+]
+SavePredictionsOption = Annotated[
+    Path | None, typer.Option(help="Write our predictions: .npz or .jsonl; the detector's to NAME-detector.")
+]
+OutOption = Annotated[Path | None, typer.Option(help="Folder for the report.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
+BoxesOption = Annotated[
+    Boxes, typer.Option(help="Use ground-truth boxes (true), detected boxes (detector), or evaluate both.")
+]
+MirrorOption = Annotated[
+    bool, typer.Option("--mirror/--no-mirror", help="Average with the mirrored crop, as `jvcr predict` does.")
+]
+RefineOption = Annotated[
+    bool, typer.Option("--refine/--no-refine", help="From true boxes, look again, upright and centred.")
+]
+WithoutOption = Annotated[Path | None, typer.Option(help="Leave out the images that this file names, one a line.")]
+PixelBaseOption = Annotated[
+    PixelBase, typer.Option(help="as-published: take the 1-based labels for 0-based ones, as usual benchmark code.")
+]
+LimitOption = Annotated[float, typer.Option(min=0.1, help="NME of a failure, and end of CED and AUC, percent.")]
+DrawsOption = Annotated[int, typer.Option(min=100, help="Bootstrap draws.")]
+WorstOption = Annotated[int, typer.Option(min=0, help="Faces to draw in the report.")]
+
+
+def need_scipy() -> None:
+    """Fail here rather than after a minute of predicting.
+
+    Raises:
+        MissingExtra: SciPy is not installed.
+    """
+    try:
+        import scipy  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise missing("train", error) from error
+
+
+def names_to_leave_out(path: Path | None) -> frozenset[str]:
+    """The names in the file of ``--without``; none without a file. Errors as ``read_names``."""
+    from jvcr.evaluate.benchmark import read_names
+
+    return frozenset() if path is None else read_names(path)
+
+
+def saver(
+    path: Path | None, boxes: Boxes, weights: list[str] | None, predictions: list[Path] | None
+) -> Callable[[PredictionSet], None] | None:
+    """What writes the predictions of our one network to the file of ``--save-predictions``; None without it.
+
+    Raises:
+        ValueError: another ending; or not one network.
+    """
+    if path is None:
+        return None
+    from jvcr.evaluate.predictions import write_predictions
+    from jvcr.evaluate.systems import DETECTED_BOXES
+
+    if path.suffix not in (".npz", ".jsonl"):
+        raise ValueError(f"--save-predictions {path}: expected an ending .npz or .jsonl")
+    count = len(set(weights or ([] if predictions else ["small"])))
+    if count != 1:
+        raise ValueError(f"--save-predictions takes one --weights, not {count}")
+
+    def save(found: PredictionSet) -> None:
+        target = path
+        if boxes is Boxes.both and found.about["boxes"] == DETECTED_BOXES:
+            target = path.with_name(f"{path.stem}-detector{path.suffix}")
+        write_predictions(target, found)
+
+    return save

@@ -1,0 +1,271 @@
+"""Face detection: what a detector, or the detector with the landmark network, finds and misses."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from jvcr.data.face_photos import FacePhoto, turned_box
+from jvcr.draw.landmarks import draw_boxes
+from jvcr.evaluate.benchmark import BINS, Progress, no_progress
+from jvcr.evaluate.matching import Judged, judge
+from jvcr.extras import import_figure
+from jvcr.frames import Crop
+from jvcr.images import Image, extract
+from jvcr.report import Table, percent
+
+ROLLS_DEG = (15, 30, 45, 60, 90, 180)
+SIZE_EDGES_PX = (0, 12, 16, 24, 48, 96, math.inf)
+_SCORE_EDGES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0001)
+
+Finder = Callable[[Image], tuple[NDArray[np.float64], NDArray[np.float64]]]
+"""Image → boxes (n, 4) and scores (n,), also of what is hardly believed."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """``count`` faces (or boxes) of a kind, of which ``share`` were found (or are right)."""
+
+    label: str
+    count: int
+    share: float
+
+
+@dataclass(frozen=True)
+class DetectionScores:
+    """Everything at the default ``threshold``; see ``jvcr.evaluate.matching`` for what a hit is.
+
+    Attributes:
+        recall: of the sure faces. precision: of what was found in photographs whose faces are all known.
+        average_precision: area under the precision–recall curve.
+        false_on_empty: found in ``empty_photos`` photographs that surely show no face.
+        by_yaw, by_size, by_roll: recall. Size is the box's longer side when the photo's longer side is 320 px; roll,
+            what all photographs were turned by.
+        reliability: of what was found with a score within bounds, how much is a face.
+        curve: (score, precision, recall), from the best score down.
+    """
+
+    name: str
+    threshold: float
+    photos: int
+    faces: int
+    recall: float
+    precision: float
+    average_precision: float
+    empty_photos: int
+    false_on_empty: int
+    by_yaw: list[Slice]
+    by_size: list[Slice]
+    by_roll: list[Slice]
+    reliability: list[Slice]
+    curve: list[tuple[float, float, float]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, but for NaN where there is nothing to measure."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """Scores, and what was found in each photo: for drawing."""
+
+    scores: DetectionScores
+    photos: Sequence[FacePhoto]
+    found: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]
+    judged: Sequence[Judged]
+
+
+def evaluate_detection(
+    name: str,
+    find: Finder,
+    photos: Sequence[FacePhoto],
+    threshold: float,
+    complete: bool = True,
+    rolls_deg: Sequence[float] = ROLLS_DEG,
+    progress: Progress = no_progress,
+) -> Evaluated:
+    """Look for faces in all photographs, upright and turned both ways.
+
+    Args:
+        complete: all faces of the photographs are known. Otherwise what was found beside the known ones counts
+            neither as a hit nor as false.
+        progress: called with ``name`` after each look at a photo (``jvcr.evaluate.benchmark.Progress``).
+    """
+    crowded = [p for p in photos if p.sure.any()]
+    turns_deg = [sign * degrees for degrees in rolls_deg for sign in ((1,) if degrees == 180 else (1, -1))]
+    total = len(photos) + len(crowded) * len(turns_deg)
+    looks = itertools.count(1)
+    progress(name, 0, total)
+    found, judged = [], []
+    for photo in photos:
+        found.append(find(photo.image))
+        judged.append(_judged(photo, *found[-1], complete))
+        progress(name, next(looks), total)
+    whole = Judged.joined(judged)
+    yaw = np.abs(np.concatenate([p.yaw_deg[p.sure] for p in photos]))
+    size = np.concatenate([_sizes(p)[p.sure] for p in photos])
+    turned = [Slice("0°", len(whole.truth_scores), whole.recall(threshold))]
+    for degrees in rolls_deg:
+        parts = []
+        for photo in crowded:
+            for turn_deg in (turn for turn in turns_deg if abs(turn) == degrees):
+                other = turned_photo(photo, turn_deg)
+                parts.append(_judged(other, *find(other.image), complete))
+                progress(name, next(looks), total)
+        both = Judged.joined(parts)
+        turned.append(
+            Slice(f"{'' if degrees == 180 else '±'}{degrees:g}°", len(both.truth_scores), both.recall(threshold))
+        )
+    empty = [j for p, j in zip(photos, judged, strict=True) if p.surely_empty]
+    precision, recall, score = whole.precision_recall()
+    believed = whole.scores >= threshold
+    scores = DetectionScores(
+        name=name,
+        threshold=threshold,
+        photos=len(photos),
+        faces=len(whole.truth_scores),
+        recall=whole.recall(threshold),
+        precision=float(whole.hits[believed].mean()) if believed.any() else math.nan,
+        average_precision=whole.average_precision(),
+        empty_photos=len(empty),
+        false_on_empty=int(sum((j.scores >= threshold).sum() for j in empty)),
+        by_yaw=_yaw_shares(whole.truth_scores >= threshold, yaw),
+        by_size=_shares(whole.truth_scores >= threshold, size, SIZE_EDGES_PX, " px"),
+        by_roll=turned,
+        reliability=_shares(whole.hits, whole.scores, _SCORE_EDGES, ""),
+        curve=list(zip(score.tolist(), precision.tolist(), recall.tolist(), strict=True)),
+    )
+    return Evaluated(scores, photos, found, judged)
+
+
+def turned_photo(photo: FacePhoto, degrees: float) -> FacePhoto:
+    """The photograph turned clockwise about its middle, whole, in a square with its edges stretched outwards."""
+    height, width = photo.image.shape[:2]
+    side = math.ceil(math.hypot(width, height))
+    crop = Crop((width - 1) / 2, (height - 1) / 2, side, side, degrees)
+    image = extract(photo.image, crop, cv2.BORDER_REPLICATE)
+    boxes = np.array([turned_box(box, crop) for box in photo.boxes]).reshape(-1, 4)
+    return FacePhoto(photo.name, image, boxes, photo.sure, photo.yaw_deg)
+
+
+def detection_table(scores: Sequence[DetectionScores]) -> Table:
+    """All finders side by side, percent."""
+    rows: list[tuple[str, ...]] = [
+        ("faces found", *(f"{percent(s.recall)} of {s.faces}" for s in scores)),
+        ("faces among what was found", *(percent(s.precision) for s in scores)),
+        ("average precision", *(percent(s.average_precision) for s in scores)),
+        ("found where there is none", *(f"{s.false_on_empty} in {s.empty_photos} photos" for s in scores)),
+    ]
+    for title, kind in (("yaw", "by_yaw"), ("size", "by_size"), ("turned by", "by_roll")):
+        for row, share in enumerate(getattr(scores[0], kind)):
+            cells = [getattr(s, kind)[row] for s in scores]
+            rows.append((f"{title} {share.label} ({share.count})", *(percent(c.share) for c in cells)))
+    for row, share in enumerate(scores[0].reliability):
+        cells = [s.reliability[row] for s in scores]
+        rows.append((f"faces among scores {share.label}", *(f"{percent(c.share)} of {c.count}" for c in cells)))
+    header = ("", *(f"{s.name}, score from {s.threshold:g}" for s in scores))
+    return Table(
+        f"Faces found in {scores[0].photos} photos, percent",
+        header,
+        tuple(rows),
+        (
+            "A hit overlaps the true landmark box by 0.4 (intersection over union). Sizes: the box's longer side, "
+            "where the photo's is 320 px.",
+        ),
+    )
+
+
+def worst_sheet(evaluated: Evaluated, most: int) -> Image | None:
+    """Photographs with missed faces, the largest first, then those with the best believed false ones: true boxes in
+    green, found ones in yellow. None where nothing went wrong."""
+    threshold = evaluated.scores.threshold
+    misses: list[tuple[float, int]] = []
+    false: list[tuple[float, int]] = []
+    for index, (photo, judged) in enumerate(zip(evaluated.photos, evaluated.judged, strict=True)):
+        missed = judged.truth_scores < threshold
+        if missed.any():
+            misses.append((float(_sizes(photo)[photo.sure][missed].max()), index))
+        wrong = judged.scores[~judged.hits]
+        if wrong.size and wrong.max() >= threshold:
+            false.append((float(wrong.max()), index))
+    half = max(most // 2, most - len(false))
+    chosen = [index for _, index in sorted(misses, reverse=True)][:half]
+    chosen += [index for _, index in sorted(false, reverse=True) if index not in chosen][: most - len(chosen)]
+    tiles = []
+    for index in chosen:
+        photo, (boxes, scores) = evaluated.photos[index], evaluated.found[index]
+        drawn = draw_boxes(photo.image, photo.boxes[photo.sure], boxes[scores >= threshold])
+        scale = _TILE / max(drawn.shape[:2])
+        small = cv2.resize(drawn, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        tile = np.zeros((_TILE, _TILE, 3), np.uint8)
+        tile[: small.shape[0], : small.shape[1]] = small[:_TILE, :_TILE]
+        tiles.append(tile)
+    if not tiles:
+        return None
+    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % _ACROSS)
+    return np.concatenate([np.concatenate(tiles[k : k + _ACROSS], axis=1) for k in range(0, len(tiles), _ACROSS)])
+
+
+_TILE, _ACROSS = 240, 6
+
+
+def _judged(photo: FacePhoto, boxes: NDArray[np.float64], scores: NDArray[np.float64], complete: bool) -> Judged:
+    result = judge(boxes, scores, photo.boxes, photo.sure)
+    return result if complete else Judged(result.scores[result.hits], result.hits[result.hits], result.truth_scores)
+
+
+def _sizes(photo: FacePhoto) -> NDArray[np.float64]:
+    return (photo.boxes[:, 2:] - photo.boxes[:, :2]).max(axis=1, initial=0) * 320 / max(photo.image.shape[:2])
+
+
+def _yaw_shares(right: NDArray[np.bool_], yaw_deg: NDArray[np.float64]) -> list[Slice]:
+    """In the bins of NME; the last takes in what is beyond 90°."""
+    bins = (yaw_deg <= 30, (yaw_deg > 30) & (yaw_deg <= 60), yaw_deg > 60)
+    return [
+        Slice(label, int(inside.sum()), float(right[inside].mean()) if inside.any() else math.nan)
+        for label, inside in zip(BINS, bins, strict=True)
+    ]
+
+
+def _shares(right: NDArray[np.bool_], values: NDArray[np.float64], edges: Sequence[float], unit: str) -> list[Slice]:
+    shares = []
+    for low, high in itertools.pairwise(edges):
+        inside = (values >= low) & (values < high)
+        label = f"{low:g}{unit} or more" if math.isinf(high) else f"{low:g} to {round(high, 3):g}{unit}"
+        shares.append(Slice(label, int(inside.sum()), float(right[inside].mean()) if inside.any() else math.nan))
+    return shares
+
+
+def plots(scores: DetectionScores) -> Any:
+    """A matplotlib figure: precision over recall, and how many of the faces of each score are faces.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    figure = import_figure()(figsize=(9, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    curve = np.array(scores.curve).reshape(-1, 3)
+    left.plot(100 * curve[:, 2], 100 * curve[:, 1])
+    left.plot([100 * scores.recall], [100 * scores.precision], "o", label=f"score {scores.threshold:g}")
+    left.set(xlabel="recall, %", ylabel="precision, %", xlim=(50, 100), ylim=(50, 101), title=scores.name)
+    left.legend(loc="lower left")
+    right.plot([0, 100], [0, 100], "--", color="grey")
+    kept = [(share, edges) for share, edges in zip(scores.reliability, _middles(), strict=True) if share.count]
+    right.plot([100 * middle for _, middle in kept], [100 * share.share for share, _ in kept], "o-")
+    for share, middle in kept:
+        right.annotate(
+            str(share.count), (100 * middle, 100 * share.share), fontsize=8, xytext=(4, -10), textcoords="offset points"
+        )
+    right.set(xlabel="score, %", ylabel="of these, faces, %", title="reliability (numbers: how many were found)")
+    return figure
+
+
+def _middles() -> list[float]:
+    return [(low + high) / 2 for low, high in itertools.pairwise(_SCORE_EDGES)]

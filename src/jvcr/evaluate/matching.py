@@ -1,0 +1,90 @@
+"""Found boxes matched with true ones: precision, recall, average precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jvcr.detect.base import iou_matrix
+
+HIT_OVERLAP = 0.4
+"""A found box is a hit from this intersection over union with the true landmark box on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What was found in one photo, or in many, beside the truth.
+
+    Attributes:
+        scores, hits: (n,) of the found boxes that count: whether each is a face.
+        truth_scores: (faces,) of the box that found each face; -1 for a missed one.
+        photos: how many.
+    """
+
+    scores: NDArray[np.float64]
+    hits: NDArray[np.bool_]
+    truth_scores: NDArray[np.float64]
+    photos: int = 1
+
+    @classmethod
+    def joined(cls, parts: Sequence[Judged]) -> Judged:
+        """What was found in the photos of all parts."""
+        return cls(
+            np.concatenate([p.scores for p in parts]),
+            np.concatenate([p.hits for p in parts]),
+            np.concatenate([p.truth_scores for p in parts]),
+            sum(p.photos for p in parts),
+        )
+
+    def recall(self, score: float) -> float:
+        """Share of the faces that are found with at least this score; NaN without faces."""
+        return float((self.truth_scores >= score).mean()) if len(self.truth_scores) else float("nan")
+
+    def false_per_photo(self, score: float) -> float:
+        """Boxes with at least this score that are no face, a photo."""
+        return float((~self.hits & (self.scores >= score)).sum()) / self.photos
+
+    def precision_recall(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """(n,) each, from the best score down: precision and recall of all found boxes to there, and the score."""
+        order = np.argsort(-self.scores, kind="stable")
+        right = np.cumsum(self.hits[order])
+        return right / np.arange(1, len(order) + 1), right / max(1, len(self.truth_scores)), self.scores[order]
+
+    def average_precision(self) -> float:
+        """Area under the precision–recall curve, precision made monotonic (PASCAL VOC 2010)."""
+        precision, recall, _ = self.precision_recall()
+        if not len(precision):
+            return 0.0
+        best_beyond = np.maximum.accumulate(precision[::-1])[::-1]
+        return float((np.diff(recall, prepend=0.0) * best_beyond).sum())
+
+
+def judge(
+    boxes: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    true_boxes: NDArray[np.float64],
+    sure: NDArray[np.bool_],
+    least_overlap: float = HIT_OVERLAP,
+) -> Judged:
+    """Match what was found in one photo with its faces: best score first, each face once.
+
+    Found boxes that have no sure face but meet an unsure one count neither as hits nor as false.
+
+    Args:
+        boxes (n, 4), scores (n,): found. true_boxes (K, 4), sure (K,): known.
+    """
+    truth_scores = np.full(len(true_boxes), -1.0)
+    table = iou_matrix(boxes, true_boxes)
+    hits = np.zeros(len(boxes), bool)
+    counted = np.ones(len(boxes), bool)
+    for index in np.argsort(-scores, kind="stable"):
+        free = np.where(sure & (truth_scores < 0), table[index], 0.0)
+        if free.size and free.max() >= least_overlap:
+            hits[index] = True
+            truth_scores[free.argmax()] = scores[index]
+        elif (table[index][~sure] >= least_overlap / 2).any():
+            counted[index] = False
+    return Judged(scores[counted], hits[counted], truth_scores[sure])

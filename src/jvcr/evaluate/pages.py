@@ -1,0 +1,111 @@
+"""Reports as self-contained HTML pages: templates (Jinja2), plots (plotly, embedded once), pictures of faces."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from jvcr.draw.page import import_plotly
+from jvcr.extras import missing
+from jvcr.frames import Box, Crop, CropRule
+from jvcr.images import Image, extract
+from jvcr.markups.markup import Markup
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
+"""Of the systems, in their order."""
+
+_FACE_PX = 300
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture inside a page: ``source`` holds the whole JPEG file as a data URL."""
+
+    source: str
+    name: str
+    caption: str
+
+    @classmethod
+    def of(cls, pixels: Image, name: str, caption: str) -> Picture:
+        """From (H, W, 3) uint8 RGB."""
+        data = cv2.imencode(".jpg", pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
+        return cls(f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}", name, caption)
+
+
+def check_page_extras() -> None:
+    """Fail before the work rather than after it.
+
+    Raises:
+        MissingExtra: plotly or Jinja2 is not installed.
+    """
+    import_plotly()
+    _jinja2()
+
+
+def render(template: str, **values: Any) -> str:
+    """A page from ``templates``; all values are escaped but those that are marked as markup.
+
+    Raises:
+        MissingExtra: Jinja2 is not installed.
+    """
+    jinja2 = _jinja2()
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("jvcr.evaluate"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return str(environment.get_template(template).render(**values))
+
+
+def embedded(figures: Iterable[Any]) -> list[Any]:
+    """Plotly figures as markup; the first one carries plotly's own code.
+
+    Raises:
+        MissingExtra: plotly or Jinja2 is not installed.
+    """
+    _, figure_to_html = import_plotly()
+    _jinja2()
+    from markupsafe import Markup as Safe  # Jinja2 brings it
+
+    return [
+        Safe(figure_to_html(figure, include_plotlyjs=number == 0, full_html=False, config={"displaylogo": False}))
+        for number, figure in enumerate(figures)
+    ]
+
+
+def _jinja2() -> Any:
+    try:
+        import jinja2
+    except ModuleNotFoundError as error:
+        raise missing("demo", error) from error
+    return jinja2
+
+
+def draw_pair(image: Image, predicted: NDArray[Any], target: NDArray[Any], markup: Markup) -> Image:
+    """(S, S, 3) a square around both outlines: true ones green, predicted ones orange. Points (N, ≥2), image pixels;
+    those with NaN are left out."""
+    both = np.concatenate([predicted[:, :2], target[:, :2]])
+    both = both[np.isfinite(both).all(axis=1)]
+    crop = Crop.from_box(Box.around(both), _FACE_PX, rule=CropRule(1.25))
+    canvas = extract(image, crop, cv2.BORDER_CONSTANT)
+    for points, colour in ((target, (60, 220, 60)), (predicted, (255, 140, 0))):
+        flat = np.zeros((len(points), 3))
+        flat[:, :2] = points[:, :2]
+        known = np.flatnonzero(np.isfinite(flat).all(axis=1)).tolist()
+        # Sixteenths of a pixel, OpenCV's fixed-point coordinates.
+        places = np.round(crop.to_crop(flat[known])[:, :2] * 16).astype(int).tolist()
+        fixed = {number: (x, y) for number, (x, y) in zip(known, places, strict=True)}
+        for a, b in markup.edges:
+            if a in fixed and b in fixed:
+                cv2.line(canvas, fixed[a], fixed[b], colour, 1, cv2.LINE_AA, 4)
+        for point in fixed.values():
+            cv2.circle(canvas, point, 24, colour, cv2.FILLED, cv2.LINE_AA, 4)
+    return canvas

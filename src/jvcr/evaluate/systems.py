@@ -1,0 +1,263 @@
+"""What is scored: landmarks of all faces of a benchmark, predicted by our networks or read from files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import jvcr
+from jvcr.data.derive import boxed_samples
+from jvcr.data.sample import Sample
+from jvcr.detect.named import DetectorName, named_detector
+from jvcr.detect.network import DETECT_SIZE
+from jvcr.evaluate.benchmark import Progress, counted, no_progress, today
+from jvcr.evaluate.predictions import PredictionSet, read_predictions
+from jvcr.evaluate.run_network import predict_detected, predict_samples
+from jvcr.landmarker import Landmarker
+from jvcr.markups.markup import MARKUP_68, Markup
+from jvcr.runtime.backends import Backend, open_backend
+from jvcr.runtime.base import Runtime
+from jvcr.runtime.mirror import MirrorAveraged
+from jvcr.weights import weights_path
+
+Weights = str | Path | Sequence[str | Path] | Mapping[str, Runtime]
+"""Names of shipped weights or files, one or several; or networks that are open already, by the name to print."""
+
+KeepPredictions = Callable[[PredictionSet], object]
+"""Receives the predictions of each network as soon as they are there; ``about["boxes"]`` says of which boxes."""
+
+TRUE_BOXES, DETECTED_BOXES = "true boxes", "the detector's boxes"
+BOX_SOURCES = ("true", "detector", "both")
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """One aligner's landmarks of all images of a benchmark.
+
+    Attributes:
+        name: for tables, e.g. "jvcr small".
+        boxes: how its face boxes were chosen, for tables.
+        points_img: (B, N, 2 or 3); a row of NaN is a missed face.
+        note: what else a reader must know.
+        markup: names the landmarks.
+    """
+
+    name: str
+    boxes: str
+    points_img: NDArray[np.floating]
+    note: str = ""
+    markup: Markup = field(default=MARKUP_68, repr=False)
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """(B,) False for a missed face."""
+        return np.asarray(np.isfinite(self.points_img).all(axis=(1, 2)))
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether the landmarks have a z."""
+        return self.points_img.shape[2] == 3
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What runs the landmark networks, and where: see ``jvcr.runtime.backends.open_backend``."""
+
+    backend: str = Backend.ONNXRUNTIME
+    device: str = "cpu"
+    precision: str = "fp32"
+    threads: int = 0
+
+    def open(self, weights: str | Path) -> Runtime:
+        """A loaded network. Errors as ``open_backend``."""
+        return open_backend(weights, self.backend, device=self.device, precision=self.precision, threads=self.threads)
+
+
+DEFAULT_EXECUTION = Execution()
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How a network looks at faces.
+
+    Attributes:
+        boxes: where faces are: in their ``"true"`` landmark boxes, where the ``"detector"`` finds them, or ``"both"``,
+            one after the other.
+        mirror: average each crop with its mirror image.
+        refine: from true boxes, look a second time, upright and centred. From the detector's boxes this is always so.
+        detector, detect_size: what finds the faces, and the longer side of the photo in its search, pixels.
+        threads: of the detector; 0 takes all cores.
+
+    Raises:
+        ValueError: another choice of boxes, or an unknown detector.
+    """
+
+    boxes: str = "both"
+    mirror: bool = True
+    refine: bool = False
+    detector: str = DetectorName.OWN
+    detect_size: int = DETECT_SIZE
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        if self.boxes not in BOX_SOURCES:
+            raise ValueError(f"boxes {self.boxes!r} are unknown; expected one of {', '.join(BOX_SOURCES)}")
+        if self.detector not in list(DetectorName):
+            raise ValueError(f"detector {self.detector!r} is unknown; expected one of {', '.join(DetectorName)}")
+
+    def last(self, network: Runtime) -> Runtime:
+        """What gives the landmarks."""
+        return MirrorAveraged(network) if self.mirror else network
+
+    def first(self, network: Runtime) -> Runtime | None:
+        """What takes the first of two looks from a true box; None where there is only one."""
+        return network if self.refine else None
+
+
+def chosen_weights(weights: Weights | None, predictions: Sequence[str | Path] = ()) -> Weights:
+    """The given weights; ``small`` where there are neither weights nor predictions."""
+    if weights is None:
+        return () if predictions else ("small",)
+    return weights
+
+
+def check_weights(weights: Weights, execution: Execution) -> None:
+    """Fail for weights that cannot be opened, before anything takes its time.
+
+    Raises:
+        ValueError: an unknown name; or weights as training writes them, for another backend than PyTorch.
+        FileNotFoundError: separate weights that are not on this machine.
+    """
+    if isinstance(weights, Mapping) or execution.backend == Backend.TORCH:
+        return
+    for one in _listed(weights):
+        if Path(one).suffix == ".safetensors":
+            raise ValueError(
+                f"{one}: weights as training writes them; run `jvcr export` first, or choose the backend torch"
+            )
+        weights_path(one)
+
+
+def open_networks(weights: Weights, execution: Execution, accepted: Sequence[int] = ()) -> dict[str, Runtime]:
+    """All networks by name, opened before the first of them works.
+
+    Args:
+        accepted: numbers of landmarks that the benchmark takes; () takes all.
+    Raises:
+        ValueError: another number of landmarks; and as ``check_weights``.
+    """
+    check_weights(weights, execution)
+    networks: dict[str, Runtime] = {}
+    if isinstance(weights, Mapping):
+        networks.update(weights)
+    else:
+        for one in dict.fromkeys(_listed(weights)):
+            networks[_free(_short_name(one), networks)] = execution.open(one)
+    for name, network in networks.items():
+        _check_count(f"weights {name}: {network.markup.n_points} landmarks", network.markup, accepted)
+    return networks
+
+
+def network_systems(
+    networks: Mapping[str, Runtime],
+    samples: Callable[[], Iterable[Sample]],
+    count: int,
+    looks: Looks,
+    progress: Progress = no_progress,
+    keep: KeepPredictions | None = None,
+) -> Iterator[System]:
+    """The landmarks of our networks from true boxes, the detector's, or both.
+
+    Args:
+        samples: called once a pass; the labelled faces, ``count`` of them.
+        keep: see ``KeepPredictions``.
+    """
+    for name, network in networks.items():
+        title, markup = f"jvcr {name}", network.markup
+        about = {"tool": title, "version": jvcr.__version__, "date": today()}
+        if looks.boxes != "detector":
+            seen = counted(boxed_samples(samples(), markup), f"{title}, true boxes", count, progress)
+            predicted = predict_samples(looks.last(network), seen, rough=looks.first(network))
+            if keep is not None:
+                about_these = about | {"boxes": TRUE_BOXES}
+                keep(PredictionSet(predicted.names, predicted.points_img, predicted.boxes, markup, about_these))
+            yield System(title, TRUE_BOXES, predicted.points_img, markup=markup)
+        if looks.boxes != "true":
+            seen = counted(boxed_samples(samples(), markup), f"{title}, its detector's boxes", count, progress)
+            detector = named_detector(DetectorName(looks.detector), looks.detect_size, looks.threads)
+            found = predict_detected(Landmarker(backend=network, detector=detector, mirror=looks.mirror), seen)
+            if keep is not None:
+                about_these = about | {"boxes": DETECTED_BOXES}
+                keep(PredictionSet(found.names, found.points_img, found.boxes, markup, about_these))
+            doubtful = int(((found.overlaps > 0) & (found.overlaps < 0.5)).sum())
+            note = (
+                f"of the faces found, the one that overlaps the true box most is taken; {doubtful} of these overlap it "
+                f"by less than 0.5 (intersection over union); {found.extra} other faces were found and left aside."
+            )
+            yield System(title, DETECTED_BOXES, found.points_img, note, markup)
+
+
+def file_systems(paths: Iterable[str | Path], names: list[str], accepted: Sequence[int] = ()) -> list[System]:
+    """The landmarks in files of any aligner (docs/predictions.md).
+
+    Args:
+        names: of the benchmark's images, in their order.
+        accepted: numbers of landmarks that the benchmark takes; () takes all.
+    Raises:
+        FileNotFoundError, ValueError: as ``read_predictions``; another number of landmarks; or a file about none of
+            the images. The message names the file.
+    """
+    systems = []
+    for path in map(Path, paths):
+        predictions = read_predictions(path)
+        _check_count(f"{path}: {predictions.markup.n_points} landmarks a face", predictions.markup, accepted)
+        try:
+            points = predictions.of(names)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        about = predictions.about
+        tool = " ".join(str(about[key]) for key in ("tool", "version") if about.get(key)) or path.stem
+        unknown = len(set(predictions.ids) - set(names))
+        absent = len(set(names) - set(predictions.ids))
+        notes = [f"from {path.name}"]
+        notes += [f"{absent} images are not in the file and count as missed"] if absent else []
+        notes += [f"{unknown} of its ids are none of the images"] if unknown else []
+        notes += [] if predictions.has_depth else ["no depth"]
+        boxes = str(about.get("boxes", "boxes not stated"))
+        systems.append(System(tool, boxes, points, "; ".join(notes) + ".", predictions.markup))
+    return systems
+
+
+def named_apart(systems: Iterable[System]) -> list[System]:
+    """The same systems; where names and boxes of several are equal, the later ones get a number."""
+    out: list[System] = []
+    for system in systems:
+        taken = {other.name for other in out if other.boxes == system.boxes}
+        out.append(replace(system, name=_free(system.name, taken)))
+    return out
+
+
+def _listed(weights: str | Path | Sequence[str | Path]) -> Sequence[str | Path]:
+    return (weights,) if isinstance(weights, str | Path) else weights
+
+
+def _free(name: str, taken: Iterable[str]) -> str:
+    names, number = set(taken), 2
+    out = name
+    while out in names:
+        out, number = f"{name} ({number})", number + 1
+    return out
+
+
+def _short_name(weights: str | Path) -> str:
+    path = Path(weights)
+    return path.stem if path.suffix else str(weights)
+
+
+def _check_count(what: str, markup: Markup, accepted: Sequence[int]) -> None:
+    if accepted and markup.n_points not in accepted:
+        raise ValueError(f"{what}; this benchmark takes {' or '.join(map(str, accepted))}")

@@ -1,0 +1,296 @@
+"""Views of one face: CVGTCE and GTE on the multi-view rows of a training table's validation split.
+
+The rows of one source whose names differ only after the last "_" are one face at different yaws (``NAME_0``,
+``NAME_1``, …: the published 300W-LP views, with depth from factorisation; docs/evaluation.md). ``group`` does not tell:
+in a table of photos, faces of one photo share it, and so do flips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import jvcr
+from jvcr.data.sample import Sample
+from jvcr.data.table import Table
+from jvcr.detect.named import DetectorName
+from jvcr.detect.network import DETECT_SIZE
+from jvcr.evaluate.benchmark import (
+    BINS,
+    NO_DEPTH,
+    NO_FACE,
+    BenchmarkReport,
+    Progress,
+    no_progress,
+    span,
+    today,
+    without_nan,
+)
+from jvcr.evaluate.systems import (
+    DEFAULT_EXECUTION,
+    Execution,
+    KeepPredictions,
+    Looks,
+    System,
+    Weights,
+    check_weights,
+    chosen_weights,
+    file_systems,
+    named_apart,
+    network_systems,
+    open_networks,
+)
+from jvcr.markups.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68
+from jvcr.metrics import Interval, YawTable, bootstrap_groups, cvgtce, ground_truth_error, interval, yaw_table
+from jvcr.report import NONE, percent
+from jvcr.report import Table as TextTable
+
+SOURCE = "300wlp-ibug"
+ACCEPTED = (66, 68)
+"""Numbers of landmarks that can be scored."""
+
+RIGID = 0.01
+"""Largest CVGTCE between the labels of two views of one face: beyond it, they are not one face."""
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """B views: names, the face each shows, its true landmarks (B, 68, 3), yaw, and the samples themselves.
+
+    ``truth_cvgtce``: the largest CVGTCE, 68 points, of one view's truth on another's: how far the views are from one
+    rigid shape, and so the error of a perfect aligner.
+    """
+
+    names: list[str]
+    faces: list[str]
+    target_img: NDArray[np.float32]
+    yaw_deg: NDArray[np.float64]
+    samples: list[Sample]
+    truth_cvgtce: float
+
+
+@dataclass(frozen=True)
+class ViewScore:
+    """One system, scored with ``n_points`` landmarks. Ratios; intervals by face, not by view.
+
+    Attributes:
+        faces, views, pairs: pairs are (predicted view, other view of the same face).
+        missed: views without a prediction.
+        cvgtce: per view the mean over all other views of its face, then by yaw of the predicted view.
+        other_view_spread: largest difference of one view's CVGTCE between two choices of the other view.
+        gte: against the view's own truth.
+    """
+
+    system: str
+    boxes: str
+    n_points: int
+    faces: int
+    views: int
+    pairs: int
+    missed: int
+    cvgtce: YawTable | str
+    cvgtce_interval: Interval | None
+    other_view_spread: float
+    gte: YawTable | str
+    gte_interval: Interval | None
+
+
+@dataclass(frozen=True, eq=False)
+class ViewsReport(BenchmarkReport):
+    """Scores of all systems, with 68 and with 66 points; ``truth_cvgtce``: ``Views``'."""
+
+    scores: list[ViewScore]
+    truth_cvgtce: float
+    draws: int
+    seed: int
+    date: str
+
+    def tables(self) -> list[TextTable]:
+        """CVGTCE and GTE of all systems, as one table."""
+        return [views_table(self.scores, self.truth_cvgtce)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able. Errors are ratios; NaN (an empty bin) becomes None."""
+        record = {
+            "benchmark": "multi-view",
+            "version": jvcr.__version__,
+            "date": self.date,
+            "options": {"draws": self.draws, "seed": self.seed},
+            "truth_cvgtce": self.truth_cvgtce,
+            "systems": [asdict(score) for score in self.scores],
+        }
+        return dict(without_nan(record))
+
+
+def evaluate(
+    root: str | Path,
+    weights: Weights | None = None,
+    *,
+    predictions: Sequence[str | Path] = (),
+    boxes: str = "both",
+    mirror: bool = True,
+    refine: bool = False,
+    detector: str = DetectorName.OWN,
+    detect_size: int = DETECT_SIZE,
+    execution: Execution = DEFAULT_EXECUTION,
+    draws: int = 2000,
+    seed: int = 0,
+    progress: Progress = no_progress,
+    keep: KeepPredictions | None = None,
+) -> ViewsReport:
+    """Score networks and prediction files on the multi-view validation rows of a training table.
+
+    Args:
+        root: folder of the training table.
+        weights: networks to score; ``small`` by default, none where there are predictions.
+        predictions: landmarks of any aligner (docs/predictions.md), to be scored beside the networks.
+        boxes, mirror, refine, detector, detect_size: see ``jvcr.evaluate.systems.Looks``.
+        execution: what runs the networks.
+        draws, seed: of the bootstrap.
+        progress: see ``jvcr.evaluate.benchmark.Progress``.
+        keep: receives each network's predictions (``jvcr.evaluate.systems.KeepPredictions``).
+    Raises:
+        FileNotFoundError, ValueError, ImageError: a file is missing or damaged, an argument is unknown, there are no
+            views of one rigid face, or a system has other landmarks than 68 or 66.
+    """
+    weights = chosen_weights(weights, predictions)
+    looks = Looks(boxes, mirror, refine, detector, detect_size, execution.threads)
+    check_weights(weights, execution)
+    views = read_views(Path(root))
+    given = file_systems(predictions, views.names, ACCEPTED)
+    networks = open_networks(weights, execution, ACCEPTED)
+    own = network_systems(networks, lambda: iter(views.samples), len(views.names), looks, progress, keep)
+    systems = named_apart([*own, *given])
+    scores = [score for system in systems for score in score_views(system, views, draws, seed)]
+    return ViewsReport(scores, views.truth_cvgtce, draws, seed, today())
+
+
+def read_views(root: Path) -> Views:
+    """The validation rows of ``SOURCE`` with at least two views.
+
+    Raises:
+        FileNotFoundError, ValueError: no training table, no such row, or views that are not one rigid face.
+    """
+    table = Table(root, "val")
+    if table.points.shape[1] != 68:
+        raise ValueError(f"{table.path}: {table.points.shape[1]} landmarks; the benchmark of views needs 68")
+    faces: dict[str, list[int]] = {}
+    for row, source in enumerate(table.sources):
+        if source == SOURCE:
+            faces.setdefault(table.names[row].rpartition("_")[0], []).append(row)
+    # A name without "_" is no view of anything.
+    faces = {face: members for face, members in faces.items() if face and len(members) > 1}
+    if not faces:
+        raise ValueError(
+            f"{table.path}: no validation rows of source {SOURCE!r} with several views of one face; their names differ "
+            "only after the last '_'"
+        )
+    spread = {face: _truth_cvgtce(table.points[members]) for face, members in faces.items()}
+    worst = max(spread, key=spread.__getitem__)
+    if not spread[worst] <= RIGID:
+        raise ValueError(
+            f"{table.path}: the labels of face {worst!r} ({len(faces[worst])} views) are not one rigid shape: "
+            f"{100 * spread[worst]:.2f} % of the eye distance apart, expected at most {100 * RIGID:g} %. Either rows "
+            "of different faces have one name up to the last '_', or the depth of their labels is wrong"
+        )
+    face_of = {row: face for face, members in faces.items() for row in members}
+    rows = sorted(face_of)
+    return Views(
+        names=[table.names[row] for row in rows],
+        faces=[face_of[row] for row in rows],
+        target_img=table.points[rows],
+        yaw_deg=table.yaw_deg[rows],
+        samples=[table[row] for row in rows],
+        truth_cvgtce=spread[worst],
+    )
+
+
+def _truth_cvgtce(views_img: NDArray[np.float32]) -> float:
+    """The largest CVGTCE of one of the (M, 68, 3) views on another."""
+    first, second = np.nonzero(~np.eye(len(views_img), dtype=bool))
+    return float(cvgtce(views_img[first], views_img[second], MARKUP_68.normaliser).max())
+
+
+def score_views(system: System, views: Views, draws: int = 2000, seed: int = 0) -> list[ViewScore]:
+    """With 68 and with 66 points; predictions of 66 points with those alone.
+
+    Raises:
+        ValueError: another number of landmarks.
+    """
+    target_66 = views.target_img[:, list(INDICES_66_IN_68)]
+    n_points = system.points_img.shape[1]
+    if n_points == 68:
+        cut = System(system.name, system.boxes, system.points_img[:, list(INDICES_66_IN_68)])
+        return [
+            _score(system, views, views.target_img, MARKUP_68.normaliser, draws, seed),
+            _score(cut, views, target_66, MARKUP_66.normaliser, draws, seed),
+        ]
+    if n_points == 66:
+        return [_score(system, views, target_66, MARKUP_66.normaliser, draws, seed)]
+    raise ValueError(f"{system.name}: {n_points} landmarks; the benchmark of views takes 68 or 66")
+
+
+def _score(
+    system: System, views: Views, target: NDArray[np.float32], eyes: tuple[int, int], draws: int, seed: int
+) -> ViewScore:
+    found = np.flatnonzero(system.found)
+    faces = np.array(views.faces)
+    reason = NO_DEPTH if not system.has_depth else NO_FACE if not len(found) else None
+    shared: dict[str, Any] = {
+        "system": system.name,
+        "boxes": system.boxes,
+        "n_points": target.shape[1],
+        "faces": len(set(views.faces)),
+        "views": len(views.names),
+        "missed": len(views.names) - len(found),
+    }
+    if reason is not None:
+        return ViewScore(
+            **shared, pairs=0, cvgtce=reason, cvgtce_interval=None, other_view_spread=0, gte=reason, gte_interval=None
+        )
+    others = [np.flatnonzero((faces == faces[row]) & (np.arange(len(faces)) != row)) for row in found]
+    sizes = np.array([len(o) for o in others])
+    errors = cvgtce(system.points_img[np.repeat(found, sizes)], target[np.concatenate(others)], eyes)
+    per_view = np.split(errors, np.cumsum(sizes)[:-1])
+    cross = np.array([e.mean() for e in per_view])
+    own = ground_truth_error(system.points_img[found], target[found], eyes)
+    names = faces[found].tolist()
+    return ViewScore(
+        **shared,
+        pairs=len(errors),
+        cvgtce=yaw_table(cross, views.yaw_deg[found]),
+        cvgtce_interval=interval(bootstrap_groups(cross, names, draws, seed)),
+        other_view_spread=max(float(np.ptp(e)) for e in per_view),
+        gte=yaw_table(own, views.yaw_deg[found]),
+        gte_interval=interval(bootstrap_groups(own, names, draws, seed)),
+    )
+
+
+def views_table(scores: Sequence[ViewScore], truth_cvgtce: float) -> TextTable:
+    """Both errors of all systems as one table. ``truth_cvgtce``: ``Views``'."""
+    rows = []
+    for s in scores:
+        for error, table, bounds in (("CVGTCE", s.cvgtce, s.cvgtce_interval), ("GTE", s.gte, s.gte_interval)):
+            head = (s.system, s.boxes, str(s.n_points), error)
+            if isinstance(table, str) or bounds is None:
+                rows.append((*head, str(table), NONE, *[NONE] * 3, str(s.missed)))
+            else:
+                mean = percent(table.image_mean)
+                rows.append((*head, mean, span(bounds), *map(percent, table.bins), str(s.missed)))
+    first = scores[0]
+    spread = max(s.other_view_spread for s in scores)
+    return TextTable(
+        f"{first.faces} faces in {first.views} views, percent",
+        ("aligner", "boxes", "points", "error", "mean of views", "95 %, by face", *BINS, "missed"),
+        tuple(rows),
+        (
+            f"CVGTCE: mean over all other views of the face; which of them is taken changes one view's error by "
+            f"{100 * spread:.3f} at most. The labels of two views of a face are one rigid shape within "
+            f"{100 * truth_cvgtce:.3f} (their own CVGTCE, the largest).",
+        ),
+    )
