@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage.data import astronaut
 
-from jvcr.detect.base import Detector, Proposal
+from jvcr.detect.base import Proposal
 from jvcr.detect.named import DetectorName, named_detector
 from jvcr.detect.network import NetworkDetector, _intervals, _sizes
 from jvcr.detect.whole import whole_image
@@ -117,32 +117,9 @@ def test_whole_images_are_one_face() -> None:
     assert whole_image(np.zeros((10, 90, 3), np.uint8)) == []
 
 
-def found_by(detector: Detector) -> float:
-    from jvcr.detect.base import as_proposal
-
-    return max((as_proposal(p).box.iou(FACE) for p in detector(PHOTO)), default=0.0)
-
-
-def test_cascades_propose_landmark_boxes() -> None:
-    assert found_by(named_detector(DetectorName.CASCADES)) > 0.6
-
-
-def test_mediapipe_proposes_landmark_boxes() -> None:
-    pytest.importorskip("mediapipe")
-    detector = named_detector(DetectorName.MEDIAPIPE)
-    assert found_by(detector) > 0.6
-    turned = extract(PHOTO, Crop(*MIDDLE, 400, 400, 25))
-    (face,) = detector(turned)
-    assert isinstance(face, Proposal) and abs(face.roll_deg - 25) < 12
-    assert detector(np.full((200, 200, 3), 128, np.uint8)) == []
-
-
-def test_mediapipe_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
-    monkeypatch.setitem(sys.modules, "mediapipe.python.solutions.face_detection", None)
-    with pytest.raises(ImportError, match=r"pip install mediapipe"):
-        named_detector(DetectorName.MEDIAPIPE)
+def test_detectors_by_name(detector: NetworkDetector) -> None:
+    assert named_detector(DetectorName.WHOLE_IMAGE) is whole_image
+    assert named_detector(DetectorName.OWN, threads=1)(PHOTO) == detector(PHOTO)
 
 
 def test_wrong_settings_are_refused(tmp_path: Path) -> None:
