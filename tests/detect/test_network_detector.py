@@ -141,6 +141,28 @@ def test_the_file_is_small_and_says_what_it_is(detector: NetworkDetector) -> Non
     assert "research" in about["licence"]
 
 
+class OneCell(NetworkDetector):
+    """Sees one face in the finest search, 4 × 2 cells around cell (5, 3), whatever the photo shows."""
+
+    def cells(self, pictures: Image) -> NDArray[np.float32]:
+        _, height, width, _ = pictures.shape
+        cells = np.zeros((1, 7, height // 8, width // 8), np.float32)
+        if width == 640:
+            cells[0, :, 3, 5] = 0.9, 0, 0, np.log(4), np.log(2), 1, 0
+        return cells
+
+
+def test_boxes_of_a_reduced_photo_by_hand() -> None:
+    # The photo is searched at half its size. Cell (5, 3) holds the pixels 40 to 47 and 24 to 31 there, so its middle is
+    # at (43.5, 27.5); 4 × 2 cells are 32 × 16 pixels. Pixel x there holds the pixels 2x and 2x + 1 of the photo.
+    (found,) = OneCell(threads=1)(np.zeros((640, 1280, 3), np.uint8))
+    x, y = 2 * 43.5 + 0.5, 2 * 27.5 + 0.5
+    np.testing.assert_allclose(found.box.to_list(), [x - 32, y - 16, x + 32, y + 16], atol=1e-4)
+    # Nothing is resized.
+    (found,) = OneCell(threads=1)(np.zeros((320, 640, 3), np.uint8))
+    np.testing.assert_allclose(found.box.to_list(), [43.5 - 16, 27.5 - 8, 43.5 + 16, 27.5 + 8], atol=1e-4)
+
+
 def shifted(image: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
     return np.roll(image, pixels, axis=1)
 
