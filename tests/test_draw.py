@@ -104,7 +104,7 @@ def test_small_photos_are_enlarged_about_pixel_centres() -> None:
 
 def test_all_68_landmarks_are_drawn() -> None:
     face = head(0, 0, 0, 110, 110, 100)
-    drawn = draw_faces(np.zeros((220, 220, 3), np.uint8), [face], boxes=False)
+    drawn = draw_faces(np.zeros((220, 220, 3), np.uint8), [face], boxes=False, enlarge=False)
     x, y = np.round(face.landmarks[:, :2]).astype(int).T
     assert face.markup is MARKUP_68
     assert (drawn[y, x].max(axis=1) > 100).all()
