@@ -420,7 +420,7 @@ def test_faces_without_depth_count_as_left_out(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("ptss", ".", "out"), r"did you mean pts\?"),
+        (("ptss", ".", "out"), r"did you mean 'pts'\?"),
         (("pts", ".", "out", "--option", "base"), "expected KEY=VALUE"),
         (("pts", ".", "out", "--option", "base=1", "--option", "base=0"), "--option base is given more than once"),
         (("pts", ".", "out", "--on-bad", "no"), "expected skip, accept or stop"),
