@@ -89,7 +89,18 @@ def test_prediction_does_not_load_torch() -> None:
         "jvcr.Landmarker(threads=1).predict(np.zeros((64, 64, 3), np.uint8))\n"
         "import jvcr.cli.app"
     )
-    heavy = {"torch", "lightning_fabric", "onnx", "scipy", "plotly", "skimage", "jvcr.model", "jvcr.data", "jvcr.train"}
+    heavy = {
+        "torch",
+        "lightning_fabric",
+        "onnx",
+        "scipy",
+        "plotly",
+        "skimage",
+        "pydantic",
+        "jvcr.model",
+        "jvcr.data",
+        "jvcr.train",
+    }
     assert not loaded & heavy
     assert "jvcr.runtime.onnx" in loaded
 
