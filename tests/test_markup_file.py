@@ -257,6 +257,11 @@ def test_shipped_files_have_the_shape_of_a_file(name: str, tmp_path: Path) -> No
     assert read(shipped.read_text(encoding="utf-8"), tmp_path) == markup_from(name)
 
 
+def test_names_that_are_empty(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"mine\.toml: names: is empty; expected one name a landmark, or n_points"):
+        read('name = "x"\nnames = []\nnormaliser = [0, 1]\nmirror = []', tmp_path)
+
+
 def test_neither_names_nor_a_number_of_points(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"mine\.toml: n_points: is missing, and so is names"):
         read('name = "x"\nnormaliser = [0, 1]\nmirror = []', tmp_path)

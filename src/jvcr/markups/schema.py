@@ -122,7 +122,9 @@ def _text(values: dict[str, Any], error: ErrorDetails) -> str:
     if kind == "weight":
         return f"{at}: {error['msg']}"
     if kind in ("too_short", "too_long"):
-        return f"{at}: expected two landmarks, got {len(given)}: {given!r}" if of_two else f"{at}: is empty"
+        if of_two:
+            return f"{at}: expected two landmarks, got {len(given)}: {given!r}"
+        return f"{at}: is empty" + ("; expected one name a landmark, or n_points instead" if at == "names" else "")
     if kind == "list_type" and of_two:
         return f"{at}: expected a list of two landmarks, got {given!r}"
     expected = error["msg"] if kind == "landmark" else _EXPECTED.get(kind, error["msg"])
