@@ -23,7 +23,7 @@ from jvcr.model.jvcr import JVCR
 from jvcr.train.config import TrainConfig
 from jvcr.train.data.backgrounds import read_backgrounds
 from jvcr.train.data.stream import Batch, batches
-from jvcr.train.loop import update_average
+from jvcr.train.loop import ema_of
 from jvcr.train.losses import coordinate_loss, voxel_loss
 from jvcr.train.recipes import RECIPES
 from jvcr.train.targets import rasterise
@@ -52,7 +52,7 @@ class Stepper:
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
         self.config, self.device = config, device
         self.network = JVCR(config.model).to(device).train()
-        self.average = JVCR(config.model).to(device)
+        self.ema = ema_of(self.network, config.ema_decay, device)
         if config.channels_last:
             self.network.voxel.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-4)
@@ -82,7 +82,7 @@ class Stepper:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
             self.optimizer.step()
         with watch.part("average of weights"):
-            update_average(self.average, self.network, config.ema_decay, self.number)
+            self.ema.update_parameters(self.network)
         self.number += 1
 
 

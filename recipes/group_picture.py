@@ -11,7 +11,7 @@ from skimage.data import astronaut
 
 from jvcr import Landmarker
 from jvcr.draw.landmarks import draw_faces
-from jvcr.frames import Box, Crop
+from jvcr.frames import Box, Crop, rescaled
 from jvcr.images import extract, write_image
 
 FACE = (224.0, 132.0)
@@ -34,8 +34,8 @@ for height, rolls in ROWS:
         crop = Crop(FACE[0], FACE[1], 91 / 0.45, height, float(roll))
         cell = extract(photo, crop, cv2.BORDER_REFLECT_101)
         cells.append(cell if index % 2 else cell[:, ::-1])
-        middle, half = (index + 0.5) * height - 0.5, 0.225 * height
-        faces.append(Box(middle - half, top + height / 2 - half, middle + half, top + height / 2 + half))
+        centre, half = rescaled(index, height), 0.225 * height
+        faces.append(Box(centre - half, top + height / 2 - half, centre + half, top + height / 2 + half))
     strips.append(np.concatenate(cells, axis=1))
     top += height
 picture = np.ascontiguousarray(np.concatenate(strips))

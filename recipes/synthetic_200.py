@@ -24,7 +24,7 @@ SHARES = (0.25, 0.5, 0.75)
 SINGLE = [(17, 36), (18, 37), (19, 37), (20, 38), (21, 39), (39, 28), (39, 29), (31, 28), (31, 29)]
 SINGLE += [(MIRROR[a], MIRROR[b]) for a, b in SINGLE]
 
-names = [f"{group}_{place}" for group, members in MARKUP_68.groups.items() for place in range(len(members))]
+names = list(MARKUP_68.names)
 terms = [{i: 1.0} for i in range(68)]
 groups = {}
 

@@ -7,7 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from jvcr.frames import Box, Crop, crop_to_unit, unit_to_crop, unit_to_vox, vox_to_unit
+from jvcr.frames import (
+    Box,
+    Crop,
+    borders,
+    crop_to_unit,
+    middle_of,
+    px_to_share,
+    rescaled,
+    resized,
+    share_to_px,
+    unit_to_crop,
+    unit_to_vox,
+    vox_to_unit,
+)
 from jvcr.images import extract
 
 points = arrays(np.float64, st.tuples(st.integers(1, 5), st.just(3)), elements=st.floats(-1e3, 1e3))
@@ -72,6 +85,41 @@ def test_vox_by_hand() -> None:
     shape = (3, 7, 11)  # D, H, W against x, y, z
     np.testing.assert_allclose(unit_to_vox(np.array([0.5, 0.25, 0.1]), shape), [5, 1.25, -0.2])
     np.testing.assert_allclose(vox_to_unit(np.array([4.0, 2, 1]), shape), [4.5 / 11, 2.5 / 7, 1.5 / 3])
+
+
+def test_middle_and_borders_by_hand() -> None:
+    assert (middle_of(4), middle_of(5)) == (1.5, 2)
+    assert borders(4) == (-0.5, 3.5)
+    assert Box.of_image(4, 3) == Box(-0.5, -0.5, 3.5, 2.5)
+    low, high = borders(np.array([4, 3]))
+    assert low == -0.5 and high.tolist() == [3.5, 2.5]
+
+
+def test_rescaled_by_hand() -> None:
+    # Pixels 0 and 1 become the four pixels 0 to 3: their centres come to lie at 0.5 and 2.5.
+    assert (rescaled(0, 2), rescaled(1, 2)) == (0.5, 2.5)
+    # A box of whole cells is one of whole pixels: cell 1 holds the pixels 8 to 15.
+    assert rescaled(np.array([0.5, 1.5]), 8).tolist() == [7.5, 15.5]
+    assert rescaled(np.array([[7.5, 15.5]]), 1 / 8).tolist() == [[0.5, 1.5]]
+    # Twice as wide, three times as high; depth stays.
+    assert rescaled(np.array([1.0, 1.0]), np.array([2, 3])).tolist() == [2.5, 4]
+    assert resized(np.array([[1, 0, 7]]), 2).tolist() == [[2.5, 0.5, 7]]
+
+
+def test_shares_by_hand() -> None:
+    assert (share_to_px(0.0, 4), share_to_px(0.5, 4), share_to_px(1.0, 4)) == (-0.5, 1.5, 3.5)
+    assert (px_to_share(0, 4), px_to_share(1.5, 4)) == (0.125, 0.5)
+
+
+def test_tensors_are_converted_as_arrays_are() -> None:
+    torch = pytest.importorskip("torch")
+    points_unit, shape = np.random.default_rng(0).uniform(-0.3, 1.3, (2, 5, 3)).astype(np.float32), (3, 7, 11)
+    points_vox = unit_to_vox(points_unit, shape)
+    got = unit_to_vox(torch.from_numpy(points_unit), shape)
+    assert got.dtype == torch.float32
+    np.testing.assert_array_equal(got.numpy(), points_vox)
+    np.testing.assert_array_equal(vox_to_unit(got, shape).numpy(), vox_to_unit(points_vox, shape))
+    np.testing.assert_array_equal(rescaled(got, 1 / 8).numpy(), rescaled(points_vox, 1 / 8))
 
 
 def test_float32_points_stay_float32() -> None:

@@ -169,12 +169,20 @@ def test_extract_samples_where_the_matrix_says() -> None:
     assert extract(PHOTO, crop)[0, 0, 0] == 78
 
 
-def test_extract_reduces_by_averaging() -> None:
+@pytest.mark.parametrize("centre_x", [29.5, 30.5, 31.5])
+def test_extract_reduces_by_averaging(centre_x: float) -> None:
+    # Every third column is white. 48 pixels on 16 take every third pixel: without averaging, all of them or none white.
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::3] = 240
+    np.testing.assert_allclose(extract(stripes, Crop(centre_x, 31.5, 48.0, 16)), 80, atol=1)
+    np.testing.assert_allclose(extract(stripes.swapaxes(0, 1), Crop(31.5, centre_x, 48.0, 16)), 80, atol=1)
+
+
+def test_extract_does_not_average_what_is_not_reduced() -> None:
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 200
-    crop = Crop(31.5, 31.5, 32.0, 8)
-    # Bilinear sampling alone would hit white or black stripes only.
-    np.testing.assert_allclose(extract(stripes, crop), 100, atol=1)
+    # Columns 20 to 35, each at its pixel's centre.
+    assert extract(stripes, Crop(27.5, 31.5, 16.0, 16))[3, :, 0].tolist() == [200, 0] * 8
 
 
 def test_extract_from_a_picture_wider_than_opencv_can_warp() -> None:

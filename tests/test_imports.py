@@ -13,7 +13,7 @@ PACKAGE = Path(jvcr.__file__).parent
 
 # From the bottom up: a module may import those of its own layer and of the ones below.
 LAYERS = (
-    ("frames", "extras", "report", "markups", "weights"),
+    ("frames", "extras", "report", "suggest", "markups", "weights"),
     ("geometry", "volume", "metrics", "images", "expression"),
     ("results", "runtime.base", "runtime.confidence", "detect.base"),
     ("locate", "io"),
@@ -89,7 +89,18 @@ def test_prediction_does_not_load_torch() -> None:
         "jvcr.Landmarker(threads=1).predict(np.zeros((64, 64, 3), np.uint8))\n"
         "import jvcr.cli.app"
     )
-    heavy = {"torch", "lightning_fabric", "onnx", "scipy", "plotly", "skimage", "jvcr.model", "jvcr.data", "jvcr.train"}
+    heavy = {
+        "torch",
+        "lightning_fabric",
+        "onnx",
+        "scipy",
+        "plotly",
+        "skimage",
+        "pydantic",
+        "jvcr.model",
+        "jvcr.data",
+        "jvcr.train",
+    }
     assert not loaded & heavy
     assert "jvcr.runtime.onnx" in loaded
 

@@ -64,6 +64,48 @@ def test_round_trip_through_json(markup: Markup) -> None:
     assert Markup.from_dict(json.loads(json.dumps(markup.to_dict()))) == markup
 
 
+def test_names_of_the_68() -> None:
+    names = MARKUP_68.names
+    assert len(set(names)) == 68 and all(name == name.lower() and name.isidentifier() for name in names)
+    # Right is the person's right, on the left of the image; numbers count along the part.
+    by_hand = {0: "jaw_0", 8: "jaw_8", 17: "right_brow_0", 26: "left_brow_4", 30: "nose_bridge_3", 33: "nose_base_2"}
+    by_hand |= {36: "right_eye_0", 45: "left_eye_3", 48: "outer_lips_0", 54: "outer_lips_6", 67: "inner_lips_7"}
+    assert {index: names[index] for index in by_hand} == by_hand
+    assert all(
+        mine.startswith(group)
+        for group, members in MARKUP_68.groups.items()
+        for mine in map(names.__getitem__, members)
+    )
+    assert MARKUP_66.names == tuple(names[i] for i in INDICES_66_IN_68)
+
+
+@pytest.mark.parametrize("markup", [MARKUP_68, MARKUP_66], ids=lambda m: m.name)
+def test_files_of_version_0_1_hold_the_points_of_today(markup: Markup) -> None:
+    old = json.loads(json.dumps(markup.to_dict()))
+    old["names"] = []
+    del old["gaps"]
+    old["outer_eyes"] = old.pop("normaliser")
+    assert Markup.from_dict(old) == markup
+    # Another markup of that name is another one.
+    other = {
+        **old,
+        "n_points": 2,
+        "mirror": [1, 0],
+        "groups": {},
+        "closed": [],
+        "outer_eyes": [0, 1],
+        "derivations": {},
+    }
+    assert Markup.from_dict(other).names == () and not Markup.from_dict(other).same_points(markup)
+
+
+def test_same_points_whatever_else() -> None:
+    assert replace(MARKUP_68, names=(), groups={}, gaps=()).same_points(MARKUP_68)
+    assert not replace(MARKUP_68, name="other").same_points(MARKUP_68)
+    assert not MARKUP_66.same_points(MARKUP_68)
+    assert not replace(MARKUP_68, mirror=tuple(range(68))).same_points(MARKUP_68)
+
+
 def test_subset_renumbers_in_the_order_given() -> None:
     eyes = subset(MARKUP_68, (45, 8, 36), "three")
     assert (eyes.mirror, eyes.normaliser) == ((2, 1, 0), (2, 0))

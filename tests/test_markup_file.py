@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jvcr.extras import MissingExtra
 from jvcr.markups.file import BUILT_IN, markup_from, read_markup, write_markup
 from jvcr.markups.markup import MARKUP_66, MARKUP_68, Derivation, Markup
 
@@ -35,6 +36,7 @@ left_mouth = 54
 
 
 def read(text: str, folder: Path) -> Markup:
+    pytest.importorskip("pydantic", reason="reading markup files needs the extra train")
     path = folder / "mine.toml"
     path.write_text(text, encoding="utf-8")
     return read_markup(path)
@@ -77,6 +79,7 @@ def test_landmarks_that_are_only_numbered(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_writing_and_reading_gives_the_same_markup(name: str, tmp_path: Path) -> None:
     markup = markup_from(name)
+    pytest.importorskip("pydantic", reason="reading markup files needs the extra train")
     assert markup.n_points == int(name)
     write_markup(tmp_path / "copy.toml", markup, "a comment\n\nof three lines")
     assert read_markup(tmp_path / "copy.toml") == markup
@@ -145,9 +148,9 @@ def test_the_recipe_makes_the_shipped_200_points(tmp_path: Path) -> None:
         ('"right_mouth", 4]]', '"right_mouth", 5]]', r"mirror\[1\]: landmark 5 is out of range; .* from 0 to 4"),
         ('"right_mouth", 4]]', '"right_mouth", -1]]', r"mirror\[1\]: landmark -1 is out of range"),
         ('"right_mouth", 4]]', '"right_mouth", 1]]', r"mirror\[1\]: landmark 'left_eye' is in mirror\[0\] already"),
-        ('"right_mouth", 4]]', '"right_mouth", 4.0]]', r"mirror\[1\]: expected the name or number .*, got 4\.0"),
+        ('"right_mouth", 4]]', '"right_mouth", 4.0]]', r"mirror\[1\]\[1\]: expected the name or number .*, got 4\.0"),
         ('"right_mouth", 4]]', '"rigth_mouth", 4]]', r"mirror\[1\]: .* 'rigth_mouth' \(did you mean 'right_mouth'\?\)"),
-        ("mirror = [[", "x = 1\ny = [[", "x: unknown key; expected name, n_points"),
+        ("mirror = [[", "x = 1\ny = [[", "x: unknown key; expected name, names, n_points"),
         ("mirror =", "edges =", "mirror: is missing; expected pairs"),
         ('"left_eye", "nose"', '"left_eye", "left_eye"', r"names\[2\]: 'left_eye' is the name of landmark 1 already"),
         ('"left_eye", "nose"', '"left_eye", "7"', r"names\[2\]: expected a text that is not a number, got '7'"),
@@ -162,7 +165,7 @@ def test_the_recipe_makes_the_shipped_200_points(tmp_path: Path) -> None:
         ("right_mouth = 48", "3 = 48\nright_mouth = 48", r"from\.ibug-68\.right_mouth: .* is given twice"),
         ("right_mouth = 48", "right_mouth = []", r"from\.ibug-68\.right_mouth: is empty"),
         ("right_mouth = 48", "right_mouth = [48, 48]", r"from\.ibug-68\.right_mouth: landmark 48 is in it twice"),
-        ("right_mouth = 48", "right_mouth = 'lip'", r"from\.ibug-68\.right_mouth: .*'lip' is named, but its markup"),
+        ("right_mouth = 48", "right_mouth = 'lip'", r"from\.ibug-68\.right_mouth: no landmark is named 'lip'"),
         ("33 = 0.25", "33 = 0.2", r"from\.ibug-68\.nose: the weights sum to 0\.95; expected 1"),
         ("33 = 0.25", "33 = 'x'", r"from\.ibug-68\.nose: the weight of '33' is 'x'; expected a number"),
         ("[from.ibug-68]", "[from.ibug68]", r"from\.ibug68: no built-in markup .* \(did you mean 'ibug-68'\?\)"),
@@ -175,6 +178,24 @@ def test_the_recipe_makes_the_shipped_200_points(tmp_path: Path) -> None:
             "left_mouth = 53",
             r"from\.ibug-68: landmark 'right_mouth' .* whose mirror images are \[54\]",
         ),
+        ("right_mouth = 48", "right_mouth = 'inner_lip_0'", r".*'inner_lip_0' \(did you mean 'inner_lips_0'\?\)"),
+        (
+            "right_mouth = 48",
+            "right_mouth = true",
+            r"from\.ibug-68\.right_mouth: expected the name or number .*, got True",
+        ),
+        ("[from.ibug-68]", "gaps = [[0, 0]]\n[from.ibug-68]", r"groups\.gaps: .* move it above the first \[table\]"),
+        ("closed =", "gaps = [[0, 1], [2]]\nclosed =", r"gaps\[1\]: expected two landmarks, got 1: \[2\]"),
+        (
+            "closed =",
+            "gaps = [['nose', 2]]\nclosed =",
+            r"gaps\[0\]: expected two different landmarks, got 'nose' twice",
+        ),
+        ("closed =", "gaps = [['nose', 'noes']]\nclosed =", r"gaps\[0\]: .* 'noes' \(did you mean 'nose'\?\)"),
+        ("closed =", "gaps = 'nose'\nclosed =", r"gaps: expected a list, got 'nose'"),
+        ("closed =", "edges = [3]\nclosed =", r"edges\[0\]: expected a list of two landmarks, got 3"),
+        ("[groups]", "[groups]\nempty = []", r"groups\.empty: is empty"),
+        ("[groups]", "[groups]\nnumber = 3", r"groups\.number: expected a list, got 3"),
         ('name = "five"', 'name = "five', "is not TOML: .*line 2"),
     ],
 )
@@ -187,6 +208,58 @@ def test_mistakes_are_named(old: str, new: str, message: str, tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["mine", "ibug-51", "synthetic-300", "own-68"])
 def test_a_source_may_be_a_markup_of_ones_own(name: str, tmp_path: Path) -> None:
     assert list(read(SMALL.replace("[from.ibug-68]", f"[from.{name}]"), tmp_path).derivations) == [name]
+
+
+def test_landmarks_of_a_source_of_ones_own_are_numbered(tmp_path: Path) -> None:
+    text = SMALL.replace("[from.ibug-68]", "[from.mine]").replace("right_mouth = 48", "right_mouth = 'lip'")
+    with pytest.raises(
+        ValueError, match=r"from\.mine\.right_mouth: landmark 'lip' is named, but its markup has no name"
+    ):
+        read(text, tmp_path)
+
+
+def test_landmarks_of_the_68_may_be_named(tmp_path: Path) -> None:
+    named = SMALL.replace("right_mouth = 48", "right_mouth = 'outer_lips_0'").replace("[36, 39]", "['right_eye_0', 39]")
+    assert read(named, tmp_path) == read(SMALL, tmp_path)
+
+
+def test_gaps_by_hand(tmp_path: Path) -> None:
+    markup = read(SMALL.replace("closed =", "gaps = [['right_mouth', 'left_mouth'], [4, 3]]\nclosed ="), tmp_path)
+    assert markup.gaps == ((3, 4), (4, 3))
+    # The rim of an opening is the group that has a gap: the mouth.
+    assert markup.rims == (2, 3, 4)
+
+
+def test_71_points_have_the_gaps_of_the_68() -> None:
+    assert markup_from("71").gaps == MARKUP_68.gaps
+    assert markup_from("71").names[:68] == MARKUP_68.names
+
+
+def test_built_in_markups_and_those_of_weights_need_no_further_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydantic", None)
+    monkeypatch.delitem(sys.modules, "jvcr.markups.schema", raising=False)
+    for name in BUILT_IN:
+        assert Markup.from_dict(markup_from(name).to_dict()).n_points == int(name)
+
+
+def test_files_say_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydantic", None)
+    monkeypatch.delitem(sys.modules, "jvcr.markups.schema", raising=False)
+    (tmp_path / "mine.toml").write_text(SMALL, encoding="utf-8")
+    with pytest.raises(MissingExtra, match=r"needs the package pydantic: .*\[train\]"):
+        read_markup(tmp_path / "mine.toml")
+
+
+@pytest.mark.parametrize("name", ["71", "21", "200"])
+def test_shipped_files_have_the_shape_of_a_file(name: str, tmp_path: Path) -> None:
+    """They are read without that check."""
+    (shipped,) = (ROOT / "src" / "jvcr" / "markups").glob(f"*-{name}.toml")
+    assert read(shipped.read_text(encoding="utf-8"), tmp_path) == markup_from(name)
+
+
+def test_names_that_are_empty(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"mine\.toml: names: is empty; expected one name a landmark, or n_points"):
+        read('name = "x"\nnames = []\nnormaliser = [0, 1]\nmirror = []', tmp_path)
 
 
 def test_neither_names_nor_a_number_of_points(tmp_path: Path) -> None:

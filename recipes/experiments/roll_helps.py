@@ -15,7 +15,7 @@ import numpy as np
 from jvcr import Landmarker
 from jvcr.data.table import Table
 from jvcr.detect.network import NetworkDetector
-from jvcr.frames import Box, Crop
+from jvcr.frames import Box, Crop, middle_of
 from jvcr.images import extract
 from jvcr.metrics import normalised_mean_error
 
@@ -41,7 +41,7 @@ for refine in (False, True):
             sample = table[row]
             height, width = sample.image.shape[:2]
             side = math.ceil(1.6 * max(height, width))
-            crop = Crop((width - 1) / 2, (height - 1) / 2, side, side, roll * (-1) ** row)
+            crop = Crop(middle_of(width), middle_of(height), side, side, roll * (-1) ** row)
             image = extract(sample.image, crop, cv2.BORDER_REPLICATE)
             true = crop.to_crop(sample.points_img)
             for name, landmarker in finders.items():

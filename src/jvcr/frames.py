@@ -22,6 +22,53 @@ from numpy.typing import NDArray
 Points = NDArray[Any]
 """(…, 3) numbers, x, y, z. Conversions give floating point numbers, also for integers."""
 
+Numbers = Any
+"""A number, an array or a tensor. The same kind comes out; whole numbers become fractions."""
+
+
+def middle_of(size: Numbers) -> Numbers:
+    """The coordinate in the middle of ``size`` samples.
+
+    Example: of 4 pixels, 0 to 3, it is 1.5; of 5 pixels it is the centre of pixel 2.
+    """
+    return size / 2 - 0.5
+
+
+def borders(size: Numbers) -> tuple[float, Numbers]:
+    """Where ``size`` samples begin and end: half a sample before the first centre and after the last.
+
+    Example: 4 pixels reach from -0.5 to 3.5.
+    """
+    return -0.5, size - 0.5
+
+
+def rescaled(coordinates: Numbers, factor: Any) -> Numbers:
+    """Coordinates on a grid → on the grid with ``factor`` times as many samples over the same extent.
+
+    Args:
+        coordinates: any shape, each along one axis: x or y, or the four sides of boxes.
+        factor: a number, or anything that broadcasts against them.
+    Example: a cell of a network is 8 pixels wide. The middle of cell 0 is at ``rescaled(0.0, 8) == 3.5``, between
+    pixels 3 and 4, and ``rescaled(3.5, 1 / 8) == 0.0`` leads back.
+    """
+    return (coordinates + 0.5) * factor - 0.5
+
+
+def share_to_px(share: Numbers, size: Any) -> Numbers:
+    """Share 0…1 of an extent of ``size`` samples → coordinate. Inverse of ``px_to_share``.
+
+    Example: of 4 pixels, share 0 is the left border, -0.5, and 0.5 the middle, 1.5.
+    """
+    return share * size - 0.5
+
+
+def px_to_share(coordinate: Numbers, size: Any) -> Numbers:
+    """Coordinate → share 0…1 of an extent of ``size`` samples. Inverse of ``share_to_px``.
+
+    Example: of 4 pixels, the centre of the first one, 0, is at 0.125.
+    """
+    return (coordinate + 0.5) / size
+
 
 @dataclass(frozen=True)
 class Box:
@@ -49,6 +96,15 @@ class Box:
         low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
         return cls(float(low[0]), float(low[1]), float(high[0]), float(high[1]))
 
+    @classmethod
+    def of_image(cls, width: int, height: int) -> Box:
+        """The outline of an image.
+
+        Example: an image of 4 × 3 pixels has the box (-0.5, -0.5, 3.5, 2.5).
+        """
+        (left, right), (top, bottom) = borders(width), borders(height)
+        return cls(left, top, right, bottom)
+
     @property
     def width(self) -> float:
         return self.x1 - self.x0
@@ -72,7 +128,8 @@ class Box:
 
     def meets(self, image_width: int, image_height: int) -> bool:
         """Whether any of the box lies on the image."""
-        return self.x1 > -0.5 and self.y1 > -0.5 and self.x0 < image_width - 0.5 and self.y0 < image_height - 0.5
+        (left, right), (top, bottom) = borders(image_width), borders(image_height)
+        return self.x1 > left and self.y1 > top and self.x0 < right and self.y0 < bottom
 
     def to_list(self) -> list[float]:
         return [self.x0, self.y0, self.x1, self.y1]
@@ -159,9 +216,9 @@ class Crop:
         scale = self.size_px / self.side_px
         angle = math.radians(self.rotation_deg)
         c, s = scale * math.cos(angle), scale * math.sin(angle)
-        middle = self.size_px / 2 - 0.5
+        centre = middle_of(self.size_px)
         x, y = self.centre_x, self.centre_y
-        return np.array([[c, -s, middle - c * x + s * y], [s, c, middle - s * x - c * y]])
+        return np.array([[c, -s, centre - c * x + s * y], [s, c, centre - s * x - c * y]])
 
     def to_crop(self, points_img: Points) -> Points:
         """(…, 3) image → crop pixels. Inverse of ``to_image``."""
@@ -198,18 +255,26 @@ def unit_to_crop(points_unit: Points, size_px: int) -> Points:
     return points_unit * size_px - shift
 
 
-def unit_to_vox(points_unit: Points, shape: Sequence[int]) -> Points:
-    """(…, 3) unit → voxels of a volume of ``shape`` (D, H, W). Inverse of ``vox_to_unit``."""
+def unit_to_vox(points_unit: Numbers, shape: Sequence[int]) -> Numbers:
+    """(…, 3) unit → voxels of a volume of ``shape`` (D, H, W). Inverse of ``vox_to_unit``.
+
+    Takes arrays, and tensors on any device.
+
+    Example: in a volume of shape (3, 7, 11) the point (0.5, 0.25, 0.1) is at voxel x, y, z = (5, 1.25, -0.2).
+    """
     points_unit = _floating(points_unit)
-    depth, height, width = shape
-    return points_unit * np.array([width, height, depth], dtype=points_unit.dtype) - points_unit.dtype.type(0.5)
+    return share_to_px(points_unit, _xyz_extent(shape, points_unit))
 
 
-def vox_to_unit(points_vox: Points, shape: Sequence[int]) -> Points:
-    """(…, 3) voxels of a volume of ``shape`` (D, H, W) → unit. Inverse of ``unit_to_vox``."""
+def vox_to_unit(points_vox: Numbers, shape: Sequence[int]) -> Numbers:
+    """(…, 3) voxels of a volume of ``shape`` (D, H, W) → unit. Inverse of ``unit_to_vox``.
+
+    Takes arrays, and tensors on any device.
+
+    Example: in a volume of shape (3, 7, 11), voxel x, y, z = (4, 2, 1) is at (4.5 / 11, 2.5 / 7, 1.5 / 3).
+    """
     points_vox = _floating(points_vox)
-    depth, height, width = shape
-    return (points_vox + points_vox.dtype.type(0.5)) / np.array([width, height, depth], dtype=points_vox.dtype)
+    return px_to_share(points_vox, _xyz_extent(shape, points_vox))
 
 
 def resized(points: Points, factor: float) -> Points:
@@ -218,7 +283,7 @@ def resized(points: Points, factor: float) -> Points:
     Example: twice as large, the centre of pixel 0 lies between pixels 0 and 1, at 0.5.
     """
     out = _floating(points).copy()
-    out[..., :2] = (out[..., :2] + 0.5) * factor - 0.5
+    out[..., :2] = rescaled(out[..., :2], factor)
     return out
 
 
@@ -229,6 +294,16 @@ def mirrored(points: Points, width: int) -> Points:
     return out
 
 
-def _floating(points: Points) -> Points:
-    """Integer arrays (indices of voxels, say) as float64, so that no half pixel is lost."""
-    return points if np.issubdtype(points.dtype, np.floating) else points.astype(np.float64)
+def _floating(points: Any) -> Any:
+    """Integer arrays (indices of voxels, say) as float64, so that no half pixel is lost. Tensors stay as they are."""
+    if not isinstance(points, np.ndarray) or np.issubdtype(points.dtype, np.floating):
+        return points
+    return points.astype(np.float64)
+
+
+def _xyz_extent(shape: Sequence[int], like: Any) -> Any:
+    """Width, height and depth of a volume of ``shape`` (D, H, W), as an array or tensor of the same kind."""
+    depth, height, width = shape
+    if isinstance(like, np.ndarray):
+        return np.array([width, height, depth], dtype=like.dtype)
+    return like.new_tensor([width, height, depth])

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from jvcr.data.face_photos import is_held_out
+from jvcr.data.face_photos import split_of
 from jvcr.frames import Box
 from jvcr.train.data.backgrounds import Backgrounds, read_backgrounds
 
@@ -63,7 +63,7 @@ def test_photos_are_split_by_their_id(tmp_path: Path) -> None:
         empty = [int(image[0, 0, 0]) for image in found.without_faces]
         crowded = {int(image[0, 0, 0]): boxes for image, boxes in found.with_faces}
         assert all(number % 2 == 1 for number in empty) and all(number % 2 == 0 for number in crowded)
-        assert all(is_held_out(names[number]) == held_out for number in [*empty, *crowded])
+        assert all((split_of(names[number]) != "train") == held_out for number in [*empty, *crowded])
         assert all(boxes[-1] == Box(0, 0, 1 + number, 2) for number, boxes in crowded.items())
         assert 0 not in crowded or len(crowded[0]) == 2
         seen += [*empty, *crowded]

@@ -31,6 +31,12 @@ MakeLayout = Callable[[str], Any]
 TRAIN = Storage(split="train")
 
 
+def points_source(table: Table, row: int) -> np.ndarray:
+    """(N, 3) a row's landmarks in pixels of the image that the stored one was cut from, by the stored origin."""
+    x, y, scale = table.origin[row]
+    return table.points[row].astype(np.float64) * scale + (x, y, 0.0)
+
+
 @pytest.fixture
 def faces(make_head: MakeHead) -> list[Sample]:
     """Six faces of three people."""
@@ -56,7 +62,7 @@ def test_round_trip(layout: Any, size_px: int, tmp_path: Path) -> None:
         names = dict(zip(labels["id"].tolist(), labels["name"].tolist(), strict=True))
     assert sorted(names.values()) == sorted(layout.points)
     for row, name in enumerate(table.names):
-        np.testing.assert_allclose(table.points_source(row), layout.points[names[name]], atol=0.01)
+        np.testing.assert_allclose(points_source(table, row), layout.points[names[name]], atol=0.01)
         assert max(table[row].image.shape) <= size_px
         assert (table.origin[row, 2] > 1) == (size_px == 24)
 
@@ -289,7 +295,7 @@ def test_names_that_a_file_cannot_have(faces: list[Sample], tmp_path: Path) -> N
     assert stored == {"a/b.c": "a_b_c", "a.b/c": "a_b_c-2", "A/b c": "A_b_c-3", "é": "_", "x.webp": "x_webp"}
     table = Table(tmp_path / "table", "train")
     row = table.names.index("A_b_c-3")
-    np.testing.assert_allclose(table.points_source(row), samples[2].points_img, atol=1e-3)
+    np.testing.assert_allclose(points_source(table, row), samples[2].points_img, atol=1e-3)
 
 
 # --- Splits
@@ -420,7 +426,7 @@ def test_faces_without_depth_count_as_left_out(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("ptss", ".", "out"), r"did you mean pts\?"),
+        (("ptss", ".", "out"), r"did you mean 'pts'\?"),
         (("pts", ".", "out", "--option", "base"), "expected KEY=VALUE"),
         (("pts", ".", "out", "--option", "base=1", "--option", "base=0"), "--option base is given more than once"),
         (("pts", ".", "out", "--on-bad", "no"), "expected skip, accept or stop"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jvcr.data.derive import boxed_samples, converted_points, derived, derived_points, derived_samples
+from jvcr.data.derive import boxed_samples, converted_points, derived, derived_points
 from jvcr.data.sample import Sample
 from jvcr.data.table import Table
 from jvcr.frames import Box
@@ -63,17 +63,14 @@ def test_what_cannot_be_derived_is_named(make_table: MakeTable, tmp_path: Path) 
         derived_points(table.points[0], MARKUP_66, MARKUP_66)
 
 
-def test_samples_keep_what_is_not_marked(make_head: MakeHead) -> None:
+def test_what_is_not_marked_stays_so(make_head: MakeHead) -> None:
     flat, hidden = make_head(0), make_head(20)
     flat[:, 2] = np.nan
     hidden[8] = np.nan
-    image = np.zeros((90, 100, 3), np.uint8)
-    samples = [Sample("flat", image, flat), Sample("hidden", image, hidden, weight=0.5)]
-    first, second = derived_samples(samples, markup_from("21"))
-    assert np.isnan(first.points_img[:, 2]).all() and np.isfinite(first.points_img[:, :2]).all()
-    assert np.flatnonzero(np.isnan(second.points_img).any(axis=1)).tolist() == [20]
-    assert np.nanmean(second.points_img[:, 2]) == pytest.approx(0, abs=1e-5)
-    assert (second.name, second.weight, second.image is image) == ("hidden", 0.5, True)
+    first, second = (derived_points(points, MARKUP_68, markup_from("21")) for points in (flat, hidden))
+    assert np.isnan(first[:, 2]).all() and np.isfinite(first[:, :2]).all()
+    assert np.flatnonzero(np.isnan(second).any(axis=1)).tolist() == [20]
+    assert np.nanmean(second[:, 2]) == pytest.approx(0, abs=1e-5)
 
 
 def test_points_of_a_part_and_of_what_is_made_from_others() -> None:

@@ -164,15 +164,17 @@ def test_iterating_goes_on_after_a_sample_that_cannot_be_read() -> None:
     ("name", "meant"), [("300wlp", "300w-lp"), ("AFLW2000", "aflw2000-3d"), ("cocco", "coco"), ("3DFAW", "3dfaw")]
 )
 def test_unknown_format(name: str, meant: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=rf"format '{name}' is unknown \(did you mean {meant}\?\); expected aflw2000"):
+    with pytest.raises(
+        ValueError, match=rf"format '{name}' is unknown \(did you mean '{meant}'\?\); expected aflw2000"
+    ):
         read_samples(name, tmp_path)
 
 
 def test_unknown_option_and_value(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"option 'bas' of format pts is unknown \(did you mean base\?\)"):
+    with pytest.raises(ValueError, match=r"option 'bas' of format pts is unknown \(did you mean 'base'\?\)"):
         read_samples("pts", tmp_path, bas=1)
     with pytest.raises(
-        ValueError, match=r"option z='toward': unknown \(did you mean towards\?\); expected towards, away"
+        ValueError, match=r"option z='toward': unknown \(did you mean 'towards'\?\); expected towards, away"
     ):
         read_samples("pts", tmp_path, z="toward")
     with pytest.raises(ValueError, match="option base='one': expected a number"):

@@ -121,14 +121,14 @@ def test_stored_arrays_are_read(make_table: MakeTable, tmp_path: Path) -> None:
     assert (first.given_box.to_list(), second.given_box) == ([1, 2, 30, 40], None)
     # Where no yaw is stored, it is that of the landmarks.
     assert second.yaw_deg == pytest.approx(-40, abs=1e-3)
-    np.testing.assert_allclose(table.points_source(0), first.points_img * 2 + np.float32([5, 6, 0]), rtol=1e-5)
+    np.testing.assert_array_equal(table.origin, [[5, 6, 2], [0, 0, 1]])
 
 
 def test_without_them_a_table_reads_as_before(make_table: MakeTable, tmp_path: Path) -> None:
     table = Table(make_table(tmp_path, (10,)), "train")
     sample = table[0]
     assert (sample.group, sample.provenance, sample.given_box, table.markup) == ("", "", None, MARKUP_68)
-    assert np.isnan(table.points_source(0)).all()
+    assert np.isnan(table.origin).all()
 
 
 def test_all_splits(make_table: MakeTable, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage.data import astronaut
 
-from jvcr.detect.base import Detector, Proposal
+from jvcr.detect.base import Proposal
 from jvcr.detect.named import DetectorName, named_detector
 from jvcr.detect.network import NetworkDetector, _intervals, _sizes
 from jvcr.detect.whole import whole_image
@@ -117,32 +117,9 @@ def test_whole_images_are_one_face() -> None:
     assert whole_image(np.zeros((10, 90, 3), np.uint8)) == []
 
 
-def found_by(detector: Detector) -> float:
-    from jvcr.detect.base import as_proposal
-
-    return max((as_proposal(p).box.iou(FACE) for p in detector(PHOTO)), default=0.0)
-
-
-def test_cascades_propose_landmark_boxes() -> None:
-    assert found_by(named_detector(DetectorName.CASCADES)) > 0.6
-
-
-def test_mediapipe_proposes_landmark_boxes() -> None:
-    pytest.importorskip("mediapipe")
-    detector = named_detector(DetectorName.MEDIAPIPE)
-    assert found_by(detector) > 0.6
-    turned = extract(PHOTO, Crop(*MIDDLE, 400, 400, 25))
-    (face,) = detector(turned)
-    assert isinstance(face, Proposal) and abs(face.roll_deg - 25) < 12
-    assert detector(np.full((200, 200, 3), 128, np.uint8)) == []
-
-
-def test_mediapipe_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
-    monkeypatch.setitem(sys.modules, "mediapipe.python.solutions.face_detection", None)
-    with pytest.raises(ImportError, match=r"pip install mediapipe"):
-        named_detector(DetectorName.MEDIAPIPE)
+def test_detectors_by_name(detector: NetworkDetector) -> None:
+    assert named_detector(DetectorName.WHOLE_IMAGE) is whole_image
+    assert named_detector(DetectorName.OWN, threads=1)(PHOTO) == detector(PHOTO)
 
 
 def test_wrong_settings_are_refused(tmp_path: Path) -> None:
@@ -162,6 +139,28 @@ def test_the_file_is_small_and_says_what_it_is(detector: NetworkDetector) -> Non
     metadata = onnxruntime.InferenceSession(str(path)).get_modelmeta().custom_metadata_map
     about = json.loads(metadata["jvcr-detector"])["about"]
     assert "research" in about["licence"]
+
+
+class OneCell(NetworkDetector):
+    """Sees one face in the finest search, 4 × 2 cells around cell (5, 3), whatever the photo shows."""
+
+    def cells(self, pictures: Image) -> NDArray[np.float32]:
+        _, height, width, _ = pictures.shape
+        cells = np.zeros((1, 7, height // 8, width // 8), np.float32)
+        if width == 640:
+            cells[0, :, 3, 5] = 0.9, 0, 0, np.log(4), np.log(2), 1, 0
+        return cells
+
+
+def test_boxes_of_a_reduced_photo_by_hand() -> None:
+    # The photo is searched at half its size. Cell (5, 3) holds the pixels 40 to 47 and 24 to 31 there, so its middle is
+    # at (43.5, 27.5); 4 × 2 cells are 32 × 16 pixels. Pixel x there holds the pixels 2x and 2x + 1 of the photo.
+    (found,) = OneCell(threads=1)(np.zeros((640, 1280, 3), np.uint8))
+    x, y = 2 * 43.5 + 0.5, 2 * 27.5 + 0.5
+    np.testing.assert_allclose(found.box.to_list(), [x - 32, y - 16, x + 32, y + 16], atol=1e-4)
+    # Nothing is resized.
+    (found,) = OneCell(threads=1)(np.zeros((320, 640, 3), np.uint8))
+    np.testing.assert_allclose(found.box.to_list(), [43.5 - 16, 27.5 - 8, 43.5 + 16, 27.5 + 8], atol=1e-4)
 
 
 def shifted(image: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:

@@ -68,6 +68,7 @@ def test_a_landmarker_takes_any_backend(backend: str) -> None:
     np.testing.assert_allclose(face.landmarks, expected.landmarks, atol=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler here")
 def test_pytorch_compiles(tmp_path: Path) -> None:
     needed("torch")

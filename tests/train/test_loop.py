@@ -22,7 +22,7 @@ from jvcr.train.data.augment import Augmentation
 from jvcr.train.data.backgrounds import Backgrounds
 from jvcr.train.data.stream import Batch, Sampling, batches
 from jvcr.train.landmarks import LandmarkTask
-from jvcr.train.loop import Hardware, Loop, Progress, TrainingFailed, learning_rate, stage_at, update_average
+from jvcr.train.loop import Hardware, Loop, Progress, TrainingFailed, ema_of, learning_rate, stage_at
 from jvcr.train.losses import LossConfig, coordinate_loss, voxel_loss
 from jvcr.train.targets import rasterise
 
@@ -279,19 +279,52 @@ def test_learning_rate_by_hand() -> None:
     assert learning_rate(replace(stage, samples=160), 60) == pytest.approx(2.5)
 
 
-def test_update_average_by_hand() -> None:
+@pytest.mark.parametrize(
+    ("step", "decay", "expected"), [(0, 0.999, 10.0), (8, 0.999, 6.0), (10**6, 0.9, 2.0), (5, 0.0, 11.0)]
+)
+def test_ema_by_hand(step: int, decay: float, expected: float) -> None:
     old, new = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
     for network, value in ((old, 1.0), (new, 11.0)):
         nn.init.constant_(network.weight, value)
         network.running_mean.fill_(value)
     new.num_batches_tracked.fill_(7)
-    for step, decay, expected in ((0, 0.999, 10.0), (8, 0.999, 6.0), (10**6, 0.9, 2.0)):
-        average = copy.deepcopy(old)
-        update_average(average, new, decay, step)
-        # 0.1, 9 / 18 and 0.9 of the old are kept.
-        torch.testing.assert_close(average.weight.detach(), torch.full((2,), expected))
-        torch.testing.assert_close(average.running_mean, torch.full((2,), expected))
-        assert average.num_batches_tracked == 7
+    ema = ema_of(old, decay)
+    # As after so many steps.
+    ema.n_averaged.fill_(step + 1)
+    ema.update_parameters(new)
+    # 0.1, 9 / 18, 0.9 and nothing of the old are kept; counters are copied.
+    torch.testing.assert_close(ema.module.weight, torch.full((2,), expected))
+    torch.testing.assert_close(ema.module.running_mean, torch.full((2,), expected))
+    assert ema.module.num_batches_tracked == 7
+    assert old.weight.requires_grad and not ema.module.weight.requires_grad and not ema.module.training
+
+
+def test_ema_of_several_steps_is_the_sum_by_hand() -> None:
+    network = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(network.weight, 2.0)
+    ema = ema_of(network, 0.2)
+    for value in (3.0, 5.0, 9.0):
+        nn.init.constant_(network.weight, value)
+        ema.update_parameters(network)
+    # Kept are 1 / 10, 2 / 11, and at most 0.2 of 3 / 12.
+    expected = 2.0
+    for value, keep in ((3.0, 1 / 10), (5.0, 2 / 11), (9.0, 0.2)):
+        expected = keep * expected + (1 - keep) * value
+    assert float(ema.module.weight) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_checkpoint_without_names_of_landmarks_goes_on(four_faces: Table, tmp_path: Path) -> None:
+    """Version 0.1 stored none for the 68 points."""
+    training = make(SHORT, four_faces, tmp_path)
+    training.run(seconds=0)
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    state["task"]["markup"]["names"] = []
+    torch.save(state, tmp_path / "last.ckpt")
+    assert make(SHORT, four_faces, tmp_path).step == 1
+    state["task"]["markup"]["names"] = ["other"] * 68
+    torch.save(state, tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match="markup: ibug-68 → ibug-68"):
+        make(SHORT, four_faces, tmp_path)
 
 
 def test_two_stages_and_scaling_by_hand() -> None:

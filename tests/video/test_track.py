@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from jvcr import Box, Landmarker
+from jvcr import Box, Face, Landmarker
 from jvcr.evaluate.motion import MovingFaces, Placement, identities_of, identity_switches, jitter, lag_s
+from jvcr.images import Image
+from jvcr.markups.markup import Markup
 from jvcr.video.track import TrackedFace, Tracker
 
 TIMES = np.arange(45) / 30
@@ -131,3 +134,79 @@ def test_empty_frames_are_no_error(tracking: Landmarker) -> None:
 def test_settings_out_of_bounds_are_refused(tracking: Landmarker, settings: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="expected"):
         Tracker(tracking, **settings)  # type: ignore[arg-type]
+
+
+FOUR = Markup("four", 4, (1, 0, 3, 2), {}, frozenset(), (0, 1))
+FRAME = np.zeros((400, 600, 3), np.uint8)
+
+
+def face_at(x: float, y: float = 200.0, size: float = 100.0, score: float = 0.9) -> Face:
+    """A face of four landmarks, the corners of a square around (x, y)."""
+    half = size / 2
+    corners = np.array(
+        [[x - half, y - half, 0], [x + half, y - half, 0], [x - half, y + half, 0], [x + half, y + half, 0]]
+    )
+    return Face(corners.astype(np.float32), Box.around(corners), score, markup=FOUR)
+
+
+class Scripted:
+    """Finds one face at the start; the next look at it sees what it is told to; later searches find nothing."""
+
+    def __init__(self, first: Face, seen: Face | None) -> None:
+        self.first, self.seen, self.searches = first, seen, 0
+
+    def predict(self, image_rgb: Image) -> list[Face]:
+        self.searches += 1
+        return [self.first] if self.searches == 1 else []
+
+    def look_again(self, image: Image, landmarks: Sequence[NDArray[np.float32]]) -> list[Face | None]:
+        return [self.seen] * len(landmarks)
+
+
+def is_followed(seen: Face | None) -> bool:
+    """Whether the face of the second frame is believed to be the one of the first, at (200, 200), of 100 pixels."""
+    landmarker = Scripted(face_at(200), seen)
+    tracker = Tracker(landmarker, smooth=0, detect_every_s=10)
+    assert len(tracker(FRAME, 0.0)) == 1
+    faces = tracker(FRAME, 0.04)
+    # A lost face is searched for at once.
+    assert landmarker.searches == (1 if faces else 2)
+    return len(faces) == 1
+
+
+@pytest.mark.parametrize(("score", "expected"), [(0.05, False), (0.15, False), (0.25, True), (0.45, True)])
+def test_a_followed_face_is_believed_longer_than_a_new_one(score: float, expected: bool) -> None:
+    assert is_followed(face_at(205, score=score)) is expected
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [(50, False), (58, False), (62, True), (165, True), (175, False), (300, False)]
+)
+def test_a_face_does_not_double_its_size_from_frame_to_frame(size: float, expected: bool) -> None:
+    assert is_followed(face_at(200, size=size)) is expected
+
+
+@pytest.mark.parametrize(("jump", "expected"), [(95, True), (105, False), (250, False)])
+def test_a_face_does_not_jump_by_more_than_its_size(jump: float, expected: bool) -> None:
+    assert is_followed(face_at(200 + jump)) is expected
+    assert is_followed(face_at(200, 200 - jump)) is expected
+
+
+def test_a_face_that_has_left_is_not_followed() -> None:
+    assert not is_followed(None)
+
+
+@pytest.mark.parametrize(("apart", "expected"), [(20, 1), (30, 1), (36, 2), (60, 2)])
+def test_two_faces_that_run_together_become_one(apart: float, expected: int) -> None:
+    # Squares of 100: 80 / 120 = 0.67, 70 / 130 = 0.54, 64 / 136 = 0.47, 40 / 160 = 0.25.
+    class Two(Scripted):
+        def predict(self, image_rgb: Image) -> list[Face]:
+            self.searches += 1
+            return [face_at(150), face_at(260)] if self.searches == 1 else []
+
+        def look_again(self, image: Image, landmarks: Sequence[NDArray[np.float32]]) -> list[Face | None]:
+            return [face_at(200), face_at(200 + apart)][: len(landmarks)]
+
+    tracker = Tracker(Two(face_at(0), None), smooth=0, detect_every_s=10)
+    assert len(tracker(FRAME, 0.0)) == 2
+    assert [face.identity for face in tracker(FRAME, 0.04)] == [1, 2][:expected]

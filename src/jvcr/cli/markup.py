@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from jvcr.frames import Box
+from jvcr.frames import Box, middle_of
 from jvcr.geometry import mean_head
 from jvcr.images import write_image
 from jvcr.markups.file import markup_from, write_markup
@@ -66,6 +66,6 @@ def mean_face(markup: Markup) -> Face:
         raise ValueError(f"markup {markup.name!r} cannot be drawn: it does not say how it is made from 'ibug-68'")
     low, high = head.min(axis=0), head.max(axis=0)
     points = (head - (low + high) / 2) * (0.85 * _PICTURE_PX / (high - low)[:2].max())
-    points[:, :2] += (_PICTURE_PX - 1) / 2
+    points[:, :2] += middle_of(_PICTURE_PX)
     points[:, 2] -= points[:, 2].mean()
     return Face(points.astype(np.float32), Box.around(points), 1.0, markup=markup)

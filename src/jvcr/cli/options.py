@@ -15,8 +15,7 @@ DetectorOption = Annotated[
     DetectorName,
     typer.Option(
         "--detector",
-        help="What finds the faces: own; whole-image, for images that are face crops; cascades (OpenCV's); or "
-        "mediapipe, where installed.",
+        help="What finds the faces: own, the package's network; or whole-image, for images that are face crops.",
     ),
 ]
 DetectSizeOption = Annotated[

@@ -226,7 +226,7 @@ class _Labels:
             raise ValueError(f"{len(sample.points_img)} points, but its markup has {sample.markup.n_points}")
         if self.markup is None:
             self.markup = sample.markup
-        elif sample.markup != self.markup:
+        elif not sample.markup.same_points(self.markup):
             raise _MixedMarkups(
                 f"{sample.name}: markup {sample.markup.name!r}, but {self.markup.name!r} before; a table has one markup"
             )

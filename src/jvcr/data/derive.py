@@ -92,13 +92,6 @@ def derived(table: Table, markup: Markup) -> Table:
     return out
 
 
-def derived_samples(samples: Iterable[Sample], markup: Markup) -> Iterator[Sample]:
-    """The samples with the points of ``markup``, one after the other. Raises ValueError as ``derived_points``."""
-    for sample in samples:
-        points = derived_points(sample.points_img, sample.markup, markup)
-        yield replace(sample, points_img=points, markup=markup)
-
-
 def boxed_samples(samples: Iterable[Sample], markup: Markup) -> Iterator[Sample]:
     """The samples for weights of this markup: with its points, and so in the box that training crops around.
 

@@ -52,13 +52,11 @@ GENERAL_COLLECTIONS = ("bsds", "imagenet")
 or a statue."""
 
 
-def is_held_out(photo_id: str) -> bool:
-    """The photographs are split by a hash of their id: one in five is kept from training."""
-    return split_of(photo_id) != "train"
-
-
 def split_of(photo_id: str) -> str:
-    """``"train"`` (four in five), ``"val"`` for choosing thresholds and the like, or ``"test"`` for reporting."""
+    """``"train"`` (four in five), ``"val"`` for choosing thresholds and the like, or ``"test"`` for reporting.
+
+    Decided by a hash of the photograph's id.
+    """
     place = zlib.crc32(photo_id.encode()) % 10
     return {0: "val", 5: "test"}.get(place, "train")
 

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 
 from jvcr.data.reading import KNOWN_MARKUPS, Samples, markup_of, read_arrays
 from jvcr.data.sample import Sample
-from jvcr.data.tars import decode_all, find_members, images_of
+from jvcr.data.tars import find_members, images_of
 from jvcr.frames import Box
 from jvcr.geometry import head_pose, mean_head
-from jvcr.images import Image
 from jvcr.markups.markup import MARKUP_68, Markup
 
 _NEEDED = ("id", "split", "points", "weight", "source")
@@ -32,16 +31,6 @@ OPENINGS = ("hand", "mesh", "exact", "model")
 
 _UNTRUSTED = "model"
 _VISIBILITY = (-1, 0, 1, 2)
-
-
-def read_tars(folder: Path, names: list[str]) -> list[Image]:
-    """Decode the named members of all tar files of a folder, in the order of ``names``.
-
-    Raises:
-        FileNotFoundError: a name is in none of them.
-        ImageError: a member is not an image.
-    """
-    return decode_all(find_members(folder, names))
 
 
 class Table:
@@ -124,11 +113,6 @@ class Table:
             ValueError: there is none, and the number of points does not tell.
         """
         return markup_of(self.points.shape[1], self.known_markup, self.path)
-
-    def points_source(self, row: int) -> NDArray[np.float64]:
-        """(N, 3) the row's landmarks in pixels of the image that the stored one was cut from; NaN where unknown."""
-        x, y, scale = self.origin[row]
-        return self.points[row].astype(np.float64) * scale + (x, y, 0.0)
 
     def __len__(self) -> int:
         return len(self.names)

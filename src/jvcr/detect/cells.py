@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from jvcr.frames import rescaled
+
 STRIDE = 8
 """Pixels a cell."""
 
@@ -36,5 +38,5 @@ def decode(cells: NDArray[np.float32], min_score: float) -> Found:
     centre = np.stack([x + dx, y + dy], axis=1)
     half = np.exp(np.clip(np.stack([log_width, log_height], axis=1), -6, 6)) / 2
     # From cells to pixels: the middle of cell 0 is that of its eight pixels.
-    boxes = (np.concatenate([centre - half, centre + half], axis=1) + 0.5) * STRIDE - 0.5
+    boxes = rescaled(np.concatenate([centre - half, centre + half], axis=1), STRIDE)
     return Found(boxes, score, np.degrees(np.arctan2(sine, cosine)))

@@ -10,29 +10,12 @@ from jvcr.detect.whole import whole_image
 
 
 class DetectorName(StrEnum):
-    """``own``: the package's network. ``whole-image``: each image is a face crop. ``cascades``: OpenCV's.
-    ``mediapipe``: of the package mediapipe, where installed."""
+    """``own``: the package's network. ``whole-image``: each image is a face crop."""
 
     OWN = "own"
     WHOLE_IMAGE = "whole-image"
-    CASCADES = "cascades"
-    MEDIAPIPE = "mediapipe"
 
 
 def named_detector(name: DetectorName, size: int = DETECT_SIZE, threads: int = 0) -> Detector:
-    """The detector of a name; size and threads are of the package's own.
-
-    Raises:
-        ImportError: its package is not installed.
-    """
-    if name is DetectorName.WHOLE_IMAGE:
-        return whole_image
-    if name is DetectorName.CASCADES:
-        from jvcr.detect.cascade import CascadeDetector
-
-        return CascadeDetector(work_px=size)
-    if name is DetectorName.MEDIAPIPE:
-        from jvcr.detect.mediapipe import MediaPipeDetector
-
-        return MediaPipeDetector()
-    return NetworkDetector(size=size, threads=threads)
+    """The detector of a name; size and threads are of the package's own."""
+    return whole_image if name is DetectorName.WHOLE_IMAGE else NetworkDetector(size=size, threads=threads)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from jvcr.detect.base import Proposal, nms
 from jvcr.detect.cells import Found, decode
-from jvcr.frames import Box
+from jvcr.frames import Box, borders, rescaled
 from jvcr.images import Image
 from jvcr.runtime.onnx import open_session
 from jvcr.weights import weights_path
@@ -98,7 +98,7 @@ class NetworkDetector:
         boxes, scores, roll_deg = (np.concatenate(values) for values in zip(*parts, strict=True))
         # Sides are rounded to whole pixels one by one.
         ratio = np.array([width / size[0], height / size[1]] * 2)
-        return Found((boxes + 0.5) * ratio - 0.5, scores, roll_deg)
+        return Found(rescaled(boxes, ratio), scores, roll_deg)
 
     def _in_tile(self, picture: Image, tile: _Tile) -> Found:
         part = picture[tile.top : tile.bottom, tile.left : tile.right]
@@ -109,7 +109,8 @@ class NetworkDetector:
         boxes = found.boxes + np.array([tile.left, tile.top] * 2)
         whole_height, whole_width = picture.shape[:2]
         centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-        there = (centre > -0.5).all(axis=1) & (centre < np.array([whole_width, whole_height]) - 0.5).all(axis=1)
+        low, high = borders(np.array([whole_width, whole_height]))
+        there = (centre > low).all(axis=1) & (centre < high).all(axis=1)
         # A face that a tile's edge cuts lies whole in the next tile, or is large and found in a coarser search.
         limits = np.array(
             [

@@ -17,7 +17,7 @@ from jvcr.draw.landmarks import draw_boxes
 from jvcr.evaluate.benchmark import BINS, Progress, no_progress
 from jvcr.evaluate.matching import Judged, judge
 from jvcr.extras import import_figure
-from jvcr.frames import Crop
+from jvcr.frames import Crop, middle_of
 from jvcr.images import Image, extract
 from jvcr.report import Table, percent
 
@@ -149,7 +149,7 @@ def turned_photo(photo: FacePhoto, degrees: float) -> FacePhoto:
     """The photograph turned clockwise about its middle, whole, in a square with its edges stretched outwards."""
     height, width = photo.image.shape[:2]
     side = math.ceil(math.hypot(width, height))
-    crop = Crop((width - 1) / 2, (height - 1) / 2, side, side, degrees)
+    crop = Crop(middle_of(width), middle_of(height), side, side, degrees)
     image = extract(photo.image, crop, cv2.BORDER_REPLICATE)
     boxes = np.array([turned_box(box, crop) for box in photo.boxes]).reshape(-1, 4)
     return FacePhoto(photo.name, image, boxes, photo.sure, photo.yaw_deg)

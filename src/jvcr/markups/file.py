@@ -1,8 +1,10 @@
-"""Markup files: a ``Markup`` as TOML, for people to write. The format is described in docs/markup.md."""
+"""Markup files: a ``Markup`` as TOML, for people to write. The format is described in docs/markup.md.
+
+Built-in markups and those inside weights need no further package. Files of one's own are checked with pydantic.
+"""
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import tomllib
@@ -11,9 +13,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
 
+from jvcr.extras import missing
 from jvcr.markups.markup import MARKUP_66, MARKUP_68, Derivation, Markup, Terms
-
-_KEYS = ("name", "n_points", "names", "mirror", "normaliser", "groups", "closed", "edges", "from")
+from jvcr.suggest import did_you_mean, nearest
 
 BUILT_IN = ("68", "66", "71", "21", "200")
 """Names that stand for a markup wherever a file does; the markups' own names do, too."""
@@ -29,16 +31,17 @@ def markup_from(name_or_path: str | Path) -> Markup:
         name_or_path: one of ``BUILT_IN``, the own name of one (``"ibug-68"``), or the path of a markup file.
     Raises:
         FileNotFoundError: neither.
-        ValueError: the file is no markup file.
+        ValueError, MissingExtra: as ``read_markup``.
     """
     found = built_in(str(name_or_path)) if isinstance(name_or_path, str) else None
     if found is not None:
         return found
     path = Path(name_or_path)
     if not path.suffix and not path.exists():
+        name = str(name_or_path)
         raise FileNotFoundError(
-            f"markup {str(name_or_path)!r} is unknown{_nearest(str(name_or_path), [*BUILT_IN, *OWN_NAMES])}; expected "
-            f"one of {', '.join(BUILT_IN)} or a markup file (docs/markup.md)"
+            f"markup {name!r} is unknown{did_you_mean(name, [*BUILT_IN, *OWN_NAMES])}; expected one of "
+            f"{', '.join(BUILT_IN)} or a markup file (docs/markup.md)"
         )
     return read_markup(path)
 
@@ -55,7 +58,7 @@ def built_in(name: str) -> Markup | None:
     for short, own in _SHIPPED.items():
         if name in (short, own):
             text = resources.files("jvcr").joinpath("markups", f"{own}.toml").read_text(encoding="utf-8")
-            return _Reader(f"built-in markup {own}", tomllib.loads(text)).markup()
+            return _Resolver(f"built-in markup {own}", tomllib.loads(text)).markup()
     return None
 
 
@@ -65,6 +68,7 @@ def read_markup(path: Path) -> Markup:
     Raises:
         FileNotFoundError: no such file.
         ValueError: a mistake in it; the message names the file and the key.
+        MissingExtra: pydantic is not installed.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -74,7 +78,12 @@ def read_markup(path: Path) -> Markup:
         raise ValueError(f"{path}: cannot be read ({error})") from None
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path}: is not TOML: {error}; the format is described in docs/markup.md") from None
-    return _Reader(str(path), values).markup()
+    try:
+        from jvcr.markups.schema import check
+    except ModuleNotFoundError as error:
+        raise missing("train", error) from error
+    check(str(path), values)
+    return _Resolver(str(path), values).markup()
 
 
 def write_markup(path: Path, markup: Markup, comment: str = "") -> None:
@@ -93,6 +102,8 @@ def write_markup(path: Path, markup: Markup, comment: str = "") -> None:
         lines += [f"closed = {_array(map(_value, sorted(markup.closed)))}"]
     if markup.lines is not None:
         lines += [f"edges = {pairs(markup.lines)}"]
+    if markup.gaps:
+        lines += [f"gaps = {pairs(markup.gaps)}"]
     if markup.groups:
         lines += ["", "[groups]"]
         for group, members in markup.groups.items():
@@ -136,105 +147,66 @@ def _array(items: Iterable[str], width: int = 100) -> str:
     return "[\n" + "\n".join(f"  {row}" for row in [*rows, row]) + "\n]"
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
-    matches = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {matches[0]!r}?)" if matches else ""
-
-
 def _misspelt(name: str) -> str | None:
     """The built-in markup that a name nearly is: but for signs and capitals, or with the same digits and most letters.
 
     Names of other digits are other markups: a ``synthetic-300`` may well be somebody's own.
     """
 
-    def plain(text: str) -> str:
-        return re.sub(r"[\W_]+", "", text.lower())
-
     def digits(text: str) -> str:
         return re.sub(r"\D+", "", text)
 
-    same = [own for own in OWN_NAMES if digits(own) == digits(name)]
-    close = difflib.get_close_matches(plain(name), map(plain, same), n=1, cutoff=0.8)
-    return next((own for own in same if close and plain(own) == close[0]), None)
+    return nearest(name, [own for own in OWN_NAMES if digits(own) == digits(name)], cutoff=0.8)
 
 
-class _Reader:
-    """The values of one file → a markup. Every error names the file and the key."""
+class _Resolver:
+    """A file's values, of the right shape → a markup: names become numbers, and all of it must fit together.
+
+    Raises ValueError; the message names the file and the key.
+    """
 
     def __init__(self, where: str, values: dict[str, Any]) -> None:
         self.where, self.values = where, values
+        self.names = self.read_names()
+        self.n_points = self.read_n_points()
 
     def fail(self, key: str, message: str) -> NoReturn:
         raise ValueError(f"{self.where}: {key}: {message}")
 
     def markup(self) -> Markup:
-        for key in self.values:
-            if key not in _KEYS:
-                self.fail(key, f"unknown key{_nearest(key, _KEYS)}; expected {', '.join(_KEYS)}")
-        name = self.needed("name", "a text")
-        if not isinstance(name, str) or not name:
-            self.fail("name", f"expected a text, got {name!r}")
-        self.names = self.read_names()
-        self.n_points = self.read_n_points()
-        mirror = self.read_mirror()
-        groups = self.read_groups()
+        values, mirror, groups = self.values, self.read_mirror(), self.read_groups()
         return Markup(
-            name=name,
+            name=values["name"],
             n_points=self.n_points,
             mirror=mirror,
             groups=groups,
             closed=self.read_closed(groups),
-            normaliser=self.pair(
-                self.needed("normaliser", "the two landmarks whose distance is the unit"), "normaliser"
-            ),
+            normaliser=self.pair(values["normaliser"], "normaliser"),
             names=self.names,
-            lines=self.read_edges(),
+            lines=self.pairs("edges") if "edges" in values else None,
             derivations=self.read_derivations(mirror),
+            gaps=self.pairs("gaps"),
         )
 
-    def needed(self, key: str, what: str) -> Any:
-        if key not in self.values:
-            self.fail(key, f"is missing; expected {what}")
-        return self.values[key]
-
-    def sequence(self, value: Any, key: str, of: str) -> list[Any]:
-        if not isinstance(value, list):
-            self.fail(key, f"expected a list of {of}, got {value!r}")
-        return value
-
-    def table(self, value: Any, key: str) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            self.fail(key, f"expected a table, got {value!r}")
-        return value
-
     def read_names(self) -> tuple[str, ...]:
-        names = self.sequence(self.values.get("names", []), "names", "texts")
+        names = tuple(self.values.get("names", ()))
         for index, name in enumerate(names):
-            # A name of digits alone could not be told from a number where keys are texts.
-            if not isinstance(name, str) or not name or name.isdigit():
-                self.fail(f"names[{index}]", f"expected a text that is not a number, got {name!r}")
             if name in names[:index]:
                 self.fail(f"names[{index}]", f"{name!r} is the name of landmark {names.index(name)} already")
-        if "names" in self.values and not names:
-            self.fail("names", "is empty; expected one name a landmark, or n_points instead")
-        return tuple(names)
+        return names
 
     def read_n_points(self) -> int:
-        if "n_points" not in self.values:
-            if not self.names:
-                self.fail("n_points", "is missing, and so is names; expected one of them")
-            return len(self.names)
-        count = self.values["n_points"]
-        if isinstance(count, bool) or not isinstance(count, int) or count < 2:
-            self.fail("n_points", f"expected a whole number from 2 on, got {count!r}")
+        count = int(self.values.get("n_points", len(self.names)))
+        if not count:
+            self.fail("n_points", "is missing, and so is names; expected one of them")
         if self.names and count != len(self.names):
             self.fail("n_points", f"is {count}, but names has {len(self.names)}")
         return count
 
-    def landmark(self, value: Any, key: str) -> int:
+    def landmark(self, value: str | int, key: str) -> int:
         return self.index(value, key, self.names, self.n_points)
 
-    def index(self, value: Any, key: str, names: Sequence[str], count: int | None) -> int:
+    def index(self, value: str | int, key: str, names: Sequence[str], count: int | None) -> int:
         """A name or number → number; ``count`` is None where it is not known."""
         if isinstance(value, str) and value not in names and value.isdigit():
             value = int(value)
@@ -242,73 +214,61 @@ class _Reader:
             if value not in names:
                 if not names:
                     self.fail(key, f"landmark {value!r} is named, but its markup has no names; give its number, from 0")
-                self.fail(key, f"no landmark is named {value!r}{_nearest(value, names)}")
+                self.fail(key, f"no landmark is named {value!r}{did_you_mean(value, names)}")
             return names.index(value)
-        if isinstance(value, bool) or not isinstance(value, int):
-            self.fail(key, f"expected the name or number of a landmark, got {value!r}")
         if value < 0 or (count is not None and value >= count):
             self.fail(
                 key, f"landmark {value} is out of range; numbers go from 0 to {'…' if count is None else count - 1}"
             )
         return value
 
-    def pair(self, value: Any, key: str) -> tuple[int, int]:
-        items = self.sequence(value, key, "two landmarks")
-        if len(items) != 2:
-            self.fail(key, f"expected two landmarks, got {len(items)}: {items!r}")
-        first, second = (self.landmark(item, key) for item in items)
+    def pair(self, value: list[str | int], key: str) -> tuple[int, int]:
+        first, second = (self.landmark(item, key) for item in value)
         if first == second:
             self.fail(key, f"expected two different landmarks, got {self.label(first)} twice")
         return first, second
+
+    def pairs(self, key: str) -> tuple[tuple[int, int], ...]:
+        return tuple(self.pair(pair, f"{key}[{number}]") for number, pair in enumerate(self.values.get(key, ())))
 
     def label(self, index: int) -> str:
         return repr(self.names[index]) if self.names else str(index)
 
     def read_mirror(self) -> tuple[int, ...]:
-        what = "pairs of landmarks that change places in the mirror image; [] where none does"
         partner = list(range(self.n_points))
         given_in: dict[int, int] = {}
-        for number, value in enumerate(self.sequence(self.needed("mirror", what), "mirror", "pairs")):
-            key = f"mirror[{number}]"
-            pair = self.pair(value, key)
+        for number, pair in enumerate(self.pairs("mirror")):
             for index in pair:
                 if index in given_in:
-                    self.fail(key, f"landmark {self.label(index)} is in mirror[{given_in[index]}] already")
+                    self.fail(
+                        f"mirror[{number}]", f"landmark {self.label(index)} is in mirror[{given_in[index]}] already"
+                    )
                 given_in[index] = number
             partner[pair[0]], partner[pair[1]] = pair[1], pair[0]
         return tuple(partner)
 
     def read_groups(self) -> dict[str, tuple[int, ...]]:
         groups = {}
-        for name, members in self.table(self.values.get("groups", {}), "groups").items():
-            key = f"groups.{name}"
-            if name in _KEYS:
-                self.fail(key, f"{name} stands below [groups] and so belongs to it; move it above the first [table]")
-            found = tuple(self.landmark(item, key) for item in self.sequence(members, key, "landmarks"))
-            if not found:
-                self.fail(key, "is empty")
+        for name, members in self.values.get("groups", {}).items():
+            found = tuple(self.landmark(item, f"groups.{name}") for item in members)
             for place, index in enumerate(found):
                 if index in found[:place]:
-                    self.fail(key, f"landmark {self.label(index)} is in it twice (for an outline, use closed)")
+                    self.fail(
+                        f"groups.{name}", f"landmark {self.label(index)} is in it twice (for an outline, use closed)"
+                    )
             groups[name] = found
         return groups
 
     def read_closed(self, groups: Mapping[str, Any]) -> frozenset[str]:
-        names = self.sequence(self.values.get("closed", []), "closed", "group names")
+        names = self.values.get("closed", ())
         for name in names:
             if name not in groups:
-                self.fail("closed", f"no group is named {name!r}{_nearest(str(name), groups)}")
+                self.fail("closed", f"no group is named {name!r}{did_you_mean(name, groups)}")
         return frozenset(names)
-
-    def read_edges(self) -> tuple[tuple[int, int], ...] | None:
-        if "edges" not in self.values:
-            return None
-        edges = self.sequence(self.values["edges"], "edges", "pairs of landmarks")
-        return tuple(self.pair(edge, f"edges[{number}]") for number, edge in enumerate(edges))
 
     def read_derivations(self, mirror: tuple[int, ...]) -> dict[str, Derivation]:
         derivations = {}
-        for given_name, values in self.table(self.values.get("from", {}), "from").items():
+        for given_name, values in self.values.get("from", {}).items():
             key = f"from.{given_name}"
             known = built_in(given_name)
             meant = _misspelt(given_name) if known is None else None
@@ -328,7 +288,7 @@ class _Reader:
                 self.fail(key, f"has {len(values)} entries; expected {self.n_points}, one a landmark")
             return tuple(self.terms(value, f"{key}[{index}]", source) for index, value in enumerate(values))
         found: dict[int, Terms] = {}
-        for label, value in self.table(values, key).items():
+        for label, value in values.items():
             index = self.landmark(label, f"{key}.{label}")
             if index in found:
                 self.fail(f"{key}.{label}", f"landmark {self.label(index)} is given twice")
@@ -351,8 +311,6 @@ class _Reader:
         names, count = (source.names, source.n_points) if source else ((), None)
         terms: list[tuple[int, float]] = []
         for item, weight in weighted:
-            if isinstance(weight, bool) or not isinstance(weight, int | float):
-                self.fail(key, f"the weight of {item!r} is {weight!r}; expected a number")
             index = self.index(item, key, names, count)
             if index in (other for other, _ in terms):
                 self.fail(key, f"landmark {index} is in it twice")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -120,6 +120,13 @@ class Markup:
                     f"expected {self.n_points}"
                 )
 
+    def same_points(self, other: Markup) -> bool:
+        """Whether the landmarks are those of ``other``, whatever their names, groups and lines.
+
+        Decided by name, number and mirror pairs, so that files of older versions, which hold less, still fit.
+        """
+        return (self.name, self.n_points, self.mirror) == (other.name, other.n_points, other.mirror)
+
     @property
     def labels(self) -> tuple[str, ...]:
         """Length N: the names, or the numbers of landmarks that have none."""
@@ -131,7 +138,7 @@ class Markup:
         Raises:
             ValueError: they cannot be; the message says from what they can.
         """
-        if (source.name, source.n_points, source.mirror) == (self.name, self.n_points, self.mirror):
+        if self.same_points(source):
             return Derivation.picking(range(self.n_points))
         if source.name not in self.derivations:
             known = ", ".join(map(repr, self.derivations)) or "no other markup"
@@ -146,7 +153,7 @@ class Markup:
 
         Example: the 71 points of the authors' code begin with the 68, so 0…67.
         """
-        if (other.name, other.n_points, other.mirror) == (self.name, self.n_points, self.mirror):
+        if self.same_points(other):
             return tuple(range(self.n_points))
         if other.name not in self.derivations:
             return None
@@ -172,7 +179,7 @@ class Markup:
     def rims(self) -> tuple[int, ...]:
         """The landmarks around openings: the groups that have a gap. Of the 68, eyelids and inner lips."""
         at_gaps = {index for pair in self.gaps for index in pair}
-        return tuple(sorted(i for members in self.groups.values() if at_gaps & set(members) for i in members))
+        return tuple(sorted({i for members in self.groups.values() if at_gaps & set(members) for i in members}))
 
     def to_dict(self) -> dict[str, Any]:
         values = {
@@ -196,10 +203,14 @@ class Markup:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Markup:
+        """Inverse of ``to_dict``.
+
+        The 68 and 66 points of version 0.1 have no names and no gaps; they get today's.
+        """
         # Weights of version 0.1 call the normaliser by what it is on a face.
         first, second = values["normaliser"] if "normaliser" in values else values["outer_eyes"]
         lines = values.get("lines")
-        return cls(
+        found = cls(
             name=values["name"],
             n_points=values["n_points"],
             mirror=tuple(values["mirror"]),
@@ -214,6 +225,8 @@ class Markup:
             },
             gaps=tuple((a, b) for a, b in values.get("gaps", ())),
         )
+        known = next((markup for markup in (MARKUP_68, MARKUP_66) if found.same_points(markup)), found)
+        return replace(found, names=found.names or known.names, gaps=found.gaps or known.gaps)
 
 
 def _mirror(n_points: int, pairs: dict[int, int]) -> tuple[int, ...]:
@@ -228,23 +241,27 @@ _PAIRS_68 |= {17: 26, 18: 25, 19: 24, 20: 23, 21: 22, 31: 35, 32: 34}
 _PAIRS_68 |= {36: 45, 37: 44, 38: 43, 39: 42, 40: 47, 41: 46}
 _PAIRS_68 |= {48: 54, 49: 53, 50: 52, 59: 55, 58: 56, 60: 64, 61: 63, 67: 65}
 
+_GROUPS_68 = {
+    "jaw": tuple(range(0, 17)),
+    "right_brow": tuple(range(17, 22)),
+    "left_brow": tuple(range(22, 27)),
+    "nose_bridge": tuple(range(27, 31)),
+    "nose_base": tuple(range(31, 36)),
+    "right_eye": tuple(range(36, 42)),
+    "left_eye": tuple(range(42, 48)),
+    "outer_lips": tuple(range(48, 60)),
+    "inner_lips": tuple(range(60, 68)),
+}
+
 MARKUP_68 = Markup(
     name="ibug-68",
     n_points=68,
     mirror=_mirror(68, _PAIRS_68),
-    groups={
-        "jaw": tuple(range(0, 17)),
-        "right_brow": tuple(range(17, 22)),
-        "left_brow": tuple(range(22, 27)),
-        "nose_bridge": tuple(range(27, 31)),
-        "nose_base": tuple(range(31, 36)),
-        "right_eye": tuple(range(36, 42)),
-        "left_eye": tuple(range(42, 48)),
-        "outer_lips": tuple(range(48, 60)),
-        "inner_lips": tuple(range(60, 68)),
-    },
+    groups=_GROUPS_68,
     closed=frozenset({"right_eye", "left_eye", "outer_lips", "inner_lips"}),
     normaliser=(36, 45),
+    # jaw_0 … jaw_16, right_brow_0 … inner_lips_7, as in the markups that hold the 68 (docs/markup.md).
+    names=tuple(f"{group}_{place}" for group, members in _GROUPS_68.items() for place in range(len(members))),
     gaps=((37, 41), (38, 40), (43, 47), (44, 46), (61, 67), (62, 66), (63, 65)),
 )
 

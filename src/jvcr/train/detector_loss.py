@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from jvcr.frames import rescaled
 from jvcr.train.data.scenes import FACE, IGNORED
 
 _SPREAD = 0.1
@@ -36,7 +37,7 @@ class Cells(NamedTuple):
 
 def true_cells(boxes: Tensor, kinds: Tensor, roll_deg: Tensor, side: int, stride: int) -> Cells:
     """From the faces of scenes: boxes (B, K, 4) in pixels, kinds (B, K), roll_deg (B, K)."""
-    cells = (boxes.float() + 0.5) / stride - 0.5
+    cells = rescaled(boxes.float(), 1 / stride)
     place = torch.arange(side, device=boxes.device, dtype=torch.float32)
     centre = (cells[..., :2] + cells[..., 2:]) / 2
     size = (cells[..., 2:] - cells[..., :2]).clamp(min=1e-3)

@@ -47,7 +47,7 @@ def take_weights(network: JVCR, markup: Markup, path: Path) -> Taken:
         theirs = _deepened(theirs, ours, len(header.config.depths) - 1)
     elif is_finer(network.config, header.config):
         theirs = _finer(theirs, ours, len(header.config.depths) - 1)
-    same_points = header.markup.name == markup.name and header.markup.mirror == markup.mirror
+    same_points = header.markup.same_points(markup)
     taken = [
         name
         for name, value in ours.items()

@@ -7,7 +7,6 @@ so a run that was killed goes on as if nothing had happened, also on another num
 
 from __future__ import annotations
 
-import copy
 import math
 import pickle
 import time
@@ -19,6 +18,7 @@ from typing import Any, NoReturn, Protocol
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from jvcr.model.checkpoint import write_atomically
 from jvcr.train.config import RunConfig, Stage
@@ -90,16 +90,26 @@ def learning_rate(stage: Stage, done: int) -> float:
     return stage.final_lr + (stage.lr - stage.final_lr) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
 
-@torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """Exponential moving average of weights and batch-norm statistics; a shorter memory in the first steps."""
-    keep = min(decay, (1 + step) / (10 + step))
-    pairs = list(zip(average.state_dict().values(), model.state_dict().values(), strict=True))
-    floating = [(old, new) for old, new in pairs if old.is_floating_point()]
-    torch._foreach_lerp_([old for old, _ in floating], [new for _, new in floating], 1 - keep)
-    for old, new in pairs:
-        if not old.is_floating_point():
-            old.copy_(new)
+def ema_of(network: nn.Module, decay: float, device: torch.device | None = None) -> AveragedModel:
+    """The EMA of a network's weights and batch-norm statistics; ``update_parameters`` takes a step.
+
+    Step n, from 0, keeps the share min(decay, (1 + n) / (10 + n)) of the old values: a shorter memory at the start.
+    The initial weights are the first to be averaged.
+    """
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], _: Tensor | int) -> None:
+        if not averaged[0].is_floating_point():
+            torch._foreach_copy_(averaged, current)
+            return
+        # The argument is a copy on the network's device, and reading it would wait for the device.
+        seen = int(ema.n_averaged)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, seen / (9 + seen)))
+
+    ema = AveragedModel(network, multi_avg_fn=update, use_buffers=True).eval().requires_grad_(False)  # type: ignore[arg-type]
+    ema.n_averaged.fill_(1)
+    ema.module.to(device)
+    return ema
 
 
 class Loop:
@@ -132,7 +142,7 @@ class Loop:
         if not self._checkpoint.exists():
             task.before_first_step()
         self.model = task.network
-        self.average = copy.deepcopy(self.model).eval().requires_grad_(False).to(self.fabric.device)
+        self.ema = ema_of(self.model, config.ema_decay, self.fabric.device)
         synchronise_batch_norms(self.model, self.fabric.device)
         if config.channels_last:
             for module in self.model.modules():
@@ -159,6 +169,11 @@ class Loop:
     @property
     def _checkpoint(self) -> Path:
         return self.out / "last.ckpt"
+
+    @property
+    def average(self) -> nn.Module:
+        """The network with averaged weights."""
+        return self.ema.module
 
     @property
     def samples(self) -> int:
@@ -290,7 +305,7 @@ class Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.step()
-        update_average(self.average, self.model, config.ema_decay, self.step)
+        self.ema.update_parameters(self.model)
         return means
 
     def _mean(self, value: Tensor) -> Tensor:
@@ -349,7 +364,7 @@ class Loop:
         different = [
             f"{key}: {_short(saved.get(key))} → {_short(value)}"
             for key, value in wanted.items()
-            if saved.get(key) != value and key not in _MAY_CHANGE
+            if not _is_same(saved.get(key), value) and key not in _MAY_CHANGE
         ]
         if state.get("data") != self.task.fingerprint():
             different.append("the training table: other rows, labels or backgrounds")
@@ -362,6 +377,7 @@ class Loop:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
+        self.ema.n_averaged.fill_(self.step + 1)
         self._validated = state["validated"]
         self._last = state["last"]
 
@@ -376,6 +392,13 @@ class Loop:
         self._records.validation({"samples": self.samples, **losses, **result.to_row(), "seconds": seconds})
         if self.config.pictures:
             self._records.picture(self.samples, self.task.sheet(self.average, self.config.pictures))
+
+
+def _is_same(saved: Any, wanted: Any) -> bool:
+    """Whether a setting is as it was. Names of landmarks that an older version did not store do not count."""
+    if isinstance(saved, dict) and isinstance(wanted, dict) and saved.get("names") == []:
+        return saved == {**wanted, "names": []}
+    return bool(saved == wanted)
 
 
 def _short(value: Any) -> Any:

@@ -14,14 +14,18 @@ lr = 1e-3
 
 from __future__ import annotations
 
-import difflib
+import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from jvcr.suggest import nearest
 from jvcr.train.config import RunConfig, Stage
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 _Config = TypeVar("_Config", bound=RunConfig)
 
@@ -57,7 +61,7 @@ def settings_of(
 def recipe(recipes: Mapping[str, _Config], name: str) -> _Config:
     """The preset of this name; ValueError with a suggestion for an unknown one."""
     if not isinstance(name, str) or name not in recipes:
-        raise ValueError(f"preset {name!r} is unknown{_suggestion(str(name), list(recipes))}")
+        raise ValueError(f"preset {name!r} is unknown{_suggestion(str(name), recipes)}")
     return recipes[name]
 
 
@@ -68,58 +72,66 @@ def changed(config: _Config, values: dict[str, Any]) -> _Config:
         ValueError: an unknown key, or a value that the field cannot hold.
     """
     # Late: presets alone need no package for it.
-    import dacite
+    from pydantic import TypeAdapter, ValidationError
 
     merged = _merged(config.to_dict(), values, "")
     try:
-        return dacite.from_dict(
-            type(config), merged, dacite.Config(strict=True, cast=[tuple], type_hooks={float: _as_float})
-        )
-    except dacite.DaciteError as error:
-        raise ValueError(str(error)) from error
-    except TypeError as error:
-        raise ValueError(f"a value is of another kind than its setting ({error})") from error
-
-
-def _as_float(value: Any) -> Any:
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        # As JSON, where lists may become tuples but a text never a number.
+        return TypeAdapter(type(config)).validate_json(json.dumps(merged, default=str), strict=True)
+    except ValidationError as error:
+        raise ValueError(_text(error.errors(include_url=False)[0], config.to_dict())) from None
 
 
 def _merged(old: dict[str, Any], new: dict[str, Any], place: str) -> dict[str, Any]:
+    """``old`` with the values of ``new`` in their places; lists are replaced as a whole."""
     result = dict(old)
     for key, value in new.items():
-        if key not in old:
-            raise ValueError(f"{place + key!r} is no setting{_suggestion(key, list(old))}")
-        if key == "stages":
-            known = dict.fromkeys(f.name for f in fields(Stage))
-            if not isinstance(value, list) or not all(isinstance(stage, dict) for stage in value):
-                raise ValueError("'stages' must be a list of tables: [[stages]]")
-            for number, stage in enumerate(value):
-                _merged(known, stage, f"stages[{number}].")
-            result[key] = value
-        elif isinstance(old[key], dict):
-            if not isinstance(value, dict):
-                raise ValueError(f"{place + key!r} is {value!r}; expected a table of settings")
-            result[key] = _merged(old[key], value, f"{place}{key}.")
-        elif isinstance(old[key], (list, tuple)) and not _is_like(value, old[key]):
-            raise ValueError(f"{place + key!r} is {value!r}; expected a list like {_as_lists(old[key])}")
-        elif isinstance(value, bool) and isinstance(old[key], (int, float)) and not isinstance(old[key], bool):
-            raise ValueError(f"{place + key!r} is {value!r}; expected a number like {old[key]!r}")
-        else:
-            result[key] = value
+        _check_known(key, old, place)
+        nested = isinstance(old[key], dict) and isinstance(value, dict)
+        result[key] = _merged(old[key], value, f"{place}{key}.") if nested else value
+    stages = result.get("stages", ()) if "stages" in new else ()
+    for number, stage in enumerate(stages if isinstance(stages, list) else ()):
+        for key in stage if isinstance(stage, dict) else ():
+            _check_known(key, [field.name for field in fields(Stage)], f"stages[{number}].")
     return result
 
 
-def _is_like(value: Any, old: Any) -> bool:
-    """Whether a list may take the place of another: of pairs if that one is."""
-    pairs = bool(old) and isinstance(old[0], (list, tuple))
-    return isinstance(value, list) and (not pairs or all(isinstance(v, list) and len(v) == 2 for v in value))
+def _check_known(key: str, known: Iterable[str], place: str) -> None:
+    if key not in known:
+        raise ValueError(f"{place + key!r} is no setting{_suggestion(key, known)}")
 
 
-def _as_lists(value: Any) -> Any:
-    return [_as_lists(v) for v in value] if isinstance(value, (list, tuple)) else value
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "dataclass_type": "a table of settings",
+}
 
 
-def _suggestion(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; expected one of {', '.join(known)}"
+def _text(error: ErrorDetails, old: Any) -> str:
+    """One error as ``place is value; expected …``, with the preset's own list for an example.
+
+    What a setting says of itself names its place already.
+    """
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).removeprefix(".")
+    if error["type"] == "missing":
+        return f"{key!r} is missing"
+    if key == "stages":
+        return f"'stages' is {error['input']!r}; expected a list of tables: [[stages]]"
+    expected = _EXPECTED.get(error["type"], error["msg"])
+    if error["type"] == "tuple_type":
+        for part in error["loc"]:
+            old = old.get(part) if isinstance(old, dict) else None
+        expected = f"a list like {json.dumps(old)}" if old else "a list"
+    return f"{key!r} is {error['input']!r}; expected {expected}"
+
+
+def _suggestion(word: str, known: Iterable[str]) -> str:
+    known = list(known)
+    meant = nearest(word, known)
+    return f"; expected one of {', '.join(known)}" if meant is None else f"; did you mean {meant!r}?"

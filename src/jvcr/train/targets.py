@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from jvcr.frames import unit_to_vox
 from jvcr.volume import TRUNCATE_SIGMAS
 
 _AT_ONCE = 34
@@ -46,9 +47,9 @@ def patches(
     depth, height, width = shape
     reach = math.ceil(TRUNCATE_SIGMAS * sigma_vox)
     around = torch.arange(-reach, reach + 1, device=points_unit.device)
-    # unit → vox as in frames.unit_to_vox. Far-away points are pulled near, so that their integers cannot overflow.
     extent = points_unit.new_tensor([width, height, depth])
-    points_vox = (points_unit * extent - 0.5).clamp(-1e6, 1e6)
+    # Far-away points are pulled near, so that their integers cannot overflow.
+    points_vox = unit_to_vox(points_unit, shape).clamp(-1e6, 1e6)
     if whole_voxels:
         points_vox = points_vox.round()
     index = points_vox.round().long().unsqueeze(-1) + around

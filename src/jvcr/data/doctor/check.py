@@ -20,7 +20,7 @@ from jvcr.data.doctor.duplicates import SAME, Fingerprints, belongs
 from jvcr.data.doctor.entries import Entry, Source
 from jvcr.data.doctor.report import Case, Counts, Report, findings_of, tally
 from jvcr.data.doctor.shapes import judge_shapes
-from jvcr.frames import Box, Crop, crop_to_unit
+from jvcr.frames import Box, Crop, borders, crop_to_unit
 from jvcr.geometry import HeadPose
 from jvcr.images import Image
 from jvcr.markups.markup import Markup
@@ -179,8 +179,8 @@ def _not_finite(points: NDArray[np.float64], strict: bool) -> NDArray[np.bool_]:
 def _outside_image(entry: Entry, placed: NDArray[np.bool_], image: Image) -> list[Case]:
     height, width = image.shape[:2]
     x, y = entry.points_img[:, 0], entry.points_img[:, 1]
-    # An image spans -0.5 … size - 0.5.
-    beyond = np.maximum.reduce([-0.5 - x, x - (width - 0.5), -0.5 - y, y - (height - 0.5)])
+    (left, right), (top, bottom) = borders(width), borders(height)
+    beyond = np.maximum.reduce([left - x, x - right, top - y, y - bottom])
     outside = placed & (np.nan_to_num(beyond) > 0)
     if not outside.any():
         return []

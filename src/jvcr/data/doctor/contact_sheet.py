@@ -111,7 +111,7 @@ def _picture(entry: Entry) -> Image:
     points = entry.points_img
     placed = np.isfinite(points[:, :2]).all(axis=1)
     height, width = entry.image.shape[:2]
-    box, whole = Box(-0.5, -0.5, width - 0.5, height - 0.5), True
+    box, whole = Box.of_image(width, height), True
     if placed.sum() >= 2 and np.ptp(points[placed, :2], axis=0).min() > 0:
         around = Box.around(points[placed])
         whole = not belongs(around, entry.image)

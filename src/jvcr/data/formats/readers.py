@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from jvcr.data.reading import Samples
 from jvcr.data.table import read_table
 from jvcr.markups.file import markup_from
 from jvcr.markups.markup import Markup
+from jvcr.suggest import did_you_mean
 
 READERS: dict[str, Callable[..., Samples]] = {
     "aflw2000-3d": read_aflw2000,
@@ -52,13 +52,13 @@ def read_samples(format: str, root: Path, **options: Any) -> Samples:
         ValueError, ImageError: what the reader finds wrong.
     """
     if format not in READERS:
-        raise ValueError(f"format {format!r} is unknown{_nearest(format, READERS)}; expected {', '.join(READERS)}")
+        raise ValueError(f"format {format!r} is unknown{did_you_mean(format, READERS)}; expected {', '.join(READERS)}")
     reader = READERS[format]
     expected = _options(reader)
     for name in options:
         if name not in expected:
             raise ValueError(
-                f"option {name!r} of format {format} is unknown{_nearest(name, expected)}; "
+                f"option {name!r} of format {format} is unknown{did_you_mean(name, expected)}; "
                 f"expected {', '.join(expected)}"
             )
     if not root.exists():
@@ -78,7 +78,7 @@ def _value(name: str, value: Any, kind: Any) -> Any:
         choices = typing.get_args(kind)
         if value not in choices:
             raise ValueError(
-                f"option {name}={value!r}: unknown{_nearest(str(value), choices)}; expected {', '.join(choices)}"
+                f"option {name}={value!r}: unknown{did_you_mean(str(value), choices)}; expected {', '.join(choices)}"
             )
         return value
     if not isinstance(value, str):
@@ -100,9 +100,3 @@ def _value(name: str, value: Any, kind: Any) -> Any:
     if kind is Markup:
         return markup_from(value)
     return value
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word.lower().replace("_", "-"), list(known), 1, cutoff=0.5)
-    close = close or difflib.get_close_matches(word, list(known), 1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else ""

@@ -145,7 +145,7 @@ class TurnedSamples(Samples):
         Raises:
             ValueError: a source that no row has; a markup other than the 68 points; no view at all to draw.
         """
-        if table.markup != MARKUP_68:
+        if not table.markup.same_points(MARKUP_68):
             raise ValueError(f"{table.path}: markup {table.markup.name!r}; only faces of {MARKUP_68.name!r} are turned")
         unknown = sorted(set(sources) - set(table.sources))
         if unknown or not sources:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from jvcr.frames import vox_to_unit
 from jvcr.model.config import ModelConfig
 from jvcr.model.hourglass import VoxelNetwork
 from jvcr.model.jvcr import JVCROutput, normalise
@@ -61,9 +62,7 @@ def peaks_unit(volumes: Tensor) -> Tensor:
     mean_x = (mass.sum(dim=(2, 3)) * ix).sum(dim=2) / total
     mean_y = (mass.sum(dim=(2, 4)) * iy).sum(dim=2) / total
     mean_z = (mass.sum(dim=(3, 4)) * iz).sum(dim=2) / total
-    vox = torch.stack([mean_x, mean_y, mean_z], dim=2)
-    # As frames.vox_to_unit.
-    return (vox + 0.5) / vox.new_tensor([width, height, depth])
+    return vox_to_unit(torch.stack([mean_x, mean_y, mean_z], dim=2), (depth, height, width))
 
 
 class TwoStep(nn.Module):

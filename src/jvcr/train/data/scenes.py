@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from jvcr.data.face_photos import GENERAL_COLLECTIONS, FacePhoto, turned_box
 from jvcr.data.table import Table
-from jvcr.frames import Box, Crop, CropRule, mirrored
+from jvcr.frames import Box, Crop, CropRule, borders, mirrored
 from jvcr.geometry import head_pose, mean_head
 from jvcr.images import Image, extract
 from jvcr.train.data.augment import Augmentation
@@ -334,14 +334,14 @@ def _mask(height: int, width: int, rng: Generator) -> NDArray[np.uint8]:
 
 
 def _scene(image: Image, faces: list[_Face], smallest_px: float) -> Scene:
-    size_px = len(image)
+    low, high = borders(len(image))
     boxes = np.zeros((MOST_FACES, 4), np.float32)
     kinds = np.full(MOST_FACES, NOTHING)
     rolls = np.full(MOST_FACES, np.nan, np.float32)
     seen: list[tuple[float, int, _Face]] = []
     for face in faces:
         extent = face.box[2:] - face.box[:2]
-        inside = np.minimum(face.box[2:], size_px - 0.5) - np.maximum(face.box[:2], -0.5)
+        inside = np.minimum(face.box[2:], high) - np.maximum(face.box[:2], low)
         share = float((np.maximum(inside, 0) / extent).prod())
         if share > 0.02:
             fine = face.sure and share >= 0.6 and extent.max() >= 0.9 * smallest_px

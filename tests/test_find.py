@@ -1,0 +1,133 @@
+"""The search with stub networks: where the numbers of ``SearchPolicy`` decide, and where faces lie in depth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from jvcr.detect.confidence import face_score
+
+from jvcr import Box, Landmarker
+from jvcr.detect.base import Proposal
+from jvcr.find import DEFAULT_POLICY, FaceFinder, FoundFace
+from jvcr.frames import Crop, CropRule, crop_to_unit
+from jvcr.images import Image
+from jvcr.locate import locate
+from jvcr.markups.markup import Markup
+from jvcr.runtime.base import Prediction
+
+PHOTO = np.zeros((240, 320, 3), np.uint8)
+FOUR = Markup("four", 4, (1, 0, 3, 2), {}, frozenset(), (0, 1))
+"""The corners of a box. It has no head pose, so crops are not turned."""
+
+SURE = 0.9
+"""The detector's score of every proposal here."""
+
+CORNERS = np.array([[-5, -5, 0], [5, -5, 0], [-5, 5, 0], [5, 5, 0]], np.float32)
+"""Of a box of 10 pixels in the middle of a crop of 16, which the rule makes of it: 1.6 · 10."""
+
+
+class Stub:
+    """A network that sees a face that fills the proposed box in every crop, with a certain agreement."""
+
+    image_size, markup, crop_rule = 16, FOUR, CropRule()
+
+    def __init__(self, agreement: float, depth_unit: float = 0.5) -> None:
+        self.agreement, self.looks = agreement, 0
+        self.points_unit = CORNERS / 16 + np.array([0.5, 0.5, depth_unit], np.float32)
+
+    def __call__(self, crops: Image) -> Prediction:
+        self.looks += len(crops)
+        # Read anywhere in it, an even volume gives its value.
+        volume = np.full((len(crops), 4, 4, 4), self.agreement, np.float32)
+        return Prediction(volume, np.repeat(self.points_unit[None], len(crops), axis=0))
+
+
+def agreement_of(score: float, size_px: float = 100.0) -> float:
+    """How much landmarks and volume must agree for a face of this score, by bisection."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if face_score(middle, SURE, size_px) < score else (low, middle)
+    return high
+
+
+def search(*boxes: Box, first: float, last: float) -> list[FoundFace]:
+    """The faces among proposals, with the default policy; agreement at the first look and at the last."""
+    return FaceFinder(
+        Stub(first),
+        Stub(last),
+        lambda image: [Proposal(box, SURE) for box in boxes],
+        refine=True,
+        batch_size=8,
+        min_score=DEFAULT_POLICY.min_score,
+    )(PHOTO)
+
+
+def square(left: float) -> Box:
+    return Box(left, 60, left + 100, 160)
+
+
+@pytest.mark.parametrize(("shift", "faces"), [(25, 1), (40, 1), (45, 2), (60, 2)])
+def test_results_that_overlap_by_more_than_two_fifths_are_one_face(shift: float, faces: int) -> None:
+    # Squares of 100, shifted: 75 / 125 = 0.6, 60 / 140 = 0.43, 55 / 145 = 0.38, 40 / 160 = 0.25.
+    sure = agreement_of(0.95)
+    assert len(search(square(60), square(60 + shift), first=sure, last=sure)) == faces
+
+
+@pytest.mark.parametrize(("score", "faces"), [(0.6, 0), (0.64, 0), (0.66, 1), (0.9, 1)])
+def test_faces_are_kept_from_their_score_on(score: float, faces: int) -> None:
+    found = search(square(60), first=agreement_of(0.95), last=agreement_of(score))
+    assert [face.score for face in found] == pytest.approx([score] * faces, abs=1e-3)
+
+
+@pytest.mark.parametrize(("share", "faces"), [(0.75, 0), (0.79, 0), (0.81, 1), (0.9, 1)])
+def test_the_last_look_may_be_a_quarter_better_than_the_first(share: float, faces: int) -> None:
+    # What agrees by 1 / 1.25 = 0.8 of what is needed may still reach it, and gets its last look.
+    needed = agreement_of(DEFAULT_POLICY.min_score)
+    assert len(search(square(60), first=share * needed, last=agreement_of(0.95))) == faces
+
+
+def test_what_cannot_become_a_face_gets_no_last_look() -> None:
+    first, last = Stub(0.5 * agreement_of(DEFAULT_POLICY.min_score)), Stub(1.0)
+    finder = FaceFinder(
+        first, last, lambda image: [Proposal(square(60), SURE)], refine=True, batch_size=8, min_score=0.65
+    )
+    assert finder(PHOTO) == []
+    assert (first.looks, last.looks) == (1, 0)
+
+
+def predicted_crop(landmarker: Landmarker, box: Box) -> tuple[np.ndarray, np.ndarray]:
+    """Where the network saw the landmarks of a given box, by the face's own crop; and the landmarks."""
+    (face,) = landmarker.predict(PHOTO, [box])
+    assert face.crop is not None
+    return crop_to_unit(face.crop.to_crop(face.landmarks), face.crop.size_px), face.landmarks
+
+
+@pytest.mark.parametrize("refine", [False, True])
+@pytest.mark.parametrize("depth_unit", [0.25, 0.5, 0.75])
+def test_a_faces_crop_leads_back_into_its_volume(depth_unit: float, refine: bool) -> None:
+    stub = Stub(0.5, depth_unit)
+    landmarker = Landmarker(backend=stub, detector=lambda image: [], refine=refine, mirror=False)
+    seen_unit, landmarks = predicted_crop(landmarker, square(60))
+    np.testing.assert_allclose(seen_unit, stub.points_unit, atol=1e-5)
+    # The face itself is centred in depth, wherever the network saw it.
+    np.testing.assert_allclose(landmarks[:, 2], 0, atol=1e-4)
+
+
+def test_depth_of_a_crop_by_hand() -> None:
+    # Ten pixels wide, so that crop pixels are image pixels. All landmarks lie at 0.75 of the cube: at crop z = 4,
+    # four pixels behind its mid-depth. Moving them to a mean of 0 puts the mid-depth at -4.
+    landmarker = Landmarker(backend=Stub(0.5, 0.75), detector=lambda image: [], refine=False, mirror=False)
+    (face,) = landmarker.predict(PHOTO, [Box(60, 60, 70, 70)])
+    assert face.crop is not None
+    assert face.crop.centre_z == pytest.approx(-4)
+    np.testing.assert_allclose(face.crop.to_crop(face.landmarks)[:, 2], 4, atol=1e-5)
+
+
+def test_located_points_by_hand() -> None:
+    stub = Stub(0.5, 0.75)
+    (found,) = locate(stub, PHOTO, [Crop.from_box(Box(60, 60, 80, 80), stub.image_size)])
+    # Crop pixels are two image pixels wide, around the box's middle.
+    np.testing.assert_allclose(found.points_img, [[60, 60, 0], [80, 60, 0], [60, 80, 0], [80, 80, 0]], atol=1e-4)
+    assert found.crop.centre_z == pytest.approx(-8)
+    assert found.score == pytest.approx(0.5)
