@@ -51,14 +51,17 @@ class Box:
 
     @property
     def width(self) -> float:
+        """``x1 - x0``, image pixels."""
         return self.x1 - self.x0
 
     @property
     def height(self) -> float:
+        """``y1 - y0``, image pixels."""
         return self.y1 - self.y0
 
     @property
     def centre(self) -> tuple[float, float]:
+        """(x, y), image pixels."""
         return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
 
     def iou(self, other: Box) -> float:
@@ -75,6 +78,7 @@ class Box:
         return self.x1 > -0.5 and self.y1 > -0.5 and self.x0 < image_width - 0.5 and self.y0 < image_height - 0.5
 
     def to_list(self) -> list[float]:
+        """``[x0, y0, x1, y1]``."""
         return [self.x0, self.y0, self.x1, self.y1]
 
 
@@ -90,6 +94,7 @@ class CropRule:
             raise ValueError(f"{self}: expected a positive factor, by 'longer' or by 'width'")
 
     def side(self, box: Box) -> float:
+        """Side of the crop around this box, image pixels."""
         return self.factor * (box.width if self.by == "width" else max(box.width, box.height))
 
 

@@ -1,0 +1,1 @@
+"""Benchmarks: landmarks of any aligner against true ones."""

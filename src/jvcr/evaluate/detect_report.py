@@ -68,6 +68,7 @@ class DetectionScores:
     curve: list[tuple[float, float, float]]
 
     def to_dict(self) -> dict[str, Any]:
+        """JSON-able, fields by their names."""
         return asdict(self)
 
 

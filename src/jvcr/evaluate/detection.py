@@ -31,6 +31,7 @@ class Judged:
 
     @classmethod
     def joined(cls, parts: Sequence[Judged]) -> Judged:
+        """Several sets of photos as one."""
         return cls(
             np.concatenate([p.scores for p in parts]),
             np.concatenate([p.hits for p in parts]),
@@ -43,6 +44,7 @@ class Judged:
         return float((self.truth_scores >= score).mean()) if len(self.truth_scores) else float("nan")
 
     def false_per_photo(self, score: float) -> float:
+        """False positives per photo with at least this score."""
         return float((~self.hits & (self.scores >= score)).sum()) / self.photos
 
     def precision_recall(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

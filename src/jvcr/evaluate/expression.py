@@ -173,6 +173,7 @@ class ExpressionScore:
     worst: list[int]
 
     def to_dict(self) -> dict[str, Any]:
+        """JSON-able; without the single faces."""
         return {
             "name": self.system.name,
             "boxes": self.system.boxes,

@@ -29,6 +29,7 @@ class Report:
     score_mean: float
 
     def to_dict(self) -> dict[str, Any]:
+        """JSON-able, fields by their names."""
         return asdict(self)
 
     def to_row(self) -> dict[str, Any]:

@@ -60,10 +60,12 @@ class System:
 
     @property
     def found(self) -> NDArray[np.bool_]:
+        """(B,) bool: photos whose face was found."""
         return np.asarray(np.isfinite(self.points_img).all(axis=(1, 2)))
 
     @property
     def has_depth(self) -> bool:
+        """Whether the landmarks have a z."""
         return self.points_img.shape[2] == 3
 
 
@@ -124,6 +126,7 @@ class Score:
     per_face: dict[tuple[str, str], NDArray[np.float64]]
 
     def cell(self, error: str, labels: str = "original", yaw: str = "fitted") -> Cell | str:
+        """One number of the tables, with its intervals; or why it is not measurable."""
         return self.cells[error, labels, yaw]
 
 

@@ -16,6 +16,7 @@ PUBLISHED_POINTS = 68
 
 
 def span(bounds: Interval) -> str:
+    """An interval of ratios as percent, ``2.51 to 2.68``; a dash where it is NaN."""
     return NONE if bounds.low != bounds.low else f"{100 * bounds.low:.2f} to {100 * bounds.high:.2f}"
 
 

@@ -40,10 +40,12 @@ class Truth:
 
     @property
     def labels(self) -> dict[str, NDArray[np.float32] | str]:
+        """Name of a label set → its landmarks, or why it is not there."""
         return {"original": self.original_img, "Reannotated": self.reannotated_img}
 
     @property
     def yaws(self) -> dict[str, NDArray[np.float64] | str]:
+        """Name of a yaw → its degrees, or why it is not there."""
         return {"fitted": self.fitted_yaw_deg, "AFLW": self.aflw_yaw_deg}
 
 

@@ -175,6 +175,7 @@ class Markup:
         return tuple(sorted(i for members in self.groups.values() if at_gaps & set(members) for i in members))
 
     def to_dict(self) -> dict[str, Any]:
+        """JSON-able; ``from_dict`` is the inverse."""
         values = {
             "name": self.name,
             "n_points": self.n_points,
@@ -196,6 +197,7 @@ class Markup:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Markup:
+        """Inverse of ``to_dict``; also reads the dictionaries in weights of version 0.1."""
         # Weights of version 0.1 call the normaliser by what it is on a face.
         first, second = values["normaliser"] if "normaliser" in values else values["outer_eyes"]
         lines = values.get("lines")
