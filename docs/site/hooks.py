@@ -1,0 +1,213 @@
+"""What the documentation site adds to docs/: notebooks run and shown, pages of the repository that docs/ links to, and
+the API reference. MkDocs calls the functions named ``on_…``.
+
+``JVCR_RUN_NOTEBOOKS=0`` shows the notebooks without running them: a build then takes seconds and needs no PyTorch.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import posixpath
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from nbclient import NotebookClient
+from nbconvert import MarkdownExporter
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "jvcr"
+
+PROJECT = "project"
+"""Folder of the site for files of the repository outside docs/."""
+
+# Group → its modules and packages, a page each. What is in no group has a page under "More".
+API = {
+    "Predict": ("landmarker", "results", "images", "frames", "geometry", "markups", "video", "io", "draw"),
+    "Extend": ("detect", "runtime", "volume", "find", "locate", "weights", "extras", "report"),
+    "Score": ("metrics", "expression", "evaluate", "paper", "bench"),
+    "Train": ("data", "train", "model", "export"),
+}
+
+API_INTRODUCTION = """\
+`from jvcr import …` gives `Landmarker`, `Face`, `Box`, `HeadPose`, `Markup`, `MARKUP_68` and `read_image`.
+Everything else is imported from its module. Shapes, units and frames are those of [Coordinates](../coordinates.md)."""
+
+_LINK = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s#]*)(#[^()\s]*)?\)")
+_FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Put the API pages into the navigation."""
+    groups: list[Any] = ["api/index.md"]
+    groups += [{group: [{title(name): page_of(name)} for name in names]} for group, names in api_pages().items()]
+    for section in config.nav or []:
+        for item in section.get("Reference", []) if isinstance(section, dict) else []:
+            if isinstance(item, dict) and "API" in item:
+                item["API"] = groups
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add what is not in docs/ as it stands."""
+    docs = Path(config.docs_dir)
+    for notebook in sorted((docs / "notebooks").glob("*.ipynb")):
+        for uri, content in rendered(notebook):
+            files.append(File.generated(config, uri, content=content))
+    for uri, text in api_texts():
+        files.append(File.generated(config, uri, content=text))
+    pages = [docs / file.src_uri for file in files.documentation_pages() if file.generated_by is None]
+    listed = [ROOT / posixpath.relpath(uri, PROJECT) for uri in named_in(config.nav) if uri.startswith(f"{PROJECT}/")]
+    for path in sorted(linked_from([*pages, *listed], docs) | set(listed)):
+        uri = f"{PROJECT}/{path.relative_to(ROOT).as_posix()}"
+        files.append(File.generated(config, uri, abs_src_path=str(path)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Point links that leave docs/ to the site's copies of what they name."""
+    docs = Path(config.docs_dir)
+    here = page.file.src_uri
+    if here == "index.md":
+        page.meta["hide"] = ["navigation"]
+    source = source_of(here, docs)
+
+    def moved(match: re.Match[str]) -> str:
+        text, target, anchor = match[1], match[2], match[3] or ""
+        if not target or "://" in target or target.startswith("mailto:"):
+            return match[0]
+        path = (source.parent / target).resolve()
+        uri = uri_of(path, docs)
+        if files.get_file_from_path(uri) is None:
+            if source_of(uri, docs).is_dir():
+                return text
+            return match[0]
+        return f"[{text}]({posixpath.relpath(uri, posixpath.dirname(here))}{anchor})"
+
+    parts = _FENCE.split(markdown)
+    return "".join(part if number % 2 else _LINK.sub(moved, part) for number, part in enumerate(parts))
+
+
+# Files of the repository outside docs/
+
+
+def source_of(uri: str, docs: Path) -> Path:
+    """The file that a page of the site is made from."""
+    return ROOT / posixpath.relpath(uri, PROJECT) if uri.startswith(f"{PROJECT}/") else docs / uri
+
+
+def uri_of(path: Path, docs: Path) -> str:
+    """Where a file of the repository is in the site."""
+    if path.is_relative_to(docs):
+        return path.relative_to(docs).as_posix()
+    return f"{PROJECT}/{posixpath.relpath(path, ROOT)}"
+
+
+def linked_from(pages: list[Path], docs: Path) -> set[Path]:
+    """Files outside docs/ that these pages link to, and those that Markdown pages among them link to, and so on."""
+    found: set[Path] = set()
+    waiting = [page for page in pages if page.suffix == ".md"]
+    while waiting:
+        page = waiting.pop()
+        for match in _LINK.finditer(page.read_text(encoding="utf-8")):
+            path = (page.parent / match[2]).resolve()
+            if "://" in match[2] or not path.is_file() or path.is_relative_to(docs) or not path.is_relative_to(ROOT):
+                continue
+            if path not in found:
+                found.add(path)
+                waiting += [path] if path.suffix == ".md" else []
+    return found
+
+
+def named_in(nav: Any) -> Iterator[str]:
+    """Every file that the navigation names."""
+    if isinstance(nav, str):
+        yield nav
+    elif nav:
+        for item in nav.values() if isinstance(nav, dict) else nav:
+            yield from named_in(item)
+
+
+# Notebooks
+
+
+def rendered(path: Path) -> Iterator[tuple[str, str | bytes]]:
+    """A notebook as a Markdown page and its pictures: address in the site, content.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: a cell fails.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    if os.environ.get("JVCR_RUN_NOTEBOOKS", "1") != "0":
+        NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    exporter = MarkdownExporter()
+    exporter.register_preprocessor("nbconvert.preprocessors.ExtractOutputPreprocessor", enabled=True)
+    text, resources = exporter.from_notebook_node(
+        notebook, resources={"output_files_dir": "pictures", "unique_key": path.stem}
+    )
+    about = f"*This page is a notebook: `docs/notebooks/{path.name}`. Every build of this site runs it anew.*"
+    heading, _, rest = text.strip().partition("\n")
+    yield f"notebooks/{path.stem}.md", f"{heading}\n\n{about}\n{rest}\n"
+    for name, data in resources["outputs"].items():
+        yield f"notebooks/{name}", data
+
+
+# API reference
+
+
+def modules() -> list[str]:
+    """Every public module of the package outside the command line, without ``jvcr.``."""
+    names = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts[0] != "cli" and not any(part.startswith("_") for part in parts):
+            names.append(".".join(parts))
+    return names
+
+
+def api_pages() -> dict[str, list[str]]:
+    """Group → the top-level modules and packages that have a page in it; each is in one group."""
+    known = sorted({name.split(".")[0] for name in modules()})
+    grouped = {group: [name for name in names if name in known] for group, names in API.items()}
+    rest = [name for name in known if not any(name in names for names in API.values())]
+    return grouped | ({"More": rest} if rest else {})
+
+
+def title(name: str) -> str:
+    return f"jvcr.{name}"
+
+
+def page_of(name: str) -> str:
+    return f"api/{name}.md"
+
+
+def api_texts() -> Iterator[tuple[str, str]]:
+    """The pages of the API reference: address in the site, Markdown for mkdocstrings."""
+    all_modules = modules()
+    index = ["# API", "", API_INTRODUCTION]
+    for group, names in api_pages().items():
+        index += ["", f"## {group}", "", "| module | |", "|---|---|"]
+        for name in names:
+            index.append(f"| [jvcr.{name}]({name}.md) | {first_line(name)} |")
+            inside = [module for module in all_modules if module == name or module.startswith(f"{name}.")]
+            if inside == [name]:
+                body = f"::: jvcr.{name}\n    options: {{heading_level: 1}}\n"
+            else:
+                parts = "\n".join(f"::: jvcr.{module}\n" for module in inside if module != name)
+                body = f"# jvcr.{name}\n\n{first_line(name)}\n\n{parts}"
+            yield page_of(name), body
+    yield "api/index.md", "\n".join(index) + "\n"
+
+
+def first_line(name: str) -> str:
+    """The first sentence of a module's docstring; of a package's ``__init__``."""
+    path = PACKAGE / Path(*name.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return text.partition("\n\n")[0].replace("\n", " ").replace("``", "`").replace("|", "\\|")
