@@ -147,7 +147,6 @@ def rendered(path: Path) -> Iterator[tuple[str, str | bytes]]:
     if os.environ.get("JVCR_RUN_NOTEBOOKS", "1") != "0":
         NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
     exporter = MarkdownExporter()
-    exporter.register_preprocessor("nbconvert.preprocessors.ExtractOutputPreprocessor", enabled=True)
     text, resources = exporter.from_notebook_node(
         notebook, resources={"output_files_dir": "pictures", "unique_key": path.stem}
     )
