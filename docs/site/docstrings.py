@@ -21,7 +21,7 @@ def evened(text: str) -> str:
     """
     text = re.sub(r"::\n", ":\n", text)
     text = re.sub(r"(?<!\n)\n(?=(?:Args|Attributes|Raises|Returns|Yields|Example):)", "\n\n", text)
-    text = _SECTION.sub(lambda m: f"{m[1]}:\n{_SEVERAL.sub(_each, m[2])}", text)
+    text = _SECTION.sub(lambda m: f"{m[1]}:\n{_SEVERAL.sub(_repeated if m[1] == 'Raises' else _each, m[2])}", text)
     return _RESULT.sub(lambda m: f"**{m[1]}:** {' '.join(m[2].split())}\n\n", text)
 
 
@@ -29,6 +29,11 @@ def _each(match: re.Match[str]) -> str:
     space, names, meaning = match.groups()
     first, *others = names.split(", ")
     return "\n".join([f"{space}{first}:{meaning}", *(f"{space}{name}: as `{first}`." for name in others)])
+
+
+def _repeated(match: re.Match[str]) -> str:
+    space, names, meaning = match.groups()
+    return "\n".join(f"{space}{name}:{meaning}" for name in names.split(", "))
 
 
 class Evened(griffe.Extension):

@@ -35,10 +35,6 @@ API = {
     "Train": ("data", "train", "model", "export"),
 }
 
-API_INTRODUCTION = """\
-`from jvcr import …` gives `Landmarker`, `Face`, `Box`, `HeadPose`, `Markup`, `MARKUP_68` and `read_image`.
-Everything else is imported from its module. Shapes, units and frames are those of [Coordinates](../coordinates.md)."""
-
 _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s#]*)(#[^()\s]*)?\)")
 _FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
@@ -76,6 +72,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     here = page.file.src_uri
     if here == "index.md":
         page.meta["hide"] = ["navigation"]
+    if here == "api/index.md":
+        markdown += api_overview()
     source = source_of(here, docs)
 
     def moved(match: re.Match[str]) -> str:
@@ -105,7 +103,8 @@ def source_of(uri: str, docs: Path) -> Path:
 def uri_of(path: Path, docs: Path) -> str:
     """Where a file of the repository is in the site."""
     if path.is_relative_to(docs):
-        return path.relative_to(docs).as_posix()
+        page = path.with_suffix(".md") if path.suffix == ".ipynb" else path
+        return page.relative_to(docs).as_posix()
     return f"{PROJECT}/{posixpath.relpath(path, ROOT)}"
 
 
@@ -145,7 +144,7 @@ def rendered(path: Path) -> Iterator[tuple[str, str | bytes]]:
     """
     notebook = nbformat.read(path, as_version=4)
     if os.environ.get("JVCR_RUN_NOTEBOOKS", "1") != "0":
-        NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+        NotebookClient(notebook, timeout=600, kernel_name="python3", coalesce_streams=True).execute()
     exporter = MarkdownExporter()
     text, resources = exporter.from_notebook_node(
         notebook, resources={"output_files_dir": "pictures", "unique_key": path.stem}
@@ -161,13 +160,14 @@ def rendered(path: Path) -> Iterator[tuple[str, str | bytes]]:
 
 
 def modules() -> list[str]:
-    """Every public module of the package outside the command line, without ``jvcr.``."""
+    """Every public module and package inside ``jvcr`` but the command line, without ``jvcr.``, a package first."""
     names = []
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
-        if parts[0] != "cli" and not any(part.startswith("_") for part in parts):
+        parts = parts[:-1] if parts[-1] == "__init__" else parts
+        if parts and parts[0] != "cli" and not any(part.startswith("_") for part in parts):
             names.append(".".join(parts))
-    return names
+    return sorted(names)
 
 
 def api_pages() -> dict[str, list[str]]:
@@ -189,19 +189,19 @@ def page_of(name: str) -> str:
 def api_texts() -> Iterator[tuple[str, str]]:
     """The pages of the API reference: address in the site, Markdown for mkdocstrings."""
     all_modules = modules()
-    index = ["# API", "", API_INTRODUCTION]
+    for name in (name for names in api_pages().values() for name in names):
+        inside = [module for module in all_modules if module.startswith(f"{name}.")]
+        body = f"::: jvcr.{name}\n    options: {{heading_level: 1}}\n"
+        yield page_of(name), body + "".join(f"\n::: jvcr.{module}\n" for module in inside)
+
+
+def api_overview() -> str:
+    """Tables of the modules, for the end of api/index.md."""
+    lines: list[str] = []
     for group, names in api_pages().items():
-        index += ["", f"## {group}", "", "| module | |", "|---|---|"]
-        for name in names:
-            index.append(f"| [jvcr.{name}]({name}.md) | {first_line(name)} |")
-            inside = [module for module in all_modules if module == name or module.startswith(f"{name}.")]
-            if inside == [name]:
-                body = f"::: jvcr.{name}\n    options: {{heading_level: 1}}\n"
-            else:
-                parts = "\n".join(f"::: jvcr.{module}\n" for module in inside if module != name)
-                body = f"# jvcr.{name}\n\n{first_line(name)}\n\n{parts}"
-            yield page_of(name), body
-    yield "api/index.md", "\n".join(index) + "\n"
+        lines += ["", f"## {group}", "", "| module | |", "|---|---|"]
+        lines += [f"| [jvcr.{name}]({name}.md) | {first_line(name)} |" for name in names]
+    return "\n".join(lines) + "\n"
 
 
 def first_line(name: str) -> str:
