@@ -40,13 +40,21 @@ _FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Put the API pages into the navigation."""
-    groups: list[Any] = ["api/index.md"]
-    groups += [{group: [{title(name): page_of(name)} for name in names]} for group, names in api_pages().items()]
-    for section in config.nav or []:
-        for item in section.get("Reference", []) if isinstance(section, dict) else []:
-            if isinstance(item, dict) and "API" in item:
-                item["API"] = groups
+    """Fill the sections of the navigation whose pages are listed by no hand: the API, and the decisions."""
+    api: list[Any] = ["api/index.md"]
+    api += [{group: [{f"jvcr.{name}": page_of(name)} for name in names]} for group, names in api_pages().items()]
+    decisions = sorted(Path(config.docs_dir, "decisions").glob("[0-9]*.md"))
+    listed = {"API": api, "Decisions": ["decisions/README.md", *(f"decisions/{path.name}" for path in decisions)]}
+
+    def fill(items: list[Any]) -> None:
+        for item in items:
+            for key, inside in item.items() if isinstance(item, dict) else ():
+                if key in listed and not inside:
+                    item[key] = listed[key]
+                elif isinstance(inside, list):
+                    fill(inside)
+
+    fill(config.nav or [])
     return config
 
 
@@ -59,10 +67,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for uri, text in api_texts():
         files.append(File.generated(config, uri, content=text))
     pages = [docs / file.src_uri for file in files.documentation_pages() if file.generated_by is None]
-    listed = [ROOT / posixpath.relpath(uri, PROJECT) for uri in named_in(config.nav) if uri.startswith(f"{PROJECT}/")]
+    listed = [source_of(uri, docs) for uri in named_in(config.nav) if uri.startswith(f"{PROJECT}/")]
     for path in sorted(linked_from([*pages, *listed], docs) | set(listed)):
-        uri = f"{PROJECT}/{path.relative_to(ROOT).as_posix()}"
-        files.append(File.generated(config, uri, abs_src_path=str(path)))
+        files.append(File.generated(config, uri_of(path, docs), abs_src_path=str(path)))
     return files
 
 
@@ -82,10 +89,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return match[0]
         path = (source.parent / target).resolve()
         uri = uri_of(path, docs)
-        if files.get_file_from_path(uri) is None:
-            if source_of(uri, docs).is_dir():
-                return text
-            return match[0]
+        found = files.get_file_from_path(uri)
+        if found is None or found.inclusion.is_excluded():
+            # A folder, or a file that is only for whoever works on the project.
+            return text if path.exists() else match[0]
         return f"[{text}]({posixpath.relpath(uri, posixpath.dirname(here))}{anchor})"
 
     parts = _FENCE.split(markdown)
@@ -97,7 +104,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def source_of(uri: str, docs: Path) -> Path:
     """The file that a page of the site is made from."""
-    return ROOT / posixpath.relpath(uri, PROJECT) if uri.startswith(f"{PROJECT}/") else docs / uri
+    if not uri.startswith(f"{PROJECT}/"):
+        return docs / uri
+    return ROOT / posixpath.relpath(uri, PROJECT).replace("/readme.md", "/README.md")
 
 
 def uri_of(path: Path, docs: Path) -> str:
@@ -105,7 +114,8 @@ def uri_of(path: Path, docs: Path) -> str:
     if path.is_relative_to(docs):
         page = path.with_suffix(".md") if path.suffix == ".ipynb" else path
         return page.relative_to(docs).as_posix()
-    return f"{PROJECT}/{posixpath.relpath(path, ROOT)}"
+    # MkDocs would make a README the first page of the section that it stands in.
+    return f"{PROJECT}/{posixpath.relpath(path, ROOT)}".replace("/README.md", "/readme.md")
 
 
 def linked_from(pages: list[Path], docs: Path) -> set[Path]:
@@ -176,10 +186,6 @@ def api_pages() -> dict[str, list[str]]:
     grouped = {group: [name for name in names if name in known] for group, names in API.items()}
     rest = [name for name in known if not any(name in names for names in API.values())]
     return grouped | ({"More": rest} if rest else {})
-
-
-def title(name: str) -> str:
-    return f"jvcr.{name}"
 
 
 def page_of(name: str) -> str:
