@@ -38,6 +38,8 @@ else:
         "data/test_stream.py",
         "data/test_readers.py",
         "data/test_convert.py",
+        "data/test_scenes.py",
+        "claims",
         "train",
     ]
 

@@ -180,6 +180,7 @@ def test_version_and_help(tmp_path: Path) -> None:
 
 
 def test_training_says_what_is_missing(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="training needs PyTorch (extra: train)")
     done = jvcr("train", "--data", tmp_path, "--out", tmp_path / "run", "--preset", "tiny", cwd=tmp_path)
     assert done.returncode == 1
     assert "labels.npz: no such file" in done.stderr

@@ -107,14 +107,17 @@ class Box:
 
     @property
     def width(self) -> float:
+        """``x1 - x0``, image pixels."""
         return self.x1 - self.x0
 
     @property
     def height(self) -> float:
+        """``y1 - y0``, image pixels."""
         return self.y1 - self.y0
 
     @property
     def centre(self) -> tuple[float, float]:
+        """(x, y), image pixels."""
         return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
 
     def iou(self, other: Box) -> float:
@@ -132,6 +135,7 @@ class Box:
         return self.x1 > left and self.y1 > top and self.x0 < right and self.y0 < bottom
 
     def to_list(self) -> list[float]:
+        """``[x0, y0, x1, y1]``."""
         return [self.x0, self.y0, self.x1, self.y1]
 
 
@@ -147,6 +151,7 @@ class CropRule:
             raise ValueError(f"{self}: expected a positive factor, by 'longer' or by 'width'")
 
     def side(self, box: Box) -> float:
+        """Side of the crop around this box, image pixels."""
         return self.factor * (box.width if self.by == "width" else max(box.width, box.height))
 
 

@@ -72,6 +72,7 @@ class HeadPose:
 
     @classmethod
     def from_rotation(cls, rotation: NDArray[np.float64]) -> HeadPose:
+        """The angles of a rotation (3, 3), canonical head → camera."""
         # R = Rz(r) Ry(b) Rx(a): R[2,0] = -sin b, R[2,1] = cos b sin a, R[2,2] = cos b cos a.
         yaw = np.degrees(np.arcsin(np.clip(rotation[2, 0], -1.0, 1.0)))
         pitch = -np.degrees(np.arctan2(rotation[2, 1], rotation[2, 2]))
@@ -85,6 +86,7 @@ class HeadPose:
         return float(np.degrees(np.arctan2(-self.rotation[0, 1], self.rotation[1, 1])))
 
     def to_dict(self) -> dict[str, object]:
+        """JSON-able: the rotation as nested lists, and the angles in degrees."""
         return {
             "rotation": self.rotation.tolist(),
             "yaw_deg": self.yaw_deg,

@@ -27,10 +27,12 @@ class Table:
         return "\n".join([self.title, *body, *self.notes])
 
     def to_markdown(self) -> str:
+        """The table as Markdown, under a heading."""
         lines = [self.header, tuple("---" for _ in self.header), *self.rows] if self.rows else []
         body = ["| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines]
         return "\n".join([f"### {self.title}", "", *body, *(f"\n{note}" for note in self.notes)])
 
 
 def percent(ratio: float) -> str:
+    """A ratio as percent with two digits; a dash for NaN."""
     return NONE if ratio != ratio else f"{100 * ratio:.2f}"

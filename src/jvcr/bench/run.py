@@ -62,6 +62,7 @@ class Timing:
 
     @property
     def per_second(self) -> float:
+        """Units a second, from the median time."""
         return 1e3 * self.units / self.ms["p50"]
 
 
@@ -130,6 +131,7 @@ def to_markdown(rows: list[Timing], about: dict[str, Any]) -> str:
 
 
 def to_dict(rows: list[Timing], about: dict[str, Any]) -> dict[str, Any]:
+    """JSON-able: the machine, and every row with its units a second."""
     return {"machine": about, "rows": [asdict(row) | {"per_second": row.per_second} for row in rows]}
 
 

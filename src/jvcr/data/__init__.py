@@ -1,0 +1,1 @@
+"""Training data: readers of data sets, the training table, conversion and checks."""

@@ -100,6 +100,7 @@ class Converted:
 
     @property
     def rows(self) -> int:
+        """Rows written, of all splits."""
         return sum(self.splits.values())
 
 

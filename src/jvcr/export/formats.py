@@ -27,12 +27,15 @@ from jvcr.runtime.torch_backend import SCRIPT_ENTRY, open_torch
 
 
 class Format(StrEnum):
+    """The files that are written."""
+
     ONNX = "onnx"
     OPENVINO = "openvino"
     TORCHSCRIPT = "torchscript"
 
     @property
     def ending(self) -> str:
+        """Of the file's name."""
         return {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt"}[self]
 
 

@@ -182,6 +182,7 @@ class Markup:
         return tuple(sorted({i for members in self.groups.values() if at_gaps & set(members) for i in members}))
 
     def to_dict(self) -> dict[str, Any]:
+        """JSON-able; ``from_dict`` is the inverse."""
         values = {
             "name": self.name,
             "n_points": self.n_points,

@@ -40,10 +40,12 @@ class Header:
     about: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
+        """As text, for the weights file."""
         return json.dumps({"config": self.config.to_dict(), "markup": self.markup.to_dict(), "about": self.about})
 
     @classmethod
     def from_json(cls, text: str) -> Header:
+        """Inverse of ``to_json``."""
         values = json.loads(text)
         return cls(ModelConfig.from_dict(values["config"]), Markup.from_dict(values["markup"]), values.get("about", {}))
 

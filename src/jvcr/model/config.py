@@ -81,10 +81,12 @@ class ModelConfig:
         return self.depths[-1], side, side
 
     def to_dict(self) -> dict[str, Any]:
+        """JSON-able; ``from_dict`` is the inverse."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """Inverse of ``to_dict``."""
         plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
         if "crop" in plain:
             plain["crop"] = CropRule(**plain["crop"])
@@ -168,9 +170,11 @@ class DetectorConfig:
         return self.stride * 2 ** (len(self.channels) - 1)
 
     def to_dict(self) -> dict[str, Any]:
+        """JSON-able; ``from_dict`` is the inverse."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DetectorConfig:
+        """Inverse of ``to_dict``."""
         plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
         return cls(**plain)

@@ -80,6 +80,7 @@ class DetectorInference(nn.Module):
         self.network = network
 
     def forward(self, photos: Tensor) -> Tensor:
+        """(B, 3, H, W) photos → (B, C, H / stride, W / stride) cells, channel 0 the heat in 0…1."""
         cells = self.network(photos)
         return torch.cat([cells[:, :1].sigmoid(), cells[:, 1:]], dim=1)
 

@@ -24,10 +24,12 @@ class DetectorHeader:
     about: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
+        """As text, for the weights file."""
         return json.dumps({"config": self.config.to_dict(), "about": self.about})
 
     @classmethod
     def from_json(cls, text: str) -> DetectorHeader:
+        """Inverse of ``to_json``."""
         values = json.loads(text)
         return cls(DetectorConfig.from_dict(values["config"]), values.get("about", {}))
 

@@ -24,6 +24,7 @@ class Bottleneck(nn.Module):
         self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, H, W) → (B, C_out, H, W)."""
         out = self.conv1(F.relu(self.bn1(x)))
         out = self.conv2(F.relu(self.bn2(out)))
         out = self.conv3(F.relu(self.bn3(out)))
@@ -70,6 +71,7 @@ class Hourglass(nn.Module):
         self.up = Bottleneck(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) → the same shape; H and W are multiples of ``2**depth``."""
         low = self.up(self.inner(self.down(F.max_pool2d(x, 2))))
         return self.side(x) + F.interpolate(low, scale_factor=2.0, mode="nearest")
 
@@ -86,6 +88,7 @@ class VolumeHead(nn.Module):
         self.from_volume = None if last else nn.Conv2d(depth, channels, 1)
 
     def forward(self, x: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """``x`` is the stack's input, ``features`` its output, (B, C, H, W) both → volume (B, D, H, W), next input."""
         features = self.block(features)
         volume = self.volume(features)
         if self.from_features is not None and self.from_volume is not None:
@@ -155,6 +158,7 @@ class VoxelNetwork(nn.Module):
         self.fine_head = FineHead(channels, depths[-1], detail, stem_channels[0]) if fine else None
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, S, S) normalised crops → one volume (B, D, H, W) a stack, from coarse to fine."""
         half, x = self.stem(images)
         volumes: list[Tensor] = []
         for hourglass, head in zip(self.hourglasses, self.heads, strict=False):

@@ -18,6 +18,7 @@ class Inference(nn.Module):
         self.coordinate = PlanarCoordinateNetwork(model.coordinate)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, S, S, 3) uint8 crops → volume (B, D, H, W), points (B, N, 3) in the unit frame."""
         volume = self.voxel(normalise(crops))[-1]
         return volume.float(), self.coordinate(volume).float()
 
@@ -39,6 +40,7 @@ class PlanarCoordinateNetwork(nn.Module):
         self.n_points, self.subvoxels = network.n_points, network.subvoxels
 
     def forward(self, volume: Tensor) -> Tensor:
+        """(B, D, H, W) volume → (B, N, 3) points in the unit frame."""
         features = self.layers(columns_as_channels(volume, self.subvoxels)).flatten(1)
         with torch.autocast(features.device.type, enabled=False):
             offsets = self.linear(features.float())

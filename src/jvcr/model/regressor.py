@@ -33,6 +33,7 @@ class CoordinateNetwork(nn.Module):
         self.n_points = n_points
 
     def forward(self, volume: Tensor) -> Tensor:
+        """(B, D, H, W) volume → (B, N, 3) points in the unit frame."""
         features = self.convolutions(columns_as_channels(volume, self.subvoxels).transpose(1, 2)).flatten(1)
         with torch.autocast(features.device.type, enabled=False):
             offsets = self.linear(features.float())

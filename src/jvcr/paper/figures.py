@@ -56,6 +56,7 @@ class Example:
 
     @property
     def z_range(self) -> tuple[float, float]:
+        """Smallest and largest z of the landmarks, unit frame."""
         return depth_range(self.points_unit)
 
 

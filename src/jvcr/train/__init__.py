@@ -1,0 +1,1 @@
+"""Training: runs as data, one loop for landmark networks and the detector."""

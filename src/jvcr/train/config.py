@@ -118,6 +118,7 @@ class RunConfig:
 
     @property
     def total_samples(self) -> int:
+        """Samples of all stages together."""
         return sum(stage.samples for stage in self.stages)
 
     def for_rows(self, rows: int) -> Self:
@@ -138,6 +139,7 @@ class RunConfig:
         return replace(self, stages=stages)
 
     def to_dict(self) -> dict[str, Any]:
+        """JSON-able, nested as the fields are."""
         return asdict(self)
 
 

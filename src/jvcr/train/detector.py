@@ -60,9 +60,11 @@ class DetectionReport:
     scenes: int
 
     def to_dict(self) -> dict[str, Any]:
+        """JSON-able, fields by their names."""
         return asdict(self)
 
     def to_row(self) -> dict[str, Any]:
+        """Columns of ``log.csv``."""
         return {"recall": self.recall, "score": self.score, "average_precision": self.average_precision}
 
     def __str__(self) -> str:
@@ -104,6 +106,7 @@ class DetectTask:
         self.start = "all of it taken"
 
     def batches(self, first: int, share: slice) -> Iterator[SceneBatch]:
+        """See ``jvcr.train.task.Task``."""
         config = self.config
         rates = scene_rates(self.training.crops, config.scenes.sampling)
         loader = DataLoader(
@@ -120,6 +123,7 @@ class DetectTask:
         return iter(loader)
 
     def losses(self, network: nn.Module, batch: SceneBatch, share: Share, stage: Stage) -> dict[str, Tensor]:
+        """See ``jvcr.train.task.Task``."""
         images, boxes, kinds, roll = (
             value[share.mine].to(share.device, non_blocking=True)
             for value in (batch.images, batch.boxes, batch.kinds, batch.roll_deg)
@@ -130,6 +134,7 @@ class DetectTask:
         return detector_losses(output, true, faces, self.config.box_weight, self.config.roll_weight)._asdict()
 
     def validate(self, network: nn.Module, dtype: torch.dtype | None) -> DetectionReport:
+        """Recall at the lowest score with few enough false positives, and average precision."""
         scenes = self._validation_scenes
         judged: list[Judged] = []
         for scene, (boxes, scores) in zip(scenes, self._found(network, dtype, scenes), strict=True):
@@ -144,6 +149,7 @@ class DetectTask:
         return DetectionReport(recall, score, result.average_precision(), len(result.truth_scores), result.photos)
 
     def sheet(self, network: nn.Module, pictures: int) -> Image:
+        """Validation scenes in a row, true boxes green and found ones yellow."""
         scenes = self._validation_scenes[:pictures]
         found = self._found(network, None, scenes)
         return np.concatenate(
@@ -155,10 +161,12 @@ class DetectTask:
         )
 
     def save(self, path: Path, network: nn.Module, about: dict[str, Any]) -> None:
+        """Write weights that describe themselves."""
         assert isinstance(network, FaceDetector)
         save_detector(path, network, DetectorHeader(self.config.model, about))
 
     def fingerprint(self) -> str:
+        """See ``jvcr.train.task.Task``."""
         digest = hashlib.sha256()
         for sources in (self.training, self.validation):
             names = [photo.name for photo in sources.photos]

@@ -66,12 +66,14 @@ class LandmarkTask:
         self._init = init
 
     def before_first_step(self) -> None:
+        """Take the weights to start from."""
         if self._init is not None:
             self.taken = taken = take_weights(self.network, self.markup, self._init)  # type: ignore[arg-type]
             new = ", ".join(taken.new) or "nothing"
             self.start = f"{taken.tensors} tensors and {taken.landmarks} landmarks taken; new: {new}"
 
     def batches(self, first: int, share: slice) -> Iterator[Batch]:
+        """See ``jvcr.train.task.Task``."""
         return batches(
             self.table,
             size_px=self.learner.about.image_size,
@@ -88,6 +90,7 @@ class LandmarkTask:
         )
 
     def losses(self, network: nn.Module, batch: Batch, share: Share, stage: Stage) -> dict[str, Tensor]:
+        """See ``jvcr.train.task.Task``."""
         crops = batch.crops[share.mine].to(share.device, non_blocking=True)
         part = Part(
             crops=vary_pixels(crops, self.config.augmentation, share.rows, share.seed),
@@ -121,9 +124,11 @@ class LandmarkTask:
         )
 
     def save(self, path: Path, network: nn.Module, about: dict[str, Any]) -> None:
+        """Write weights that describe themselves."""
         self.learner.save(path, network, about)
 
     def fingerprint(self) -> str:
+        """See ``jvcr.train.task.Task``."""
         names = (*self.table.names, "", *self.validation.names)
         digest = hashlib.sha256("\n".join(names).encode())
         rates = row_rates(self.table, self.config.sampling)

@@ -82,6 +82,7 @@ class JVCRLearner:
         self.network: nn.Module = JVCR(model)
 
     def losses(self, network: nn.Module, part: Part, stage: Stage) -> Losses:
+        """Eq. 3 to 5 on a part of a batch."""
         how, points = self.config.loss, part.points_unit
         shapes = self.about.volume_shapes
         true = [rasterise(points, shape, self.config.sigma_vox, how.whole_voxels) for shape in shapes]
@@ -107,10 +108,12 @@ class JVCRLearner:
         return [rasterise(alone, shape, self.config.sigma_vox) for shape in self.about.volume_shapes]
 
     def runtime(self, network: nn.Module, dtype: torch.dtype | None) -> Runtime:
+        """The network as a runtime, with autocast to ``dtype``."""
         assert isinstance(network, JVCR)
         return TorchRuntime(network, self.markup, dtype)
 
     def save(self, path: Path, network: nn.Module, about: dict[str, Any]) -> None:
+        """Write weights with configuration and markup."""
         assert isinstance(network, JVCR)
         save_weights(path, network, Header(self.about, self.markup, about))
 

@@ -60,9 +60,13 @@ class Progress:
 class Listener(Protocol):
     """Is told how training goes, in the first process only."""
 
-    def on_progress(self, progress: Progress) -> None: ...
+    def on_progress(self, progress: Progress) -> None:
+        """After every few steps."""
+        ...
 
-    def on_validation(self, samples: int, result: Result) -> None: ...
+    def on_validation(self, samples: int, result: Result) -> None:
+        """After each validation; ``samples`` were trained on until then."""
+        ...
 
 
 _MAY_CHANGE = frozenset({"workers", "checkpoint_seconds", "compile", "pictures", "log_every"})

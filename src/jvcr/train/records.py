@@ -40,6 +40,7 @@ class Records:
         self._add("log.csv", "validation", row)
 
     def picture(self, samples: int, sheet: Image) -> None:
+        """A sheet of validation faces, (H, W, 3) uint8 RGB, after so many samples."""
         folder = self._out / "pictures"
         folder.mkdir(exist_ok=True)
         write_image(folder / f"{samples:09d}.jpg", sheet)
@@ -47,6 +48,7 @@ class Records:
             self._board.add_image("validation faces", sheet, samples, dataformats="HWC")
 
     def close(self) -> None:
+        """Finish the TensorBoard file, where there is one."""
         if self._board is not None:
             self._board.close()
 

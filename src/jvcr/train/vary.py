@@ -31,6 +31,7 @@ class Rows:
     count: int
 
     def of(self, values: Tensor) -> Tensor:
+        """These rows of values of the whole batch, (total, …) → (count, …)."""
         return values[self.first : self.first + self.count]
 
 

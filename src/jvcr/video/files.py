@@ -75,6 +75,7 @@ class VideoSource:
         self.close()
 
     def close(self) -> None:
+        """Close file, camera or stream."""
         self._container.close()
 
     def __iter__(self) -> Iterator[VideoFrame]:
@@ -163,6 +164,7 @@ class VideoSink:
             self._container.mux(packet)
 
     def close(self) -> None:
+        """Write what is still waiting and close the file; it can be played from then on."""
         if self._stream is not None:
             self._container.mux(self._stream.encode(None))
             self._write_audio()

@@ -40,11 +40,19 @@ class ReadFrame(Protocol):
     """What the tracker needs of a frame that was read (``jvcr.video.files.VideoFrame``)."""
 
     @property
-    def index(self) -> int: ...
+    def index(self) -> int:
+        """Number of the frame, from 0."""
+        ...
+
     @property
-    def time_s(self) -> float: ...
+    def time_s(self) -> float:
+        """Seconds since the first frame."""
+        ...
+
     @property
-    def image(self) -> Image: ...
+    def image(self) -> Image:
+        """(H, W, 3) uint8 RGB."""
+        ...
 
 
 class TrackedFace(NamedTuple):

@@ -82,6 +82,7 @@ class SampleSource:
         self._splits = dict(splits)
 
     def entries(self, wanted: frozenset[int] | None = None) -> Iterator[Entry]:
+        """The samples one by one, or only the ``wanted`` rows; what cannot be read becomes a case."""
         self.cases = []
         row = 0
         for split, samples in self._splits.items():
@@ -158,6 +159,7 @@ class TableSource:
         self._strict = not incomplete
 
     def entries(self, wanted: frozenset[int] | None = None) -> Iterator[Entry]:
+        """The rows one by one, in the order of the tar files, or only the ``wanted`` ones; faults become cases."""
         self.cases = []
         labels = self._read_labels()
         if labels is None:

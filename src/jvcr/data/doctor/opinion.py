@@ -39,6 +39,7 @@ class ModelOpinion:
         """Row → NME of the network against the label."""
 
     def add(self, entry: Entry, box: Box) -> None:
+        """Take an entry in; the network looks at it when a batch is full."""
         if entry.markup.n_points != self._runtime.markup.n_points or entry.markup.mirror != self._runtime.markup.mirror:
             self._skipped[f"markup {entry.markup.name} is not the network's {self._runtime.markup.name}"] += 1
         elif not np.isfinite(entry.points_img[:, :2]).all():
@@ -49,6 +50,7 @@ class ModelOpinion:
                 self._work()
 
     def cases(self) -> list[Case]:
+        """What the network objects to, after a last batch with all that is still waiting."""
         self._work()
         cases = self._cases + [
             Case("not-judged", "network", f"{count} samples without its opinion: {why}")

@@ -177,18 +177,22 @@ class Finding:
 
     @property
     def code(self) -> str:
+        """The fault's code, e.g. ``mirrored-labels``."""
         return self.fault.code
 
     @property
     def severity(self) -> Severity:
+        """How bad the fault is."""
         return self.fault.severity
 
     @property
     def count(self) -> int:
+        """Number of cases."""
         return len(self.cases)
 
     @property
     def names(self) -> list[str]:
+        """The samples concerned, one a case."""
         return [case.name for case in self.cases]
 
 

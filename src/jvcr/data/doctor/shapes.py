@@ -66,6 +66,7 @@ class Fit:
 
     @property
     def rms(self) -> Floats:
+        """(B,) root mean square of the residual over the marked landmarks, units of the reference."""
         return np.sqrt(np.nanmean(self.residual**2, axis=1))
 
 

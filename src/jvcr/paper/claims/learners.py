@@ -98,6 +98,7 @@ class TwoStepLearner(_Compared):
         self.network = TwoStep(model)
 
     def losses(self, network: nn.Module, part: Part, stage: Stage) -> Losses:
+        """See ``jvcr.train.learner.Learner``."""
         # A depth of one voxel with every landmark in its middle: a heatmap.
         flat = torch.cat([part.points_unit[..., :2], torch.full_like(part.points_unit[..., :1], 0.5)], dim=2)
         shapes = [(1, height, width) for _, height, width in self.about.volume_shapes]
@@ -116,6 +117,7 @@ class DirectLearner(_Compared):
         self.network = Direct(model)
 
     def losses(self, network: nn.Module, part: Part, stage: Stage) -> Losses:
+        """See ``jvcr.train.learner.Learner``."""
         coordinate = self._coordinates(network(part.crops).points_unit, part.points_unit, part)
         return Losses(stage.coordinate_weight * coordinate, torch.zeros_like(coordinate), coordinate)
 
@@ -128,6 +130,7 @@ class VolumePerLandmarkLearner(_Compared):
         self.network = VolumePerLandmark(model)
 
     def losses(self, network: nn.Module, part: Part, stage: Stage) -> Losses:
+        """See ``jvcr.train.learner.Learner``."""
         output = network(part.crops)
         dense = torch.zeros((), device=part.crops.device)
         for shape, volume in zip(self.about.volume_shapes, output.volumes, strict=True):

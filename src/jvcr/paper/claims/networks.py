@@ -80,6 +80,7 @@ class TwoStep(nn.Module):
         self.depth = _strided((n + 3) * config.subvoxels**2, _widths(config), n)
 
     def forward(self, crops: Tensor, true_heatmaps: Tensor | None = None) -> JVCROutput:
+        """Crops → heatmaps and points. The depth is read from ``true_heatmaps`` where given, else from its own."""
         image = normalise(crops)
         maps = self.heatmaps(image)
         seen = maps[-1].detach() if true_heatmaps is None else true_heatmaps
@@ -101,6 +102,7 @@ class Direct(nn.Module):
         self.head = _strided(config.channels, _widths(config), 3 * config.n_points)
 
     def forward(self, crops: Tensor, unused: Tensor | None = None) -> JVCROutput:
+        """Crops → points, without volumes."""
         features = self.features(normalise(crops))
         points = 0.5 + self.head(features[-1]).float().view(-1, self.config.n_points, 3)
         return JVCROutput((), points)
@@ -115,6 +117,7 @@ class VolumePerLandmark(nn.Module):
         self.volumes = _hourglasses(config, tuple(depth * config.n_points for depth in config.depths))
 
     def forward(self, crops: Tensor, unused: Tensor | None = None) -> JVCROutput:
+        """Crops → volumes, and the points at their peaks; zeros while training, because a peak has no gradient."""
         volumes = self.volumes(normalise(crops))
         shape = len(crops), self.config.n_points, *self.config.compact_shape
         if self.training:
