@@ -220,6 +220,10 @@ def test_the_command(marked: Path, seen: Path, tmp_path: Path) -> None:
         "up to 30°": 0.75,
         "30° to 60°": None,
         "over 60°": None,
+        # Every photo of this folder is as dark.
+        "light": None,
+        "intermediate": None,
+        "dark": 0.75,
     }
     assert "### Expression by yaw" in (out / "report.md").read_text(encoding="utf-8")
     page = (out / "report.html").read_text(encoding="utf-8")

@@ -19,6 +19,7 @@ from jvcr.data.reading import read_arrays
 from jvcr.data.sample import Sample
 from jvcr.data.table import Table as TrainingTable
 from jvcr.evaluate.systems import System
+from jvcr.evaluate.tone import TONES, tone_of, typology_angle_deg
 from jvcr.expression import (
     CLOSED_EYE,
     OPEN_EYE,
@@ -32,7 +33,7 @@ from jvcr.expression import (
 from jvcr.frames import Crop
 from jvcr.geometry import head_pose
 from jvcr.markups.markup import MARKUP_68
-from jvcr.metrics import YAW_BINS_DEG, yaw_members
+from jvcr.metrics import yaw_members
 from jvcr.report import NONE, Table, percent
 
 Values = NDArray[np.float64]
@@ -66,6 +67,7 @@ class ExpressionTruth:
             hides: nobody sees whether an eye behind sunglasses is open.
         target_img: (B, 68, 3) the labels, whose box the errors are divided by.
         yaw_deg: (B,).
+        tones: B names of the apparent skin tone (``jvcr.evaluate.tone``), or none.
     """
 
     title: str
@@ -73,10 +75,18 @@ class ExpressionTruth:
     hand_img: NDArray[np.float64]
     target_img: NDArray[np.float64]
     yaw_deg: Values
+    tones: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.names:
             raise ValueError(f"{self.title}: no face has hand marks")
+
+    def subsets(self) -> dict[str, NDArray[np.bool_]]:
+        """Which faces are in each of ``YAW_NAMES`` and, where they are known, of ``TONES``: (B,) each."""
+        everything = np.ones(len(self.names), bool)
+        subsets = dict(zip(YAW_NAMES, (everything, *yaw_members(self.yaw_deg)), strict=True))
+        tones = np.array(self.tones)
+        return subsets | {tone: tones == tone for tone in TONES if self.tones}
 
 
 def truth_of_samples(title: str, samples: Sequence[Sample]) -> ExpressionTruth:
@@ -92,6 +102,7 @@ def truth_of_samples(title: str, samples: Sequence[Sample]) -> ExpressionTruth:
         np.array([_where_visible(s) for s in marked]),
         np.array([s.points_img for s in marked], np.float64),
         np.array([s.yaw_deg for s in marked]),
+        tuple(tone_of(typology_angle_deg(s.image, s.points_img)) for s in marked),
     )
 
 
@@ -154,10 +165,10 @@ class ExpressionScore:
     """All figures of one system, of the faces that it found.
 
     Attributes:
-        fits: yaw → measure → fit.
-        closed_eyes: yaw → area under the ROC curve of telling closed eyes from open ones by their predicted opening.
+        fits: subset of the faces (``ExpressionTruth.subsets``) → measure → fit.
+        closed_eyes: subset → area under the ROC curve of telling closed eyes from open ones by their predicted opening.
         groups: "closed eyes", "open eyes", "shut mouths", "wide mouths".
-        inner: yaw → NME of the inner landmarks against the hand marks; raw, and with the offset of the markups removed.
+        inner: subset → NME of the inner landmarks against the hand marks; raw, and with the markups' offset removed.
         pairs: measure → (K, 2) true and predicted values, for plots.
         worst: rows of the truth, worst first.
     """
@@ -180,10 +191,10 @@ class ExpressionScore:
             "note": self.system.note,
             "faces": self.faces,
             "missed": self.missed,
-            "fits": {yaw: {name: vars(fit) for name, fit in fits.items()} for yaw, fits in self.fits.items()},
+            "fits": {name: {measure: vars(fit) for measure, fit in fits.items()} for name, fits in self.fits.items()},
             "closed_eyes_auc": self.closed_eyes,
             "groups": {name: vars(group) for name, group in self.groups.items()},
-            "inner_nme": {yaw: {"raw": raw, "aligned": aligned} for yaw, (raw, aligned) in self.inner.items()},
+            "inner_nme": {name: {"raw": raw, "aligned": aligned} for name, (raw, aligned) in self.inner.items()},
         }
 
 
@@ -198,7 +209,7 @@ def score_expression(system: System, truth: ExpressionTruth) -> ExpressionScore:
     predicted = np.asarray(system.points_img[..., :2], np.float64)
     if not system.found.any():
         raise ValueError(f"{system.name}: not one of the {len(truth.names)} faces was found")
-    rows = dict(zip(YAW_NAMES, (np.ones(len(predicted), bool), *yaw_members(truth.yaw_deg)), strict=True))
+    subsets = truth.subsets()
     true = {name: _columns(measure(truth.hand_img)) for name, measure in MEASURES.items()}
     seen = {name: _columns(measure(predicted)) for name, measure in MEASURES.items()}
     raw, aligned = inner_errors(predicted, truth)
@@ -207,12 +218,12 @@ def score_expression(system: System, truth: ExpressionTruth) -> ExpressionScore:
         faces=len(predicted),
         missed=int((~system.found).sum()),
         fits={
-            yaw: {name: _fit(true[name][members], seen[name][members]) for name in MEASURES}
-            for yaw, members in rows.items()
+            name: {measure: _fit(true[measure][members], seen[measure][members]) for measure in MEASURES}
+            for name, members in subsets.items()
         },
         closed_eyes={
-            yaw: closed_eyes_auc(true["eye opening"][members], seen["eye opening"][members])
-            for yaw, members in rows.items()
+            name: closed_eyes_auc(true["eye opening"][members], seen["eye opening"][members])
+            for name, members in subsets.items()
         },
         groups={
             "closed eyes": _group(true["eye opening"], seen["eye opening"], below=CLOSED_EYE),
@@ -220,7 +231,7 @@ def score_expression(system: System, truth: ExpressionTruth) -> ExpressionScore:
             "shut mouths": _group(true["mouth opening"], seen["mouth opening"], below=SHUT_MOUTH),
             "wide mouths": _group(true["mouth opening"], seen["mouth opening"], above=WIDE_MOUTH),
         },
-        inner={yaw: (_mean(raw[members]), _mean(aligned[members])) for yaw, members in rows.items()},
+        inner={name: (_mean(raw[members]), _mean(aligned[members])) for name, members in subsets.items()},
         pairs={name: _both(true[name], seen[name]) for name in MEASURES},
         worst=_worst(true, seen),
     )
@@ -342,7 +353,7 @@ def _worst(true: dict[str, Values], seen: dict[str, Values]) -> list[int]:
 
 
 def expression_tables(scores: Sequence[ExpressionScore], truth: ExpressionTruth) -> list[Table]:
-    """Openings, positions, and both by yaw."""
+    """Openings, positions, and both by yaw and by apparent skin tone."""
     what = f"{truth.title}, {len(truth.names)} faces with hand marks"
     rows = []
     for one in scores:
@@ -398,24 +409,36 @@ def expression_tables(scores: Sequence[ExpressionScore], truth: ExpressionTruth)
             ),
         )
     )
-    by_yaw = tuple(
+    tables.append(_by_subset("yaw", YAW_NAMES[1:], scores))
+    if truth.tones:
+        note = (
+            "Light: the cheeks' individual typology angle is over 41°, dark: under 10°. Light and camera shift it: "
+            "groups of many photos may be compared, single faces must not be."
+        )
+        tables.append(_by_subset("apparent skin tone", TONES, scores, (note,)))
+    return tables
+
+
+def _by_subset(
+    what: str, names: Sequence[str], scores: Sequence[ExpressionScore], notes: tuple[str, ...] = ()
+) -> Table:
+    """Eyes, mouths and positions of each subset of the faces."""
+    header = ("aligner", what, "eyes", "closed eyes, AUC", "eye r", "mouths", "mouth r", "inner NME, raw / aligned")
+    rows = tuple(
         (
             one.system.name,
-            yaw,
-            str(one.fits[yaw]["eye opening"].count),
-            _number(one.closed_eyes[yaw], 3),
-            _number(one.fits[yaw]["eye opening"].correlation),
-            str(one.fits[yaw]["mouth opening"].count),
-            _number(one.fits[yaw]["mouth opening"].correlation),
-            f"{percent(one.inner[yaw][0])} / {percent(one.inner[yaw][1])}",
+            name,
+            str(one.fits[name]["eye opening"].count),
+            _number(one.closed_eyes[name], 3),
+            _number(one.fits[name]["eye opening"].correlation),
+            str(one.fits[name]["mouth opening"].count),
+            _number(one.fits[name]["mouth opening"].correlation),
+            f"{percent(one.inner[name][0])} / {percent(one.inner[name][1])}",
         )
         for one in scores
-        for yaw in YAW_NAMES[1:]
+        for name in names
     )
-    header = ("aligner", "yaw", "eyes", "closed eyes, AUC", "eye r", "mouths", "mouth r", "inner NME, raw / aligned")
-    tables.append(Table("Expression by yaw", header, by_yaw))
-    assert len(YAW_NAMES) == 1 + len(YAW_BINS_DEG)
-    return tables
+    return Table(f"Expression by {what}", header, rows, notes)
 
 
 def _number(value: float, digits: int = 2) -> str:

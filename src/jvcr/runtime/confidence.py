@@ -55,6 +55,7 @@ class Confidence:
             ) from None
 
     def to_dict(self) -> dict[str, Any]:
+        """JSON-able; ``from_dict`` is the inverse."""
         return asdict(self)
 
     def score(self, agreement: float, detector_score: float | None = None, size_px: float = math.inf) -> float:
