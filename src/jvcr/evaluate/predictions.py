@@ -68,6 +68,7 @@ class PredictionSet:
 
     @property
     def has_depth(self) -> bool:
+        """Whether the landmarks have a z."""
         return self.landmarks_img.shape[2] == 3
 
     def of(self, names: Sequence[str]) -> NDArray[np.float64]:
