@@ -20,12 +20,12 @@ from jvcr.evaluate.expression_scores import (
     HAND_FILE,
     ExpressionScore,
     ExpressionTruth,
-    expression_tables,
     marked_rows,
     read_hand_marks,
     score_expression,
     truth_of_samples,
 )
+from jvcr.evaluate.expression_tables import expression_tables
 from jvcr.evaluate.systems import (
     DEFAULT_EXECUTION,
     Execution,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -177,28 +178,44 @@ def network_systems(
         keep: see ``KeepPredictions``.
     """
     for name, network in networks.items():
-        title, markup = f"jvcr {name}", network.markup
-        about = {"tool": title, "version": jvcr.__version__, "date": today()}
+        title = f"jvcr {name}"
+        boxed = partial(boxed_samples, markup=network.markup)
         if looks.boxes != "detector":
-            seen = counted(boxed_samples(samples(), markup), f"{title}, true boxes", count, progress)
-            predicted = predict_samples(looks.last(network), seen, rough=looks.first(network))
-            if keep is not None:
-                about_these = about | {"boxes": TRUE_BOXES}
-                keep(PredictionSet(predicted.names, predicted.points_img, predicted.boxes, markup, about_these))
-            yield System(title, TRUE_BOXES, predicted.points_img, markup=markup)
+            seen = counted(boxed(samples()), f"{title}, true boxes", count, progress)
+            yield _in_true_boxes(title, network, seen, looks, keep)
         if looks.boxes != "true":
-            seen = counted(boxed_samples(samples(), markup), f"{title}, its detector's boxes", count, progress)
-            detector = named_detector(DetectorName(looks.detector), looks.detect_size, looks.threads)
-            found = predict_detected(Landmarker(backend=network, detector=detector, mirror=looks.mirror), seen)
-            if keep is not None:
-                about_these = about | {"boxes": DETECTED_BOXES}
-                keep(PredictionSet(found.names, found.points_img, found.boxes, markup, about_these))
-            doubtful = int(((found.overlaps > 0) & (found.overlaps < 0.5)).sum())
-            note = (
-                f"of the faces found, the one that overlaps the true box most is taken; {doubtful} of these overlap it "
-                f"by less than 0.5 (intersection over union); {found.extra} other faces were found and left aside."
-            )
-            yield System(title, DETECTED_BOXES, found.points_img, note, markup)
+            seen = counted(boxed(samples()), f"{title}, its detector's boxes", count, progress)
+            yield _where_detected(title, network, seen, looks, keep)
+
+
+def _in_true_boxes(
+    title: str, network: Runtime, samples: Iterable[Sample], looks: Looks, keep: KeepPredictions | None
+) -> System:
+    predicted = predict_samples(looks.last(network), samples, rough=looks.first(network))
+    if keep is not None:
+        about = _about(title, TRUE_BOXES)
+        keep(PredictionSet(predicted.names, predicted.points_img, predicted.boxes, network.markup, about))
+    return System(title, TRUE_BOXES, predicted.points_img, markup=network.markup)
+
+
+def _where_detected(
+    title: str, network: Runtime, samples: Iterable[Sample], looks: Looks, keep: KeepPredictions | None
+) -> System:
+    detector = named_detector(DetectorName(looks.detector), looks.detect_size, looks.threads)
+    found = predict_detected(Landmarker(backend=network, detector=detector, mirror=looks.mirror), samples)
+    if keep is not None:
+        about = _about(title, DETECTED_BOXES)
+        keep(PredictionSet(found.names, found.points_img, found.boxes, network.markup, about))
+    doubtful = int(((found.overlaps > 0) & (found.overlaps < 0.5)).sum())
+    note = (
+        f"of the faces found, the one that overlaps the true box most is taken; {doubtful} of these overlap it "
+        f"by less than 0.5 (intersection over union); {found.extra} other faces were found and left aside."
+    )
+    return System(title, DETECTED_BOXES, found.points_img, note, network.markup)
+
+
+def _about(title: str, boxes: str) -> dict[str, str]:
+    return {"tool": title, "version": jvcr.__version__, "date": today(), "boxes": boxes}
 
 
 def file_systems(paths: Iterable[str | Path], names: list[str], accepted: Sequence[int] = ()) -> list[System]:
