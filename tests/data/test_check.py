@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -55,6 +56,7 @@ class Faces:
     groups: list[str] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
     members: dict[str, bytes] = field(default_factory=dict)
+    more: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def source(self, folder: Path) -> TableSource:
         for i, image in enumerate(self.images):
@@ -72,6 +74,7 @@ class Faces:
             weight=np.array(self.weights, np.float32),
             source=np.array(["even" if i % 2 == 0 else "odd" for i in range(len(self.names))]),
             group=np.array(self.groups),
+            **self.more,
         )
         return TableSource(folder)
 
@@ -205,6 +208,23 @@ def weight_zero(f: Faces) -> None:
     f.weights[3] = 0.0
 
 
+def unknown_openings(f: Faces) -> None:
+    f.more["openings"] = np.array(["hand", "model", "", "guess", *["mesh"] * (len(f.names) - 4)])
+
+
+def unknown_visibility(f: Faces) -> None:
+    f.more["visibility"] = np.zeros(f.points.shape[:2], np.int8)
+    f.more["visibility"][3, 9] = 5
+
+
+def hand_marks_elsewhere(f: Faces) -> None:
+    # A few landmarks may well lie apart: the hand-marked jaw is another one than ours.
+    marks = f.points[..., :2] + 1.0
+    marks[:, :17] += 20
+    marks[3, :, 0] += 12
+    f.more["hand2d"] = marks
+
+
 def blank(f: Faces) -> None:
     f.images[3] = np.full_like(f.images[3], 90)
 
@@ -239,6 +259,9 @@ def upside_down(f: Faces) -> None:
         (tiny, "tiny-face"),
         (weight, "weight-out-of-range"),
         (weight_zero, "weight-out-of-range"),
+        (unknown_openings, "unknown-openings"),
+        (unknown_visibility, "unknown-visibility"),
+        (hand_marks_elsewhere, "hand-marks-elsewhere"),
         (blank, "blank-image"),
         (upside_down, "upside-down"),
     ],
@@ -252,6 +275,13 @@ def test_a_fault_of_one_sample(faces: Faces, tmp_path: Path, plant: Callable[[Fa
     is_error = FAULTS[code].severity == "error"
     assert report.exit_code() == int(is_error)
     assert report.exit_code(strict=True) == 1
+
+
+def test_arrays_of_landmarks_have_the_labels_shape(faces: Faces, tmp_path: Path) -> None:
+    faces.more["hand2d"] = np.zeros((len(faces.names), 5, 2))
+    report = check(faces.source(tmp_path))
+    (finding,) = report.findings
+    assert finding.code == "bad-labels" and "hand2d is float64 (12, 5, 2)" in finding.cases[0].detail
 
 
 def test_the_landmarks_that_are_wrong_are_named(faces: Faces, tmp_path: Path) -> None:

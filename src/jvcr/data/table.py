@@ -30,7 +30,8 @@ OPENINGS = ("hand", "mesh", "exact", "model")
 """What ``openings`` may say, or "" where nothing is known."""
 
 _UNTRUSTED = "model"
-_VISIBILITY = (-1, 0, 1, 2)
+VISIBILITIES = (-1, 0, 1, 2)
+"""What ``visibility`` may say."""
 
 
 class Table:
@@ -152,12 +153,12 @@ class Table:
                     f"{self.path}: row {self.names[row]} has openings {opening!r}; expected {', '.join(OPENINGS)}, or "
                     "nothing"
                 )
-        bad = np.flatnonzero(~np.isin(self.visibility, _VISIBILITY).all(axis=1))
+        bad = np.flatnonzero(~np.isin(self.visibility, VISIBILITIES).all(axis=1))
         if len(bad):
-            found = sorted(set(self.visibility[bad[0]].tolist()) - set(_VISIBILITY))
+            found = sorted(set(self.visibility[bad[0]].tolist()) - set(VISIBILITIES))
             raise ValueError(
                 f"{self.path}: row {self.names[bad[0]]} has a visibility of {found[0]}; "
-                f"expected {', '.join(map(str, _VISIBILITY))}"
+                f"expected {', '.join(map(str, VISIBILITIES))}"
             )
 
     def _yaws(self, stored: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,11 +20,14 @@ from jvcr.data.doctor.duplicates import SAME, Fingerprints, belongs
 from jvcr.data.doctor.entries import Entry, Source
 from jvcr.data.doctor.report import Case, Counts, Report, findings_of, tally
 from jvcr.data.doctor.shapes import judge_shapes
+from jvcr.data.table import OPENINGS, VISIBILITIES
 from jvcr.frames import Box, Crop, borders, crop_to_unit
 from jvcr.geometry import HeadPose
 from jvcr.images import Image
 from jvcr.markups.markup import Markup
 
+HAND_MARKS_APART = 0.10
+"""Median distance of hand marks and landmarks, in sizes of the face, from which they show different things."""
 TINY_PX = 32.0
 """A landmark box whose longer side is below this says little: the small network sees a face of 80 px."""
 SPECK_PX = 4.0
@@ -125,11 +128,34 @@ def _examine(entry: Entry, kept: _Kept) -> list[Case]:
             cases.append(_case(entry, "blank-image", f"standard deviation {image.std():.1f} of 255"))
     if not (0 <= entry.weight <= 1) or (entry.strict and entry.weight == 0):
         cases.append(_case(entry, "weight-out-of-range", f"{entry.weight:g}"))
+    cases += _examine_marks(entry)
     box, found = _examine_points(entry, image)
     kept.entries.append(entry)
     kept.sizes.append(size)
     kept.boxes.append(box)
     return cases + found
+
+
+def _examine_marks(entry: Entry) -> list[Case]:
+    """Openings, visibility and hand marks, where there are any."""
+    cases = []
+    if entry.openings and entry.openings not in OPENINGS:
+        cases.append(_case(entry, "unknown-openings", repr(entry.openings)))
+    if entry.visibility is not None and not np.isin(entry.visibility, VISIBILITIES).all():
+        wrong = np.flatnonzero(~np.isin(entry.visibility, VISIBILITIES))
+        detail = f"landmark {wrong[0]} has {entry.visibility[wrong[0]]}"
+        cases.append(_case(entry, "unknown-visibility", detail, tuple(wrong.tolist())))
+    points = entry.points_img
+    if entry.hand2d is not None and points.ndim == 2 and entry.hand2d.shape == (len(points), 2):
+        apart = np.linalg.norm(entry.hand2d - points[:, :2], axis=1)
+        both = np.isfinite(apart)
+        if both.any():
+            size = float(np.ptp(points[both, :2], axis=0).max())
+            share = float(np.median(apart[both])) / max(size, 1e-9)
+            if share > HAND_MARKS_APART:
+                detail = f"the median distance is {100 * share:.0f} % of the face's size"
+                cases.append(_case(entry, "hand-marks-elsewhere", detail, size=share))
+    return cases
 
 
 def _examine_points(entry: Entry, image: Image | None) -> tuple[Box | None, list[Case]]:

@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ _READING = (ValueError, OSError, LookupError, TypeError, RuntimeError)
 """What readers raise."""
 _REPEATS = 3
 _NEEDED = ("id", "split", "points", "weight", "source")
+_READ = ("group", "openings", "hand2d", "visibility")
+"""Arrays that are looked at where they are there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,7 @@ class Entry:
         image: (H, W, 3) uint8 RGB; None where it is missing or cannot be read.
         problem: why there is no image.
         strict: the rules of training: no landmark may be missing, and a weight is above 0.
+        openings, hand2d, visibility: as of ``Sample``, as stored; None where there are none.
     """
 
     row: int
@@ -47,6 +50,9 @@ class Entry:
     weight: float = 1.0
     yaw_deg: float = float("nan")
     strict: bool = False
+    openings: str = ""
+    hand2d: NDArray[np.float64] | None = None
+    visibility: NDArray[np.int64] | None = None
 
 
 class Source(Protocol):
@@ -129,6 +135,9 @@ def _entry_of(sample: Sample, row: int, split: str) -> Entry:
         group=sample.group,
         weight=sample.weight,
         yaw_deg=sample.yaw_deg,
+        openings=sample.openings,
+        hand2d=None if sample.hand2d is None else np.asarray(sample.hand2d, np.float64),
+        visibility=None if sample.visibility is None else np.asarray(sample.visibility, np.int64),
     )
 
 
@@ -141,6 +150,9 @@ class _Labels:
     sources: list[str]
     groups: list[str]
     markup: Markup
+    openings: list[str]
+    hand2d: NDArray[np.float64] | None
+    visibility: NDArray[np.int64] | None
     rows_of: dict[str, list[int]] = field(default_factory=dict)
 
 
@@ -205,6 +217,9 @@ class TableSource:
             group=labels.groups[row],
             weight=labels.weights[row],
             strict=self._strict,
+            openings=labels.openings[row],
+            hand2d=None if labels.hand2d is None else labels.hand2d[row],
+            visibility=None if labels.visibility is None else labels.visibility[row],
         )
 
     def _members(self, path: Path) -> Iterator[tuple[str, bytes]]:
@@ -226,7 +241,7 @@ class TableSource:
         path = self._folder / "labels.npz"
         try:
             with np.load(path) as file:
-                arrays = {key: file[key] for key in (*_NEEDED, "group") if key in file}
+                arrays = {key: file[key] for key in (*_NEEDED, *_READ) if key in file}
                 found = sorted(file)
                 markup = Markup.from_dict(json.loads(str(file["markup"]))) if "markup" in file else None
         except Exception as error:  # whatever zipfile, zlib and NumPy make of bytes from anywhere
@@ -260,10 +275,24 @@ class TableSource:
             sources=[str(source) for source in arrays.get("source", nothing).tolist()],
             groups=[str(group) for group in arrays.get("group", nothing).tolist()],
             markup=markup or markup_of(points.shape[1]),
+            openings=[str(opening) for opening in arrays.get("openings", nothing).tolist()],
+            hand2d=self._of_landmarks(arrays, "hand2d", (*points.shape[:2], 2)),
+            visibility=self._of_landmarks(arrays, "visibility", points.shape[:2]),
         )
         for row, name in enumerate(labels.names):
             labels.rows_of.setdefault(name, []).append(row)
         return labels
+
+    def _of_landmarks(self, arrays: dict[str, NDArray[Any]], key: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
+        """An optional array of numbers, one row of them a landmark; what is wrong with it becomes a case."""
+        if key not in arrays:
+            return None
+        values = arrays[key]
+        if values.shape != shape or values.dtype.kind not in "fiu":
+            what = f"{key} is {values.dtype} {values.shape}; expected numbers of shape {shape}"
+            self.cases.append(Case("bad-labels", str(self._folder / "labels.npz"), what))
+            return None
+        return values.astype(np.float64 if key == "hand2d" else np.int64)
 
     def _background_names(self) -> set[str]:
         """Photographs without labelled landmarks, which a table may hold besides (docs/datasets.md)."""

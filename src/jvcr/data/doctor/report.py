@@ -41,6 +41,19 @@ _LIST: tuple[Fault, ...] = (
     Fault("not-finite", "error", "a landmark is NaN or infinite", "mark the landmark again, or drop the row"),
     Fault("no-landmarks", "error", "no landmark is marked", "mark it, or drop the sample"),
     Fault("weight-out-of-range", "error", "the weight is not above 0 and at most 1", "correct the weight"),
+    Fault(
+        "unknown-openings",
+        "error",
+        "openings say something unknown",
+        "hand, mesh, exact or model, or nothing (docs/datasets.md)",
+    ),
+    Fault("unknown-visibility", "error", "a visibility is not -1, 0, 1 or 2", "correct it, or write -1 for unknown"),
+    Fault(
+        "hand-marks-elsewhere",
+        "warning",
+        "hand marks lie far from the landmarks",
+        "look at both: other pixels, another face, mirrored, or another order of landmarks?",
+    ),
     Fault("empty-box", "error", "the landmark box has no width or no height", "mark it again, or drop the row"),
     Fault(
         "speck",
