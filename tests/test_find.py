@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from jvcr.detect.confidence import face_score
 
 from jvcr import Box, Landmarker
 from jvcr.detect.base import Proposal
@@ -14,6 +13,7 @@ from jvcr.images import Image
 from jvcr.locate import locate
 from jvcr.markups.markup import Markup
 from jvcr.runtime.base import Prediction
+from jvcr.runtime.confidence import Confidence
 
 PHOTO = np.zeros((240, 320, 3), np.uint8)
 FOUR = Markup("four", 4, (1, 0, 3, 2), {}, frozenset(), (0, 1))
@@ -29,7 +29,7 @@ CORNERS = np.array([[-5, -5, 0], [5, -5, 0], [-5, 5, 0], [5, 5, 0]], np.float32)
 class Stub:
     """A network that sees a face that fills the proposed box in every crop, with a certain agreement."""
 
-    image_size, markup, crop_rule = 16, FOUR, CropRule()
+    image_size, markup, crop_rule, confidence = 16, FOUR, CropRule(), Confidence()
 
     def __init__(self, agreement: float, depth_unit: float = 0.5) -> None:
         self.agreement, self.looks = agreement, 0
@@ -47,7 +47,7 @@ def agreement_of(score: float, size_px: float = 100.0) -> float:
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if face_score(middle, SURE, size_px) < score else (low, middle)
+        low, high = (middle, high) if Confidence().score(middle, SURE, size_px) < score else (low, middle)
     return high
 
 
