@@ -11,7 +11,8 @@ import pytest
 from skimage.data import astronaut
 from typer.testing import CliRunner
 
-from jvcr import Box, benchmark
+from jvcr import Box
+from jvcr.bench import run as benchmark
 from jvcr.bench.run import Timing, Work, measure, to_markdown
 from jvcr.cli.app import app
 
