@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jvcr.extras import MissingExtra
 from jvcr.markups.file import BUILT_IN, markup_from, read_markup, write_markup
 from jvcr.markups.markup import MARKUP_66, MARKUP_68, Derivation, Markup
 
@@ -36,7 +35,6 @@ left_mouth = 54
 
 
 def read(text: str, folder: Path) -> Markup:
-    pytest.importorskip("pydantic", reason="reading markup files needs the extra train")
     path = folder / "mine.toml"
     path.write_text(text, encoding="utf-8")
     return read_markup(path)
@@ -79,7 +77,6 @@ def test_landmarks_that_are_only_numbered(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_writing_and_reading_gives_the_same_markup(name: str, tmp_path: Path) -> None:
     markup = markup_from(name)
-    pytest.importorskip("pydantic", reason="reading markup files needs the extra train")
     assert markup.n_points == int(name)
     write_markup(tmp_path / "copy.toml", markup, "a comment\n\nof three lines")
     assert read_markup(tmp_path / "copy.toml") == markup
@@ -235,19 +232,11 @@ def test_71_points_have_the_gaps_of_the_68() -> None:
     assert markup_from("71").names[:68] == MARKUP_68.names
 
 
-def test_built_in_markups_and_those_of_weights_need_no_further_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_built_in_markups_and_those_of_weights_need_no_pydantic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydantic", None)
     monkeypatch.delitem(sys.modules, "jvcr.markups.schema", raising=False)
     for name in BUILT_IN:
         assert Markup.from_dict(markup_from(name).to_dict()).n_points == int(name)
-
-
-def test_files_say_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pydantic", None)
-    monkeypatch.delitem(sys.modules, "jvcr.markups.schema", raising=False)
-    (tmp_path / "mine.toml").write_text(SMALL, encoding="utf-8")
-    with pytest.raises(MissingExtra, match=r"needs the package pydantic: .*\[train\]"):
-        read_markup(tmp_path / "mine.toml")
 
 
 @pytest.mark.parametrize("name", ["71", "21", "200"])

@@ -462,7 +462,7 @@ def test_openings_hand_marks_and_visibility_are_kept(faces: list[Sample], tmp_pa
     # And from a table to a table.
     convert(read_samples("table", tmp_path / "a"), tmp_path / "b", Storage(image_format="png"))
     again = Table(tmp_path / "b", "train")
-    np.testing.assert_allclose(again.points_source(row)[:, :2].mean(), table.points[row, :, :2].mean(), atol=1e-3)
+    np.testing.assert_allclose(points_source(again, row)[:, :2].mean(), table.points[row, :, :2].mean(), atol=1e-3)
     np.testing.assert_array_equal(again.visibility, table.visibility)
 
 

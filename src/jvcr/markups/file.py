@@ -1,6 +1,6 @@
 """Markup files: a ``Markup`` as TOML, for people to write. The format is described in docs/markup.md.
 
-Built-in markups and those inside weights need no further package. Files of one's own are checked with pydantic.
+``jvcr.markups.schema`` checks the keys and kinds of values of files of one's own; what they mean is resolved here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jvcr.extras import missing
 from jvcr.markups.markup import MARKUP_66, MARKUP_68, Derivation, Markup, Terms
 from jvcr.suggest import did_you_mean, nearest
 
@@ -31,7 +30,7 @@ def markup_from(name_or_path: str | Path) -> Markup:
         name_or_path: one of ``BUILT_IN``, the own name of one (``"ibug-68"``), or the path of a markup file.
     Raises:
         FileNotFoundError: neither.
-        ValueError, MissingExtra: as ``read_markup``.
+        ValueError: as ``read_markup``.
     """
     found = built_in(str(name_or_path)) if isinstance(name_or_path, str) else None
     if found is not None:
@@ -68,7 +67,6 @@ def read_markup(path: Path) -> Markup:
     Raises:
         FileNotFoundError: no such file.
         ValueError: a mistake in it; the message names the file and the key.
-        MissingExtra: pydantic is not installed.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -78,10 +76,9 @@ def read_markup(path: Path) -> Markup:
         raise ValueError(f"{path}: cannot be read ({error})") from None
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path}: is not TOML: {error}; the format is described in docs/markup.md") from None
-    try:
-        from jvcr.markups.schema import check
-    except ModuleNotFoundError as error:
-        raise missing("train", error) from error
+    # Late: built-in markups do not need it.
+    from jvcr.markups.schema import check
+
     check(str(path), values)
     return _Resolver(str(path), values).markup()
 

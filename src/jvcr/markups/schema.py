@@ -1,4 +1,4 @@
-"""The shape of a markup file: its keys, and what kind of value each takes. Needs pydantic (extra ``train``).
+"""The shape of a markup file: its keys, and what kind of value each takes.
 
 Which landmarks names and numbers stand for, and whether all of it fits together, is ``jvcr.markups.file``'s.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from annotated_types import Len
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -34,7 +33,7 @@ def _terms(value: Any) -> Any:
 
 
 Landmark = Annotated[Any, AfterValidator(_landmark)]
-Pair = Annotated[list[Landmark], Len(2, 2)]
+Pair = Annotated[list[Landmark], Field(min_length=2, max_length=2)]
 Terms = Annotated[Any, AfterValidator(_terms)]
 Name = Annotated[str, Field(pattern=r"\D")]
 """A name of digits alone could not be told from a number where keys are texts."""
@@ -45,12 +44,12 @@ class MarkupFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    name: Annotated[str, Len(1)]
-    names: Annotated[list[Name], Len(1)] | None = None
+    name: Annotated[str, Field(min_length=1)]
+    names: Annotated[list[Name], Field(min_length=1)] | None = None
     n_points: Annotated[int, Field(ge=2)] | None = None
     normaliser: Pair
     mirror: list[Pair]
-    groups: dict[str, Annotated[list[Landmark], Len(1)]] = {}
+    groups: dict[str, Annotated[list[Landmark], Field(min_length=1)]] = {}
     closed: list[str] = []
     edges: list[Pair] | None = None
     gaps: list[Pair] = []
