@@ -13,7 +13,7 @@ PACKAGE = Path(jvcr.__file__).parent
 
 # From the bottom up: a module may import those of its own layer and of the ones below.
 LAYERS = (
-    ("frames", "extras", "report", "markups", "weights"),
+    ("frames", "extras", "files", "report", "markups", "weights"),
     ("geometry", "volume", "metrics", "images", "expression"),
     ("results", "runtime.base", "detect.base"),
     ("locate", "io"),

@@ -31,7 +31,7 @@ def landmarker() -> Landmarker:
 
 @pytest.fixture(scope="module")
 def face(landmarker: Landmarker) -> Face:
-    return landmarker.predict(PHOTO, boxes=[FACE_BOX])[0]
+    return landmarker.predict(PHOTO, boxes=[FACE_BOX], volumes=True)[0]
 
 
 def test_the_astronaut_is_found(landmarker: Landmarker) -> None:

@@ -9,29 +9,32 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jvcr.cli.console import fail, log
+from jvcr.cli.console import fail, log, printable
 from jvcr.cli.options import (
     BackendOption,
     DetectorOption,
     DetectSizeOption,
     DeviceOption,
     MirrorOption,
+    OverwriteOption,
     PrecisionOption,
     ThreadsOption,
     WeightsOption,
     chosen_landmarker,
+    weights_file,
 )
 from jvcr.detect.named import DetectorName
 from jvcr.detect.network import DETECT_SIZE
 from jvcr.draw.landmarks import draw_faces
-from jvcr.io.records import frame_record, json_lines
+from jvcr.io.outputs import ExistingResults, check_outputs, json_lines
+from jvcr.io.records import frame_record
 from jvcr.runtime.backends import Backend
 from jvcr.video.files import VideoSink, VideoSource
 from jvcr.video.track import TrackedFrame, Tracker
@@ -56,17 +59,26 @@ def video(
     device: DeviceOption = "cpu",
     precision: PrecisionOption = "fp32",
     threads: ThreadsOption = 0,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Follow the faces of a video: landmarks in 3D, an identity each, smoothed over time.
 
-    With none of --out, --json and --show: FILE_landmarks.mp4 and FILE_landmarks.jsonl beside the file.
+    With none of --out, --json and --show: FILE_landmarks.mp4 and FILE_landmarks.jsonl beside the file. Results that are
+    there already stay: the run refuses, unless --overwrite says otherwise.
     """
     opened: str | int = int(source) if source.isdigit() and not Path(source).exists() else source
     if out is None and json_to is None and not show:
         stem = Path(f"camera{source}" if isinstance(opened, int) or "://" in source else source).with_suffix("")
         out, json_to = Path(f"{stem}_landmarks.mp4"), f"{stem}_landmarks.jsonl"
-    if out is not None and Path(source).exists() and out.resolve() == Path(source).resolve():
-        raise ValueError(f"{out}: this is the video itself; choose another --out")
+    _check_numbers(smooth=smooth, detect_every=detect_every, seconds=seconds)
+    try:
+        inputs = [None if isinstance(opened, int) else source, weights_file(weights)]
+        check_outputs({"--out": out, "--json": json_to}, inputs, may_replace=overwrite)
+    except ExistingResults as error:
+        raise ValueError(
+            f"{error}; nothing was written: replace it with --overwrite, or choose another place (a film is not "
+            "continued in the middle)"
+        ) from None
     landmarker = chosen_landmarker(
         weights, detector, detect_size, threads, mirror=mirror, backend=backend, device=device, precision=precision
     )
@@ -74,8 +86,8 @@ def video(
     frames, started = 0, time.monotonic()
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(VideoSource(opened, audio=out is not None))
-        sink = stack.enter_context(VideoSink(out, reader)) if out is not None else None
-        lines = stack.enter_context(json_lines(json_to))
+        sink = stack.enter_context(VideoSink(out, reader, overwrite)) if out is not None else None
+        lines = stack.enter_context(json_lines(json_to, overwrite=overwrite))
         progress = stack.enter_context(_bar())
         task = progress.add_task("frames", total=reader.frames or None, rate="")
         stopped = stack.enter_context(_stopping())
@@ -83,6 +95,7 @@ def video(
             seen = tracker.frame(frame)
             if lines is not None:
                 lines.write(json.dumps(_record(seen)) + "\n")
+                lines.flush()
             faces = [tracked.face for tracked in seen.faces]
             drawn = draw_faces(frame.image, faces, enlarge=False) if sink or show else frame.image
             if sink is not None:
@@ -91,20 +104,42 @@ def video(
             progress.update(task, completed=frames, rate=f"{frames / (time.monotonic() - started):.0f} frames/s")
             if stopped.is_set() or (show and _shown(drawn)):
                 break
-    rate = frames / max(time.monotonic() - started, 1e-9)
-    log.print(f"{frames} frames, {rate:.1f} a second, {tracker.searches} searches", highlight=False)
-    for path in (out, None if json_to == "-" else json_to):
-        if path is not None:
-            typer.echo(f"→ {path}", err=json_to == "-")
+    with contextlib.suppress(OSError) if stopped.is_set() else contextlib.nullcontext():
+        # A terminal that was closed takes no last words.
+        _say_what_was_done(frames, started, tracker, [out, None if json_to == "-" else json_to], err=json_to == "-")
     if stopped.is_set():
-        log.print("interrupted; what was written can be played", highlight=False)
+        with contextlib.suppress(OSError):
+            log.print("interrupted; what was written can be played", highlight=False)
         raise typer.Exit(130)
+    failed = False
+    if reader.damaged:
+        fail(f"{reader.name}: {reader.damaged} damaged packets were skipped")
+        failed = True
     if reader.failure is not None:
         fail(f"{reader.failure}; everything until there is written")
-        raise typer.Exit(1)
+        failed = True
     if not frames:
         fail(f"{reader.name}: there is no frame in it")
+        failed = True
+    if failed:
         raise typer.Exit(1)
+
+
+def _say_what_was_done(
+    frames: int, started: float, tracker: Tracker, written: Sequence[Path | str | None], err: bool
+) -> None:
+    rate = frames / max(time.monotonic() - started, 1e-9)
+    log.print(f"{frames} frames, {rate:.1f} a second, {tracker.searches} searches", highlight=False)
+    for path in written:
+        if path is not None:
+            typer.echo(f"→ {printable(str(path))}", err=err)
+
+
+def _check_numbers(**numbers: float) -> None:
+    """Not-a-number passes every comparison, and so typer's bounds."""
+    for name, value in numbers.items():
+        if math.isnan(value):
+            raise ValueError(f"--{name.replace('_', '-')} is nan; expected a number")
 
 
 def _record(frame: TrackedFrame) -> dict[str, Any]:
@@ -113,15 +148,21 @@ def _record(frame: TrackedFrame) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _stopping() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM set the event, so that a frame is never half done; a second one ends at once."""
+    """Ctrl-C, SIGTERM and a closed terminal set the event, so that a frame is never half done; a second Ctrl-C or
+    SIGTERM ends at once."""
     asked = threading.Event()
 
     def ask(number: int, frame: object) -> None:
-        if asked.is_set():
+        if asked.is_set() and number != hangup:
             raise KeyboardInterrupt
         asked.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    hangup = getattr(signal, "SIGHUP", None)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # Whoever was started with nohup goes on without a terminal.
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        numbers.append(hangup)
+    before = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield asked
     finally:
