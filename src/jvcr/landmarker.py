@@ -74,6 +74,8 @@ class Landmarker:
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected at least 1")
+        if not min_score == min_score:
+            raise ValueError("min_score is nan; expected a number, 0…1")
         self._runtime: Runtime = (
             open_backend(weights, backend, device=device, precision=precision, threads=threads)
             if isinstance(backend, str)

@@ -19,10 +19,12 @@ import jvcr
 from jvcr.cli.console import log
 from jvcr.cli.evaluate_detect import evaluate_detect
 from jvcr.cli.evaluate_expression import evaluate_expression, read_marked
-from jvcr.cli.options import BackendOption, DeviceOption, PrecisionOption, ThreadsOption
+from jvcr.cli.options import BackendOption, DeviceOption, PrecisionOption, ThreadsOption, weights_file
 from jvcr.detect.named import DetectorName, named_detector
 from jvcr.detect.network import DETECT_SIZE
 from jvcr.extras import missing
+from jvcr.files import write_text
+from jvcr.io.outputs import check_outputs
 from jvcr.landmarker import Landmarker
 from jvcr.runtime.backends import Backend, open_backend
 from jvcr.runtime.base import Runtime
@@ -196,6 +198,19 @@ def evaluate(
         json_to=json_to,
     )
     _check(benchmark, settings)
+    files = [
+        *settings.predictions,
+        *(results or []),
+        *map(weights_file, settings.weights),
+        without,
+        hand,
+        aflw_yaw,
+        aflw_yaw_names,
+    ]
+    free = {"--json": json_to, "--save-predictions": save_predictions}
+    reports = [("--out", out / f"report.{ending}") for ending in ("json", "md", "html")] if out is not None else []
+    check_outputs([*reports, *free.items()], files)
+    check_outputs(free, [root])
     for folder in (out, *(path.parent for path in (json_to, save_predictions) if path is not None)):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -608,7 +623,7 @@ def _without_files(settings: _Settings) -> _Settings:
 
 def _write_json(record: dict[str, Any], path: Path | None) -> None:
     if path is not None:
-        path.write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
+        write_text(path, json.dumps(record, indent=1, allow_nan=False))
 
 
 class _Bar:

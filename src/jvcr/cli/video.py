@@ -6,10 +6,11 @@ import contextlib
 import itertools
 import json
 import math
+import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -104,12 +105,13 @@ def video(
             progress.update(task, completed=frames, rate=f"{frames / (time.monotonic() - started):.0f} frames/s")
             if stopped.is_set() or (show and _shown(drawn)):
                 break
-    with contextlib.suppress(OSError) if stopped.is_set() else contextlib.nullcontext():
-        # A terminal that was closed takes no last words.
-        _say_what_was_done(frames, started, tracker, [out, None if json_to == "-" else json_to], err=json_to == "-")
+    rate = frames / max(time.monotonic() - started, 1e-9)
+    log.print(f"{frames} frames, {rate:.1f} a second, {tracker.searches} searches", highlight=False)
+    for path in (out, None if json_to == "-" else json_to):
+        if path is not None:
+            typer.echo(f"→ {printable(str(path))}", err=json_to == "-")
     if stopped.is_set():
-        with contextlib.suppress(OSError):
-            log.print("interrupted; what was written can be played", highlight=False)
+        log.print("interrupted; what was written can be played", highlight=False)
         raise typer.Exit(130)
     failed = False
     if reader.damaged:
@@ -123,16 +125,6 @@ def video(
         failed = True
     if failed:
         raise typer.Exit(1)
-
-
-def _say_what_was_done(
-    frames: int, started: float, tracker: Tracker, written: Sequence[Path | str | None], err: bool
-) -> None:
-    rate = frames / max(time.monotonic() - started, 1e-9)
-    log.print(f"{frames} frames, {rate:.1f} a second, {tracker.searches} searches", highlight=False)
-    for path in written:
-        if path is not None:
-            typer.echo(f"→ {printable(str(path))}", err=err)
 
 
 def _check_numbers(**numbers: float) -> None:
@@ -153,11 +145,18 @@ def _stopping() -> Iterator[threading.Event]:
     asked = threading.Event()
 
     def ask(number: int, frame: object) -> None:
-        if asked.is_set() and number != hangup:
+        if number == hangup:
+            # The terminal takes nothing any more, and every word to it would be an error.
+            for terminal in terminals:
+                with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path
+                    os.dup2(nowhere.fileno(), terminal)
+        elif asked.is_set():
             raise KeyboardInterrupt
         asked.set()
 
     hangup = getattr(signal, "SIGHUP", None)
+    # Asked now: a terminal that is gone is none.
+    terminals = [number for number in (1, 2) if os.isatty(number)]
     numbers = [signal.SIGINT, signal.SIGTERM]
     # Whoever was started with nohup goes on without a terminal.
     if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:

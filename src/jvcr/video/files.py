@@ -83,8 +83,8 @@ class VideoSource:
                 self._container = _open_file(av, Path(source))
         except (av.error.FFmpegError, OSError) as error:
             raise ValueError(
-                f"{self.name}: cannot be opened as a video ({error}); expected a video file, a camera's "
-                "number or a stream's URL"
+                f"{self.name}: cannot be opened as a video ({error.strerror or error}); expected a video file, a "
+                "camera's number or a stream's URL"
             ) from error
         if not self._container.streams.video:
             self._container.close()
@@ -124,7 +124,7 @@ class VideoSource:
         except av.error.FFmpegError as error:
             self.failure = f"{self.name}: the stream broke after frame {index} ({error})"
             return
-        missing_s = self._missing_s(end_s) if index else None
+        missing_s = self._missing_s(end_s, (self.frames - index - self.damaged) / rate) if index else None
         if missing_s is not None:
             whole = f" of {self.frames}" if self.frames > index else ""
             self.failure = (
@@ -164,8 +164,15 @@ class VideoSource:
                 in_a_row = 0
             yield from frames
 
-    def _missing_s(self, end_s: float) -> float | None:
-        """Seconds that the file should have beyond its last frame's end; None where nothing is known to be missing."""
+    def _missing_s(self, end_s: float, uncounted_s: float) -> float | None:
+        """Seconds that the file should have beyond its last frame's end; None where nothing is known to be missing.
+
+        Args:
+            uncounted_s: length of the frames that the file says it has, and nobody saw.
+        """
+        # MP4 counts frames that its edit list leaves out; AVI's lengths are guessed from the file's size.
+        if self._container.format.name == "avi":
+            return uncounted_s if uncounted_s > _MISSING_S else None
         start_s = float((self._video.start_time or 0) * self._video.time_base)
         if self._video.duration is not None:
             length_s, allowed_s = float(self._video.duration * self._video.time_base), _MISSING_S
