@@ -64,8 +64,8 @@ def _four_numbers(index: int, given: Any) -> list[float]:
         row = np.array(given, np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
-            f"box {index}: not four numbers ({error}); boxes are (K, 4): x0, y0, x1, y1 in pixels"
+            f"box {index}: boxes are not a table of numbers ({error}); expected (K, 4): x0, y0, x1, y1 in pixels"
         ) from None
     if row.shape != (4,):
-        raise ValueError(f"box {index}: has shape {row.shape}; boxes are (K, 4): x0, y0, x1, y1 in pixels")
+        raise ValueError(f"box {index}: has shape {row.shape}; expected (K, 4) boxes: x0, y0, x1, y1 in pixels")
     return [float(value) for value in row]

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from jvcr.model.checkpoint import read_safetensors, write_safetensors
 from jvcr.model.config import DetectorConfig
 from jvcr.model.detector import FaceDetector
+from jvcr.runtime.header import Fields
 
 KEY = "jvcr-detector"
 
@@ -27,9 +28,17 @@ class DetectorHeader:
         return json.dumps({"config": self.config.to_dict(), "about": self.about})
 
     @classmethod
-    def from_json(cls, text: str) -> DetectorHeader:
-        values = json.loads(text)
-        return cls(DetectorConfig.from_dict(values["config"]), values.get("about", {}))
+    def from_json(cls, text: str, path: Path = Path("weights")) -> DetectorHeader:
+        """Inverse of ``to_json``; ``path`` is for messages.
+
+        Raises:
+            ValueError: a field is missing or wrong; it is named.
+        """
+        fields = Fields.of(path, KEY, text)
+        config = fields.inner("config")
+        config.fit(DetectorConfig)
+        about = fields.inner("about", optional=True).values
+        return cls(config.made(lambda: DetectorConfig.from_dict(config.values)), about)
 
 
 def save_detector(path: Path, network: FaceDetector, header: DetectorHeader, half: bool = False) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import os
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -39,17 +38,16 @@ class Runtime(Protocol):
         ...
 
 
-def described(path: Path, header: str | None) -> tuple[int, Markup, CropRule]:
-    """Crop size, markup and crop rule from what an exported file says of itself.
+def bounded_threads(threads: int) -> int:
+    """At most one thread a core that this process may use: more would only wait for each other. 0 stays 0: all.
 
     Raises:
-        ValueError: it says nothing.
+        ValueError: less than 0.
     """
-    if header is None:
-        raise ValueError(f"{path}: no 'jvcr' entry in its metadata; expected a file written by `jvcr export`")
-    values = json.loads(header)
-    rule = CropRule(**values["config"].get("crop", {}))
-    return values["config"]["image_size"], Markup.from_dict(values["markup"]), rule
+    if threads < 0:
+        raise ValueError(f"threads is {threads}; expected 0 (all cores) or more")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(threads, cores)
 
 
 def check_crops(crops: Image, image_size: int) -> None:

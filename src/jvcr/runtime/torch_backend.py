@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import torch
 
 from jvcr.images import Image
 from jvcr.model.checkpoint import load_weights
-from jvcr.runtime.base import Prediction, Runtime, check_crops, described
+from jvcr.runtime.base import Prediction, Runtime, bounded_threads, check_crops
+from jvcr.runtime.checksum import KEY
+from jvcr.runtime.header import read_described
 from jvcr.runtime.pytorch import TorchRuntime
 
 _TYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -23,21 +26,41 @@ class ScriptRuntime:
     """A TorchScript file of `jvcr export`."""
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
-        entries = {SCRIPT_ENTRY: ""}
+        entries: dict[str, str | bytes] = {SCRIPT_ENTRY: "", KEY: ""}
         try:
             self._network = torch.jit.load(str(path), device, _extra_files=entries)  # type: ignore[no-untyped-call]
-        except RuntimeError as error:
+        except Exception as error:  # a damaged file can be wrong in any way
             raise ValueError(f"{path}: PyTorch cannot load it ({error})") from error
         self._device = device
-        text = entries[SCRIPT_ENTRY]
-        header = text.decode() if isinstance(text, bytes) else text
-        self.image_size, self.markup, self.crop_rule = described(path, header or None)
+        header, expected = (_as_text(path, key, entries[key]) for key in (SCRIPT_ENTRY, KEY))
+        self.image_size, self.markup, self.crop_rule = read_described(path, header or None)
+        if expected and expected != (found := state_checksum(self._network)):
+            raise ValueError(
+                f"{path}: damaged: the checksum of its tensors is {found}, and metadata field {KEY!r} says {expected}; "
+                "copy, download or export it again"
+            )
 
     def __call__(self, crops: Image) -> Prediction:
         check_crops(crops, self.image_size)
         with torch.inference_mode():
             volume, points_unit = self._network(torch.from_numpy(np.ascontiguousarray(crops)).to(self._device))
         return Prediction(volume.float().cpu().numpy(), points_unit.float().cpu().numpy())
+
+
+def state_checksum(network: torch.nn.Module) -> str:
+    """CRC-32 of a network's tensors and their names, as eight digits."""
+    value = 0
+    for name, tensor in sorted(network.state_dict().items()):
+        data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        value = zlib.crc32(data.tobytes(), zlib.crc32(name.encode(), value))
+    return f"{value:08x}"
+
+
+def _as_text(path: Path, key: str, value: str | bytes) -> str:
+    try:
+        return value.decode() if isinstance(value, bytes) else value
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: metadata field {key!r}: no text ({error}); the file is damaged or foreign") from None
 
 
 def open_torch(
@@ -48,7 +71,7 @@ def open_torch(
     Args:
         device: as PyTorch names it: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
         precision: ``"fp32"``, or autocast to ``"bf16"`` or ``"fp16"``.
-        threads: of the whole process; 0 leaves them.
+        threads: of the whole process, at most one a core; 0 leaves them.
         compile: through ``torch.compile``; not for TorchScript, which is an error.
     Raises:
         FileNotFoundError, ValueError: as of ``load_weights``; a device or precision that is not there.
@@ -59,8 +82,8 @@ def open_torch(
         raise ValueError(f"{path}: expected .safetensors, as `jvcr train` writes, or .pt of `jvcr export`, for PyTorch")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file")
-    if threads:
-        torch.set_num_threads(threads)
+    if bounded_threads(threads):
+        torch.set_num_threads(bounded_threads(threads))
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
