@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from jvcr.markups.markup import MARKUP_66
+from jvcr.markups.markup import MARKUP_66, MARKUP_68
 from jvcr.model.checkpoint import Header, load_weights, save_weights, write_atomically
 from jvcr.model.config import PRESETS
 from jvcr.model.jvcr import JVCR
@@ -83,7 +83,7 @@ def test_foreign_header_is_named(metadata: dict[str, str] | None, tmp_path: Path
 
 def test_tensors_that_do_not_fit_are_named(model: JVCR, tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
-    save_weights(path, model, replace(HEADER, config=replace(CONFIG, n_points=68)))
+    save_weights(path, model, replace(HEADER, config=replace(CONFIG, n_points=68), markup=MARKUP_68))
     with pytest.raises(ValueError, match=r"other\.safetensors: its tensors do not fit[\s\S]*coordinate\.linear"):
         load_weights(path)
 

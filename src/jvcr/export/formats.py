@@ -20,11 +20,11 @@ from jvcr.model.checkpoint import Header
 from jvcr.model.inference import Inference
 from jvcr.model.jvcr import JVCR
 from jvcr.runtime.base import Runtime
-from jvcr.runtime.checksum import BLANK, KEY, seal
+from jvcr.runtime.checksum import BLANK, KEY, add_comment, seal
 from jvcr.runtime.onnx import OnnxRuntime
 from jvcr.runtime.openvino import OpenVinoRuntime
 from jvcr.runtime.pytorch import TorchRuntime
-from jvcr.runtime.torch_backend import SCRIPT_ENTRY, open_torch, state_checksum
+from jvcr.runtime.torch_backend import SCRIPT_ENTRY, open_torch
 
 
 class Format(StrEnum):
@@ -205,7 +205,9 @@ def _write_torchscript(model: JVCR, header: Header, path: Path, precision: Preci
     example = torch.from_numpy(smooth_pictures(2, size))
     with torch.no_grad(), torch.autocast("cpu", torch.float16, precision is Precision.FP16, cache_enabled=False):
         script = torch.jit.trace(Inference(model).eval(), example, check_trace=False)
-    torch.jit.save(script, str(path), _extra_files={SCRIPT_ENTRY: header.to_json(), KEY: state_checksum(script)})
+    torch.jit.save(script, str(path), _extra_files={SCRIPT_ENTRY: header.to_json()})
+    add_comment(path)
+    seal(path)
 
 
 def _opened(path: Path, format: Format, precision: Precision) -> Runtime:

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from jvcr.markups.markup import Markup
 from jvcr.model.config import ModelConfig
 from jvcr.model.jvcr import JVCR
-from jvcr.runtime.checksum import BLANK, seal, verify
+from jvcr.runtime.checksum import BLANK, MARK, check_mark, seal, verify
 from jvcr.runtime.checksum import KEY as CHECKSUM
-from jvcr.runtime.header import Fields, read_markup
+from jvcr.runtime.header import Fields, read_crop_rule, read_markup
 
 _KEY = "jvcr"
 
@@ -39,7 +39,8 @@ class Header:
     about: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        return json.dumps({"config": self.config.to_dict(), "markup": self.markup.to_dict(), "about": self.about})
+        values = {"config": self.config.to_dict(), "markup": self.markup.to_dict(), "about": self.about}
+        return json.dumps(values | MARK)
 
     @classmethod
     def from_json(cls, text: str, path: Path = Path("weights")) -> Header:
@@ -51,6 +52,7 @@ class Header:
         fields = Fields.of(path, _KEY, text)
         config = fields.inner("config")
         config.fit(ModelConfig)
+        read_crop_rule(config)
         header = cls(
             config.made(lambda: ModelConfig.from_dict(config.values)),
             read_markup(fields.inner("markup")),
@@ -137,7 +139,7 @@ def read_safetensors(
         raise ValueError(f"{path}: not a safetensors file ({error})") from error
     if key not in metadata:
         raise ValueError(f"{path}: no {key!r} entry in its header; expected weights written by `jvcr train`")
-    verify(path)
+    check_mark(path, metadata[key], verify(path))
     description = parse(metadata[key], path)
     try:
         # Without memory first: sizes that are wrong may ask for more than there is.

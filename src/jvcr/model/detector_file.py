@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from jvcr.model.checkpoint import read_safetensors, write_safetensors
 from jvcr.model.config import DetectorConfig
 from jvcr.model.detector import FaceDetector
+from jvcr.runtime.checksum import MARK
 from jvcr.runtime.header import Fields
 
 KEY = "jvcr-detector"
@@ -25,7 +26,7 @@ class DetectorHeader:
     about: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        return json.dumps({"config": self.config.to_dict(), "about": self.about})
+        return json.dumps({"config": self.config.to_dict(), "about": self.about} | MARK)
 
     @classmethod
     def from_json(cls, text: str, path: Path = Path("weights")) -> DetectorHeader:

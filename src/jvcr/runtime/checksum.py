@@ -1,5 +1,7 @@
 """A checksum inside a weights file, over all of its bytes but the checksum's own: damage is seen before it predicts.
 
+That there is one is said in the description of the network, too, so that a flipped bit in its name does not hide it.
+
 It is a CRC-32: it finds accidents of disks and copies (every change of up to 32 neighbouring bits, and all but one in
 four billion of the others) in a millisecond. It protects from nobody who wants to deceive: such a file carries the
 checksum of its own content.
@@ -7,6 +9,7 @@ checksum of its own content.
 
 from __future__ import annotations
 
+import json
 import mmap
 import zlib
 from collections.abc import Sequence
@@ -18,11 +21,29 @@ KEY = "jvcr-crc32"
 BLANK = "0" * 8
 """What a writer puts there before ``seal``."""
 
+MARK = {"checksum": "crc32"}
+"""What the description of a network in a file with a checksum says."""
+
 # What stands before the eight digits: in ONNX (Protocol Buffers' tag and length of the value), in safetensors' JSON,
-# and in OpenVINO's XML.
+# in OpenVINO's XML, and in the comment at the end of TorchScript's ZIP archive.
 _ONNX = KEY.encode() + b"\x12\x08"
 _SAFETENSORS = f'"{KEY}":"'.encode()
 _XML = f'<{KEY} value="'.encode()
+_ZIP = f"{KEY} ".encode()
+_END_OF_ZIP, _END_BYTES = b"PK\5\6", 22
+
+
+def add_comment(path: Path) -> None:
+    """Make room for a checksum at the end of a ZIP archive.
+
+    Raises:
+        ValueError: it is none, or has a comment already.
+    """
+    data = path.read_bytes()
+    if data[-_END_BYTES:][:4] != _END_OF_ZIP:
+        raise ValueError(f"{path}: expected a ZIP archive without a comment")
+    comment = _ZIP + BLANK.encode()
+    path.write_bytes(data[:-2] + len(comment).to_bytes(2, "little") + comment)
 
 
 def seal(path: Path, beside: Sequence[Path] = ()) -> None:
@@ -40,11 +61,17 @@ def seal(path: Path, beside: Sequence[Path] = ()) -> None:
         file.write(_checksum(data, place, beside).encode())
 
 
+def check_mark(path: Path, description: str, sealed: bool) -> None:
+    """Raise ValueError for a file whose description says that it has a checksum, and that has none."""
+    if not sealed and json.dumps(MARK)[1:-1] in description:
+        raise ValueError(f"{path}: damaged: metadata field {KEY!r} is missing; copy, download or export it again")
+
+
 def verify(path: Path, beside: Sequence[Path] = ()) -> bool:
     """Check a file against the checksum inside it.
 
     Returns:
-        False for a file without one, as version 0.1 wrote them.
+        False for a file without one, as version 0.1 wrote them: ``check_mark`` tells whether it should have one.
     Raises:
         ValueError: they differ: the file is damaged. OSError: it cannot be read.
     """
@@ -57,8 +84,8 @@ def verify(path: Path, beside: Sequence[Path] = ()) -> bool:
         found, expected = _checksum(data, place, beside), data[place : place + len(BLANK)]
     if found.encode() != expected:
         raise ValueError(
-            f"{path}: damaged: the checksum of its content is {found}, and metadata field {KEY!r} says "
-            f"{expected.decode('ascii', 'backslashreplace')}; copy, download or export it again"
+            f"{path}: damaged, or changed by another program: the checksum of its content is {found}, and metadata "
+            f"field {KEY!r} says {expected.decode('ascii', 'backslashreplace')}; copy, download or export it again"
         )
     return True
 
@@ -72,6 +99,9 @@ def _place(data: bytes | mmap.mmap) -> int | None:
     elif data[:5] == b"<?xml":
         mark = _XML
         start = data.rfind(mark)
+    elif data[:2] == b"PK":
+        mark = _ZIP
+        start = data.rfind(mark, max(0, len(data) - 100))
     else:
         # ONNX writes its metadata last.
         mark = _ONNX

@@ -42,12 +42,13 @@ class Fields:
         if text is None:
             raise ValueError(f"{path}: no {key!r} entry in its metadata; expected a file written by `jvcr export`")
         try:
-            return cls(path, "", json.loads(text))
-        except (json.JSONDecodeError, RecursionError) as error:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"{path}: metadata field {key!r}: not JSON ({type(error).__name__}: {error}); the file is damaged or "
                 "foreign"
             ) from None
+        return cls(path, "", values)
 
     def fail(self, key: str, reason: str) -> NoReturn:
         field = ".".join(part for part in (self.name, key) if part) or "jvcr"
@@ -119,13 +120,18 @@ def read_described(path: Path, header: str | None) -> tuple[int, Markup, CropRul
     fields = Fields.of(path, "jvcr", header)
     config = fields.inner("config")
     size = config.whole("image_size", 1)
-    crop = config.inner("crop", optional=True)
-    crop.fit(CropRule)
-    rule = crop.made(lambda: CropRule(**crop.values))
+    rule = read_crop_rule(config)
     markup = read_markup(fields.inner("markup"))
     if "n_points" in config.values and config.whole("n_points") != markup.n_points:
         config.fail("n_points", f"{config.values['n_points']}, but the markup has {markup.n_points}")
     return size, markup, rule
+
+
+def read_crop_rule(config: Fields) -> CropRule:
+    """The crop rule of a network's configuration; the default one where there is none."""
+    crop = config.inner("crop", optional=True)
+    crop.fit(CropRule)
+    return crop.made(lambda: CropRule(**crop.values))
 
 
 def detector_multiple(path: Path, header: str) -> int:

@@ -9,7 +9,7 @@ import onnxruntime
 
 from jvcr.images import Image
 from jvcr.runtime.base import Prediction, bounded_threads, check_crops
-from jvcr.runtime.checksum import verify
+from jvcr.runtime.checksum import check_mark, verify
 from jvcr.runtime.header import read_described
 
 PROVIDERS = {
@@ -67,12 +67,15 @@ def open_session(path: Path, threads: int, device: str = "cpu") -> tuple[onnxrun
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = [provider] if device == "cpu" else [provider, "CPUExecutionProvider"]
     # Before its parser sees it.
-    verify(path)
+    sealed = verify(path)
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime's own exception types share no public base
         raise ValueError(f"{path}: ONNX Runtime cannot load it ({error})") from error
-    return session, session.get_modelmeta().custom_metadata_map
+    metadata = session.get_modelmeta().custom_metadata_map
+    for description in metadata.values():
+        check_mark(path, description, sealed)
+    return session, metadata
 
 
 def _check_ends(path: Path, found: Any, expected: dict[str, tuple[int | None, ...]]) -> None:

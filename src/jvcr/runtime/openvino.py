@@ -12,7 +12,7 @@ import numpy as np
 from jvcr.extras import missing
 from jvcr.images import Image
 from jvcr.runtime.base import Prediction, bounded_threads, check_crops
-from jvcr.runtime.checksum import verify
+from jvcr.runtime.checksum import check_mark, verify
 from jvcr.runtime.header import read_described
 
 _FEW = 2
@@ -57,13 +57,14 @@ class OpenVinoRuntime:
         self._networks: dict[int, Any] = {}
         self._lock, self._requests = threading.Lock(), threading.local()
         beside = path.with_suffix(".bin")
-        verify(path, [beside] if path.suffix == ".xml" and beside.is_file() else [])
+        sealed = verify(path, [beside] if path.suffix == ".xml" and beside.is_file() else [])
         try:
             self._model = core.read_model(path)
         except Exception as error:  # a damaged file can be wrong in any way
             raise ValueError(f"{path}: OpenVINO cannot load it ({error})") from error
         header = ["framework", "jvcr"]
         text = self._model.get_rt_info(header).astype(str) if self._model.has_rt_info(header) else None
+        check_mark(path, text or "", sealed)
         self.image_size, self.markup, self.crop_rule = read_described(path, text)
         names = {name for end in (*self._model.inputs, *self._model.outputs) for name in end.get_names()}
         if missing_names := {"crops", "volume", "points_unit"} - names:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from jvcr.images import Image
 from jvcr.model.checkpoint import load_weights
 from jvcr.runtime.base import Prediction, Runtime, bounded_threads, check_crops
-from jvcr.runtime.checksum import KEY
+from jvcr.runtime.checksum import check_mark, verify
 from jvcr.runtime.header import read_described
 from jvcr.runtime.pytorch import TorchRuntime
 
@@ -26,41 +25,24 @@ class ScriptRuntime:
     """A TorchScript file of `jvcr export`."""
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
-        entries: dict[str, str | bytes] = {SCRIPT_ENTRY: "", KEY: ""}
+        entries: dict[str, str | bytes] = {SCRIPT_ENTRY: ""}
+        sealed = verify(path)
         try:
             self._network = torch.jit.load(str(path), device, _extra_files=entries)  # type: ignore[no-untyped-call]
         except Exception as error:  # a damaged file can be wrong in any way
             raise ValueError(f"{path}: PyTorch cannot load it ({error})") from error
         self._device = device
-        header, expected = (_as_text(path, key, entries[key]) for key in (SCRIPT_ENTRY, KEY))
+        text = entries[SCRIPT_ENTRY]
+        # Where there is no such entry, what was given comes back.
+        header = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+        check_mark(path, header, sealed)
         self.image_size, self.markup, self.crop_rule = read_described(path, header or None)
-        if expected and expected != (found := state_checksum(self._network)):
-            raise ValueError(
-                f"{path}: damaged: the checksum of its tensors is {found}, and metadata field {KEY!r} says {expected}; "
-                "copy, download or export it again"
-            )
 
     def __call__(self, crops: Image) -> Prediction:
         check_crops(crops, self.image_size)
         with torch.inference_mode():
             volume, points_unit = self._network(torch.from_numpy(np.ascontiguousarray(crops)).to(self._device))
         return Prediction(volume.float().cpu().numpy(), points_unit.float().cpu().numpy())
-
-
-def state_checksum(network: torch.nn.Module) -> str:
-    """CRC-32 of a network's tensors and their names, as eight digits."""
-    value = 0
-    for name, tensor in sorted(network.state_dict().items()):
-        data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        value = zlib.crc32(data.tobytes(), zlib.crc32(name.encode(), value))
-    return f"{value:08x}"
-
-
-def _as_text(path: Path, key: str, value: str | bytes) -> str:
-    try:
-        return value.decode() if isinstance(value, bytes) else value
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: metadata field {key!r}: no text ({error}); the file is damaged or foreign") from None
 
 
 def open_torch(
