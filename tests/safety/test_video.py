@@ -213,6 +213,18 @@ def test_a_film_that_is_a_list_of_other_files_is_refused(tmp_path: Path, write_f
             VideoSource(film)
 
 
+def test_frames_that_are_too_large_are_refused(
+    tmp_path: Path, write_film: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = write_film(tmp_path / "film.mp4", 3)
+    monkeypatch.setattr(files, "MAX_PIXELS", 96 * 128)
+    with VideoSource(film) as source:
+        assert len(list(source)) == 3
+    monkeypatch.setattr(files, "MAX_PIXELS", 96 * 128 - 1)
+    with pytest.raises(ValueError, match=r"film\.mp4: its frames have 128 × 96 pixels, over the limit"):
+        VideoSource(film)
+
+
 def test_what_is_no_ordinary_file_is_refused(tmp_path: Path) -> None:
     for path in ("/dev/zero", tmp_path):
         with pytest.raises(ValueError, match=r"cannot be read: it is a (device|folder)"):

@@ -18,7 +18,7 @@ import numpy as np
 
 from jvcr.extras import missing
 from jvcr.files import cannot_write, check_name, check_regular
-from jvcr.images import Image
+from jvcr.images import MAX_PIXELS, Image
 from jvcr.io.outputs import growing
 
 _TIME_BASE = Fraction(1, 90_000)
@@ -64,8 +64,8 @@ class VideoSource:
         damaged: packets that could not be decoded, and were skipped. After ``MOST_DAMAGED`` in a row the rest is given
             up.
     Raises:
-        ValueError: it cannot be opened, or has no picture; it is no ordinary file, or a list of other files; it is
-            named.
+        ValueError: it cannot be opened, or has no picture; it is no ordinary file, or a list of other files; its frames
+            are larger than ``jvcr.images.MAX_PIXELS``. It is named.
     """
 
     def __init__(self, source: str | Path | int, audio: bool = False) -> None:
@@ -91,6 +91,15 @@ class VideoSource:
             raise ValueError(f"{self.name}: there is no picture in it; expected a video")
         self._video: Any = self._container.streams.video[0]
         self._video.thread_type = "AUTO"
+        width, height = self._video.codec_context.width, self._video.codec_context.height
+        if width * height > MAX_PIXELS:
+            self._container.close()
+            raise ValueError(
+                f"{self.name}: its frames have {width} × {height} pixels, over the limit of "
+                f"{MAX_PIXELS / 1e6:g} megapixels; reduce it first"
+            )
+        # A frame may be larger than the file says at its start.
+        self._video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         sound = self._container.streams.audio if audio else ()
         self.audio_stream: Any = sound[0] if sound else None
         self.audio_packets: deque[Any] = deque()
