@@ -230,6 +230,15 @@ def test_resuming_keeps_names_when_photos_are_added(tmp_path: Path, jvcr: Run) -
     ]
 
 
+def test_names_that_are_one_on_some_disks_get_numbers(tmp_path: Path, jvcr: Run) -> None:
+    """The same letter in one character and in two, and other capitals."""
+    for number, name in enumerate(("caf\u00e9", "cafe\u0301", "Caf\u00e9")):
+        (tmp_path / str(number)).mkdir()
+        write_image(tmp_path / str(number) / f"{name}.png", BLANK)
+    assert jvcr("predict", "0", "1", "2", "--draw", "--out", "out").returncode == 0
+    assert len({path.name.split("_")[1] for path in (tmp_path / "out").iterdir()}) == 3
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -42,6 +42,7 @@ from jvcr.io.outputs import (
     json_lines,
     read_earlier,
     source_entry,
+    spelling,
 )
 from jvcr.io.photos import find_photos
 from jvcr.io.records import photo_record
@@ -229,15 +230,15 @@ class _Results:
     def plan(self, photos: Sequence[Path], earlier: dict[str, Done]) -> list[_Work]:
         """A piece of work each photo, in order. Those of an earlier run keep their names."""
         names = {photo: self._earlier_name(earlier.get(str(photo))) for photo in photos}
-        used = {name.casefold() for name in names.values() if name is not None}
+        used = {spelling(name) for name in names.values() if name is not None}
         plan = []
         for photo in photos:
             name, number = names[photo], 2
             if name is None:
                 name = photo.stem
-                while name.casefold() in used:
+                while spelling(name) in used:
                     name, number = f"{photo.stem}_{number}", number + 1
-                used.add(name.casefold())
+                used.add(spelling(name))
             entry = earlier.get(str(photo))
             same = entry is not None and _is_unchanged(photo, entry) and self.are_there(entry)
             plan.append(_Work(photo, name, [] if same else list(self.targets(name)), same))

@@ -43,9 +43,9 @@ def check_outputs(
     """
     files, folders = _inputs(inputs)
     named = outputs.items() if isinstance(outputs, Mapping) else outputs
-    taken: dict[object, str] = {}
+    taken: dict[object, tuple[int, str]] = {}
     above: dict[str, tuple[str, Path]] = {}
-    for label, output in named:
+    for number, (label, output) in enumerate(named):
         if output is None or output == "-":
             continue
         path = Path(output)
@@ -61,10 +61,10 @@ def check_outputs(
             _check_no_input(label, path, real, _id(found), files, folders)
             if may_replace is not True and (may_replace is False or path not in may_replace):
                 raise ExistingResults(f"{path}: is there already")
-        for key in (_spelling(real), _id(found) if found is not None else None):
-            if key is not None and taken.setdefault(key, f"{label} {path}") != f"{label} {path}":
-                raise ValueError(f"{label} {path} and {taken[key]} are one file; give them different names")
-        above.setdefault(_spelling(str(Path(real).parent)), (label, path))
+        for key in (spelling(real), _id(found) if found is not None else None):
+            if key is not None and (other := taken.setdefault(key, (number, f"{label} {path}")))[0] != number:
+                raise ValueError(f"{label} {path} and {other[1]} are one file; give them different names")
+        above.setdefault(spelling(str(Path(real).parent)), (label, path))
     for folder, (label, path) in above.items():
         _check_folder(folder, label, path, taken)
 
@@ -96,11 +96,11 @@ def _check_no_input(
                 )
 
 
-def _check_folder(folder: str, label: str, path: Path, taken: dict[object, str]) -> None:
+def _check_folder(folder: str, label: str, path: Path, taken: dict[object, tuple[int, str]]) -> None:
     """Every folder above an output must be one, or be nothing yet. ``folder`` is in the spelling of ``taken``."""
     for parent in (Path(folder), *Path(folder).parents):
         if str(parent) in taken:
-            raise ValueError(f"{label} {path} lies inside {taken[str(parent)]}, which is to be a file; rename one")
+            raise ValueError(f"{label} {path} lies inside {taken[str(parent)][1]}, which is to be a file; rename one")
     for parent in path.parents:
         found = _stat(parent)
         if found is not None:
@@ -109,7 +109,7 @@ def _check_folder(folder: str, label: str, path: Path, taken: dict[object, str])
             return
 
 
-def _spelling(real: str) -> str:
+def spelling(real: str) -> str:
     """What names have in common that are one on some file systems."""
     return unicodedata.normalize("NFC", real).casefold()
 
