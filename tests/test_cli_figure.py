@@ -133,7 +133,7 @@ def test_a_photo_without_a_given_box_is_named(photo: Path) -> None:
     ("arguments", "message"),
     [
         (["--out", "five.gif"], "five.gif: expected a name that ends in .png, .pdf, .svg"),
-        (["--out", "one.png"], "one.png is itself one of the photos"),
+        (["--out", "one.png"], "one.png is itself one of the inputs"),
         (["--weights", "huge"], "'huge' are unknown"),
         (["--boxes", "boxes.json", "--landmarks", "true.jsonl"], "both given"),
         (["--landmarks", "true.jsonl"], "true.jsonl: line 2"),

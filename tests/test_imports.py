@@ -13,7 +13,7 @@ PACKAGE = Path(jvcr.__file__).parent
 
 # From the bottom up: a module may import those of its own layer and of the ones below.
 LAYERS = (
-    ("frames", "extras", "report", "suggest", "markups", "weights"),
+    ("frames", "extras", "files", "report", "suggest", "markups", "weights"),
     ("geometry", "volume", "metrics", "images", "expression"),
     ("results", "runtime.base", "runtime.confidence", "detect.base"),
     ("locate", "io"),

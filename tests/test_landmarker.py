@@ -6,6 +6,7 @@ import json
 import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ from jvcr.detect.whole import whole_image
 from jvcr.frames import Crop
 from jvcr.images import extract
 from jvcr.metrics import normalised_mean_error
-from jvcr.runtime.base import confidence_of
 from jvcr.runtime.confidence import Confidence
+from jvcr.runtime.header import Fields, read_confidence
 
 PHOTO: NDArray[np.uint8] = astronaut()
 FACE_BOX = [179.0, 87.0, 269.0, 178.0]
@@ -34,7 +35,7 @@ def landmarker() -> Landmarker:
 
 @pytest.fixture(scope="module")
 def face(landmarker: Landmarker) -> Face:
-    return landmarker.predict(PHOTO, boxes=[FACE_BOX])[0]
+    return landmarker.predict(PHOTO, boxes=[FACE_BOX], volumes=True)[0]
 
 
 def test_the_astronaut_is_found(landmarker: Landmarker) -> None:
@@ -176,13 +177,16 @@ def test_scores_combine_both_networks() -> None:
 
 
 def test_constants_of_the_score_travel_with_the_weights() -> None:
+    def stored(about: dict[str, Any]) -> Confidence:
+        return read_confidence(Fields(Path("my.onnx"), "about", about))
+
     own = Confidence(both=(1.0, 2.0, 3.0, 4.0), alone=(0.5, 1.5), least_agreement=0.04)
-    assert confidence_of({"confidence": json.loads(json.dumps(own.to_dict()))}) == own
-    assert confidence_of({}) == Confidence()
+    assert stored({"confidence": json.loads(json.dumps(own.to_dict()))}) == own
+    assert stored({}) == Confidence()
     # 0.5 + 1.5 · ln 0.3 is the logit.
     assert own.score(0.3) == pytest.approx(1 / (1 + math.exp(-(0.5 + 1.5 * math.log(0.3)))))
-    with pytest.raises(ValueError, match="expected both, alone and least_agreement"):
-        confidence_of({"confidence": {"both": [1, 2, 3, 4]}})
+    with pytest.raises(ValueError, match=r"my\.onnx: metadata field 'about\.confidence': .*both, alone and least"):
+        stored({"confidence": {"both": [1, 2, 3, 4]}})
     with pytest.raises(ValueError, match="expected four finite constants"):
         Confidence(alone=(float("nan"), 1.0))
 

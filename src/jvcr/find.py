@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jvcr.detect.base import Detector, Proposal, as_proposal, nms
+from jvcr.detect.base import Detector, Proposal, as_proposals, nms
 from jvcr.detect.network import LIKELY_SCORE
 from jvcr.frames import Box, Crop
 from jvcr.images import Image
@@ -74,7 +74,7 @@ class FaceFinder:
 
     def __call__(self, image: Image) -> list[FoundFace]:
         """(H, W, 3) uint8 RGB → faces, best score first."""
-        proposals = [as_proposal(found) for found in self._detector(image)]
+        proposals = as_proposals(self._detector(image))
         likely = [p for p in proposals if p.score is None or p.score >= self._policy.likely_score]
         candidates = self._looked_at(image, likely)
         faces = self._kept(image, candidates)
@@ -86,7 +86,7 @@ class FaceFinder:
 
     def candidates(self, image: Image) -> list[tuple[LocatedFace, Proposal]]:
         """The result of every proposal of the detector before scores decide, with its proposal."""
-        return self._looked_at(image, [as_proposal(found) for found in self._detector(image)])
+        return self._looked_at(image, as_proposals(self._detector(image)))
 
     def _kept(self, image: Image, candidates: list[tuple[LocatedFace, Proposal]]) -> list[FoundFace]:
         boxes = [Box.around(face.points_img) for face, _ in candidates]

@@ -2,29 +2,54 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
 import math
+import os
 import warnings
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
 import PIL.Image
-import PIL.ImageOps
 from numpy.typing import NDArray
 
+from jvcr.files import open_regular, write_bytes
 from jvcr.frames import Crop
 
 Image = NDArray[np.uint8]
 
 IMAGE_ENDINGS = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".jp2", ".ppm", ".pgm"}
+    {
+        *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".jp2", ".ppm", ".pgm"),
+        *(".heic", ".heif"),
+    }
 )
 MAX_PIXELS = 170_000_000
-"""Larger images are refused before they are decoded: they would take half a gigabyte. (Pillow's own limit is 179 M.)"""
+"""Larger images are refused before they are decoded, unless the caller says otherwise. The result takes 3 bytes a
+pixel, and Pillow's own picture, while it is made, 1 to 4."""
 
-_STRIP = 64
-"""Rows that are copied at a time."""
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "JPEG2000", "PPM", "HEIF")
+"""Pillow's names of what is read; ``HEIF`` only with the package pillow-heif. Nothing else is opened, whatever its
+name: some of Pillow's formats start other programs (EPS), and the fewer decoders, the smaller the surface."""
+
+_SHARED_BRANDS = (b"mif1", b"msf1")
+"""Of files that may be HEIC or AVIF."""
+
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", *_SHARED_BRANDS)
+
+_TILE_PIXELS = 1 << 18
+"""So many are converted at a time."""
+
+_MOST_BYTES = 16
+"""A pixel of any format, uncompressed: four 32-bit numbers. Longer files are not read."""
+
+_HEADERS = 64 << 20
+"""Bytes of a file that are no pixels."""
 
 # From half that size on, Pillow warns; we refuse or accept.
 warnings.filterwarnings("ignore", category=PIL.Image.DecompressionBombWarning)
@@ -34,77 +59,173 @@ class ImageError(ValueError):
     """An image that cannot be read. The message names it, says what is wrong and what to do."""
 
 
-def read_image(path: str | Path) -> Image:
+def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
     """Read a photo as a viewer shows it: turned as its EXIF tag says, transparency on white, first frame of several.
 
-    Grey, palette, CMYK and 16-bit images become 8-bit RGB.
+    Grey, palette, CMYK and 16-bit images become 8-bit RGB. HEIC needs the extra ``heic``.
 
+    Args:
+        max_pixels: width × height of the largest image to decode. Twice ``PIL.Image.MAX_IMAGE_PIXELS`` is a limit of
+            Pillow's own.
     Returns:
         (H, W, 3) uint8 RGB.
     Raises:
-        ImageError: missing, a folder, empty, not an image, cut off, or over ``MAX_PIXELS``.
+        ImageError: missing, a folder, a device or a pipe, empty, not an image, cut off, or over ``max_pixels``.
+    Memory: beside what Pillow needs to decode the file, 3 bytes a pixel for the result and 20 MB.
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > _MOST_BYTES * max_pixels + _HEADERS:
+                raise ImageError(
+                    f"{path}: {size / 1e6:.0f} MB, more than an image of {max_pixels / 1e6:g} megapixels can take"
+                )
+            return _decode(file, size, str(path), max_pixels)
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
+    except ImageError:
+        raise
+    except ValueError as error:  # no ordinary file
+        raise ImageError(str(error)) from None
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror or error})") from error
-    return decode_image(data, str(path))
 
 
-def decode_image(data: bytes, name: str) -> Image:
+def decode_image(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image:
     """Encoded image → (H, W, 3) uint8 RGB, as ``read_image``; ``name`` is for messages."""
-    if not data:
+    return _decode(io.BytesIO(data), len(data), name, max_pixels)
+
+
+def _decode(file: BinaryIO, size: int, name: str, max_pixels: int) -> Image:
+    if not size:
         raise ImageError(f"{name}: the file is empty; expected an image")
+    start = file.read(12)
+    if start[4:8] == b"ftyp" and start[8:] in _HEIF_BRANDS:
+        _register_heif(name, start[8:])
+    file.seek(0)
     try:
-        image: PIL.Image.Image = PIL.Image.open(io.BytesIO(data))
-        if image.width * image.height > MAX_PIXELS:
+        image: PIL.Image.Image = PIL.Image.open(file, formats=_formats())
+        if image.width * image.height > max_pixels:
             raise PIL.Image.DecompressionBombError(f"{image.width} × {image.height}")
         image.load()
-        PIL.ImageOps.exif_transpose(image, in_place=True)
         return _to_rgb(image)
     except PIL.UnidentifiedImageError:
         raise ImageError(f"{name}: not an image in a known format (expected JPEG, PNG, WebP, TIFF, …)") from None
     except PIL.Image.DecompressionBombError as error:
-        limit = MAX_PIXELS // 10**6
-        raise ImageError(f"{name}: larger than the limit of {limit} megapixels; reduce it first ({error})") from None
+        raise ImageError(
+            f"{name}: larger than the limit of {max_pixels / 1e6:g} megapixels; reduce it first, or raise the limit, "
+            f"max_pixels ({error})"
+        ) from None
     except Exception as error:  # whatever the decoders make of bytes from anywhere
         raise ImageError(f"{name}: damaged or cut off ({error}); export or download it again") from error
 
 
+@functools.cache
+def _load_plugins() -> None:
+    # By name: Pillow's own ``init`` loads all its 43 formats, and takes longer than to decode a photo.
+    for name in ("Jpeg", "Mpo", "Png", "WebP", "Avif", "Tiff", "Gif", "Bmp", "Jpeg2K", "Ppm"):
+        with contextlib.suppress(ImportError):
+            import_module(f"PIL.{name}ImagePlugin")
+
+
+def _formats() -> list[str]:
+    """Those of ``FORMATS`` that this Pillow reads."""
+    _load_plugins()
+    return [name for name in FORMATS if name in PIL.Image.OPEN]
+
+
+def _register_heif(name: str, brand: bytes) -> None:
+    """Teach Pillow to read HEIC (extra ``heic``)."""
+    if "HEIF" in PIL.Image.OPEN:
+        return
+    try:
+        from pillow_heif import register_heif_opener
+    except ModuleNotFoundError:
+        if brand in _SHARED_BRANDS:
+            return
+        raise ImageError(
+            f"{name}: a HEIC photo; reading it needs the package pillow-heif: in a clone of jvcr, "
+            'pip install ".[heic]", or export the photo as JPEG'
+        ) from None
+    register_heif_opener()
+
+
+class _Tile(NamedTuple):
+    """Where a part of the picture lies, as it is stored."""
+
+    rows: slice
+    columns: slice
+    part: PIL.Image.Image
+
+
+def _tiles(image: PIL.Image.Image) -> Iterator[_Tile]:
+    """The picture in parts of at most ``_TILE_PIXELS``: what is made of the whole would be in memory several times."""
+    width = min(image.width, _TILE_PIXELS)
+    height = min(image.height, max(1, _TILE_PIXELS // width))
+    for top in range(0, image.height, height):
+        for left in range(0, image.width, width):
+            right, bottom = min(left + width, image.width), min(top + height, image.height)
+            yield _Tile(slice(top, bottom), slice(left, right), image.crop((left, top, right, bottom)))
+
+
 def _to_rgb(image: PIL.Image.Image) -> Image:
+    """Upright 8-bit RGB of a loaded picture."""
+    orientation = image.getexif().get(0x0112, 1)
+    lying = orientation in (5, 6, 7, 8)
+    pixels = np.empty((image.width, image.height, 3) if lying else (image.height, image.width, 3), np.uint8)
+    stored = _as_stored(pixels, orientation)
     if image.mode.startswith("I") or image.mode == "F":
-        return _scaled_grey(image)
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", layer.size, "white"), layer)
-    if image.mode != "RGB":
-        image = image.convert("RGB")
-    # In strips, or the pixels of a large photo would be in memory four times.
-    pixels = np.empty((image.height, image.width, 3), np.uint8)
-    for top in range(0, image.height, _STRIP):
-        strip = image.crop((0, top, image.width, min(top + _STRIP, image.height)))
-        pixels[top : top + _STRIP] = np.asarray(strip)
+        # More than 8 bits of grey, which Pillow would clip: 16 bits, or floats in 0…1.
+        top = 65535.0 if image.mode.startswith("I") else 1.0 if _brightest(image) <= 1 else 255.0
+        for tile in _tiles(image):
+            values = np.clip(_finite(tile.part) * (255 / top), 0, 255).round().astype(np.uint8)
+            stored[tile.rows, tile.columns] = values[:, :, None]
+        return pixels
+    transparent = image.has_transparency_data
+    for tile in _tiles(image):
+        part = tile.part
+        if transparent:
+            layer = part.convert("RGBA")
+            part = PIL.Image.alpha_composite(PIL.Image.new("RGBA", layer.size, "white"), layer)
+        stored[tile.rows, tile.columns] = np.asarray(part if part.mode == "RGB" else part.convert("RGB"))
     return pixels
 
 
-def _scaled_grey(image: PIL.Image.Image) -> Image:
-    """More than 8 bits of grey, which Pillow would clip: 16 bits, or floats in 0…1."""
-    values = np.nan_to_num(np.asarray(image, np.float64))
-    top = 65535.0 if image.mode.startswith("I") else 1.0 if values.max(initial=0.0) <= 1 else 255.0
-    grey = np.clip(values * (255 / top), 0, 255).round().astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2)
+def _as_stored(upright: Image, orientation: int) -> Image:
+    """A view of the upright (H, W, 3) picture in the order in which a file of this EXIF orientation stores it."""
+    lying = upright.transpose(1, 0, 2)
+    views = {
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: lying,
+        6: lying[::-1],
+        7: lying[::-1, ::-1],
+        8: lying[:, ::-1],
+    }
+    return views.get(orientation, upright)
+
+
+def _brightest(image: PIL.Image.Image) -> float:
+    return max(float(_finite(tile.part).max(initial=0.0)) for tile in _tiles(image))
+
+
+def _finite(part: PIL.Image.Image) -> NDArray[np.float64]:
+    return np.nan_to_num(np.asarray(part, np.float64))
 
 
 def write_image(path: Path, image: Image) -> None:
-    """Write (H, W, 3) uint8 RGB in the format of the path's ending."""
+    """Write (H, W, 3) uint8 RGB in the format of the path's ending, whole or not at all.
+
+    Raises:
+        ValueError: an ending of no picture that OpenCV writes. OSError: the disk is full, or similar.
+    """
     ok, data = cv2.imencode(path.suffix, image[:, :, ::-1])
     if not ok:
         raise ValueError(f"{path}: OpenCV cannot write {path.suffix!r} files")
     # Not cv2.imwrite: it cannot open every path on every system.
-    path.write_bytes(data.tobytes())
+    write_bytes(path, data.data)
 
 
 def extract(image: Image, crop: Crop, border: int = cv2.BORDER_REPLICATE, onto: Image | None = None) -> Image:

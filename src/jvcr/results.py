@@ -25,8 +25,8 @@ class Face:
         score: 0…1, how probable it is that ``box`` is a face's (that it overlaps the true landmark box by 0.4,
             intersection over union): from the detector's score and from how strongly the volume speaks for the
             points (``jvcr.runtime.confidence``); for given boxes, from the latter alone.
-        volume: (D, H, W) float32, the predicted compact volume, about 0…1 with a peak at each landmark; None after
-            ``from_dict``.
+        volume: (D, H, W) float32, the predicted compact volume, about 0…1 with a peak at each landmark; None unless it
+            was asked for (``Landmarker.predict(…, volumes=True)``), and after ``from_dict``.
         crop: where in the image the volume lies, in depth too: ``crop.to_crop(landmarks)`` are its coordinates
             (``jvcr.frames``); None after ``from_dict``.
         markup: names the landmarks.

@@ -47,7 +47,8 @@ def test_every_public_name_has_a_docstring() -> None:
     checked = 0
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-        if "cli" not in parts:
+        # The command line documents itself by --help; PyInstaller's hook is nobody's API.
+        if "cli" not in parts and "__pyinstaller" not in parts:
             tree = ast.parse(path.read_text(encoding="utf-8"))
             missing += undocumented(".".join(parts).removesuffix(".__init__"), tree)
             checked += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,6 +22,7 @@ from jvcr.cli.markup import markup
 from jvcr.cli.predict import predict
 from jvcr.cli.train import train
 from jvcr.cli.video import video
+from jvcr.files import cannot_write
 
 app = typer.Typer(
     help="3D facial landmarks from one photo.",
@@ -57,11 +58,48 @@ def _options(
     pass
 
 
-def main() -> None:
+class _Stdout(io.FileIO):
+    """Standard output that ends the run when nobody reads it any more, and never fails twice."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            # What is still held back goes nowhere, or Python would fail on it again at its exit.
+            with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path
+                os.dup2(nowhere.fileno(), self.fileno())
+            if isinstance(error, BrokenPipeError):
+                # As a program that SIGPIPE ends: quietly. Files that are open are closed on the way.
+                raise SystemExit(BROKEN_PIPE) from None
+            raise cannot_write("standard output", error) from error
+
+
+BROKEN_PIPE = 128 + 13
+"""Exit code of a program whose output is no longer read, as shells give it."""
+
+
+def _guard_streams() -> None:
+    # Where a standard stream is closed, the next file to be opened would take its number, and whatever is printed there
+    # would go into that file.
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if isinstance(sys.stdout, io.TextIOWrapper) and os.name == "posix":
+        sys.stdout.flush()
+        raw = _Stdout(sys.stdout.fileno(), "wb", closefd=False)
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(raw), encoding=sys.stdout.encoding, line_buffering=sys.stdout.line_buffering
+        )
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A file name or an arrow that the terminal's encoding lacks must not end the run.
             stream.reconfigure(errors="backslashreplace")
+
+
+def main() -> None:
+    _guard_streams()
     try:
         app()
     except (ValueError, OSError, ImportError, RuntimeError) as error:

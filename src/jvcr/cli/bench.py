@@ -11,8 +11,10 @@ import typer
 from jvcr.bench.run import Timing, machine, run, to_dict, to_markdown
 from jvcr.cli.console import log
 from jvcr.cli.demo import astronaut
-from jvcr.cli.options import WeightsOption
+from jvcr.cli.options import WeightsOption, weights_file
+from jvcr.files import write_text
 from jvcr.images import read_image
+from jvcr.io.outputs import check_outputs
 
 
 def bench(
@@ -25,6 +27,8 @@ def bench(
 
     Run it while nothing else runs. A row for each, as Markdown on stdout; what cannot be measured is said on stderr.
     """
+    files = {"bench.md": out / "bench.md", "bench.json": out / "bench.json"} if out is not None else {}
+    check_outputs(files, [photo, weights_file(weights)])
     image = astronaut() if photo is None else read_image(photo)
     rows: list[Timing] = []
     for result in run(image, weights, quick):
@@ -37,5 +41,5 @@ def bench(
     typer.echo(to_markdown(rows, about))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "bench.md").write_text(to_markdown(rows, about), encoding="utf-8")
-        (out / "bench.json").write_text(json.dumps(to_dict(rows, about), indent=1), encoding="utf-8")
+        write_text(files["bench.md"], to_markdown(rows, about))
+        write_text(files["bench.json"], json.dumps(to_dict(rows, about), indent=1))

@@ -9,6 +9,15 @@ log = Console(stderr=True)
 _errors = Console(stderr=True)
 
 
+# Of a file's name or a decoder's message, the terminal would take them for commands. Line ends stay.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) != "\n"}
+
+
+def printable(text: str) -> str:
+    """The text with its control characters spelt out."""
+    return text.translate(_CONTROLS)
+
+
 def fail(message: str) -> None:
     """Report an error; the caller decides the exit code."""
-    _errors.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
+    _errors.print(f"[bold red]error:[/] {escape(printable(message))}", soft_wrap=True, highlight=False)

@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
-from jvcr.cli.predict import Outputs, summary
+from jvcr.cli.predict import summary, write_results
 from jvcr.extras import missing
+from jvcr.files import write_text
 from jvcr.images import Image
+from jvcr.io.outputs import check_outputs
 from jvcr.io.records import photo_record
 from jvcr.landmarker import Landmarker
 
@@ -25,12 +27,20 @@ def astronaut() -> Image:
     return photo
 
 
-def demo(out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("jvcr-demo")) -> None:
+_RESULTS = ("astronaut_landmarks.jpg", "astronaut_3d.html", "astronaut.json")
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option(help="Folder for the results. The three files of an earlier demo in it are replaced.")
+    ] = Path("jvcr-demo"),
+) -> None:
     """Landmarks of the astronaut photograph inside scikit-image (public domain): picture, 3D page and JSON."""
+    written = [out / name for name in _RESULTS]
+    check_outputs([("--out", path) for path in written])
     image = astronaut()
-    faces = Landmarker().predict(image)
-    written = Outputs(out, []).write(Path("astronaut"), image, faces, draw=True, html=True)
-    written.append(out / "astronaut.json")
-    written[-1].write_text(json.dumps(photo_record("astronaut", image, faces), indent=1), encoding="utf-8")
+    faces = Landmarker().predict(image, volumes=True)
+    write_results(written[:2], image, faces, "astronaut")
+    write_text(written[2], json.dumps(photo_record("astronaut", image, faces), indent=1))
     typer.echo(summary("astronaut", faces, written))
     typer.echo("Open the .html file in a browser and turn the face with the mouse; a click on a legend entry hides it.")

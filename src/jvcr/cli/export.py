@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from jvcr.extras import missing
+from jvcr.io.outputs import check_outputs
 
 
 def export(
@@ -22,6 +23,7 @@ def export(
     half: Annotated[bool, typer.Option(help="Store weights in 16 bits.")] = True,
 ) -> None:
     """Export for a backend and check the file against PyTorch, in pixels; a file out of bounds is not kept."""
+    check_outputs({"OUT": out}, [weights, calibrate])
     try:
         from jvcr.data.calibration import calibration_crops
         from jvcr.export.detector import BOUND, export_detector
@@ -31,6 +33,8 @@ def export(
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
     chosen = _one_of(Format, format or {f.ending: f.value for f in Format}.get(out.suffix, "onnx"), "format")
+    if chosen is Format.OPENVINO:
+        check_outputs({"OUT": out, "its weights": out.with_suffix(".bin")}, [weights, calibrate])
     exactly = _one_of(Precision, precision, "precision")
     if is_detector(weights):
         if (chosen, exactly) != (Format.ONNX, Precision.FP32):

@@ -15,11 +15,14 @@ import typer
 
 from jvcr.cli.console import fail, log
 from jvcr.cli.demo import astronaut
+from jvcr.cli.options import weights_file
 from jvcr.extras import import_figure, missing
+from jvcr.files import read_text
 from jvcr.frames import Box, Crop, Points, crop_to_unit
 from jvcr.images import Image, extract, read_image
 from jvcr.io.boxes import GivenBoxes
 from jvcr.io.inputs import check_boxes
+from jvcr.io.outputs import check_outputs
 from jvcr.io.photos import find_photos
 from jvcr.landmarker import Landmarker
 from jvcr.paper.figures import FIGURES, Example, check_ending, save
@@ -78,16 +81,15 @@ def figure(
     import_figure()
     if boxes and landmarks:
         raise ValueError("--boxes and --landmarks are both given; landmarks bring their own boxes")
+    paths, problems = find_photos(photos or [])
+    check_outputs({"--out": out}, [*paths, boxes, landmarks, weights_file(weights)])
     labels = _read_landmarks(landmarks) if landmarks else {}
     given = GivenBoxes.read(boxes) if boxes else None
     if landmarks:
         given = GivenBoxes({name: [Box.around(p).to_list() for p in rows] for name, rows in labels.items()})
-    paths, problems = find_photos(photos or [])
     for problem in problems:
         fail(problem)
     failures = len(problems)
-    if out.resolve() in {path.resolve() for path in paths}:
-        raise ValueError(f"{out} is itself one of the photos; choose another --out")
     runtime = _runtime(weights, all_volumes=number is Number.PIPELINE)
     finder = None if given else Landmarker("small" if weights.endswith(".safetensors") else weights)
     examples: list[Example] = []
@@ -145,18 +147,14 @@ def _read_landmarks(path: Path) -> dict[str, list[Points]]:
         ValueError: the file is missing or of another form; the line is named.
     """
     labels: dict[str, list[Points]] = {}
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read ({error})") from None
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         try:
             record = json.loads(line)
             faces = [np.array(face["landmarks"], np.float64) for face in record["faces"]]
             if any(points.ndim != 2 or points.shape[1] != 3 or not np.isfinite(points).all() for points in faces):
                 raise ValueError("landmarks are not (N, 3) finite numbers")
             labels[Path(record["image"]).as_posix()] = faces
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             expected = (
                 'expected {"image": …, "faces": [{"landmarks": [[x, y, z], …]}]}, as `jvcr predict --json` writes'
             )

@@ -11,6 +11,7 @@ import typer
 from jvcr.frames import Box, middle_of
 from jvcr.geometry import mean_head
 from jvcr.images import write_image
+from jvcr.io.outputs import check_outputs
 from jvcr.markups.file import markup_from, write_markup
 from jvcr.markups.markup import Markup
 from jvcr.results import Face
@@ -24,6 +25,7 @@ def markup(
     draw: Annotated[Path | None, typer.Option(help="Write a picture of it, on the mean head.")] = None,
 ) -> None:
     """Check a markup, and say what is in it."""
+    check_outputs({"--write": write, "--draw": draw}, [name])
     found = markup_from(name)
     typer.echo(summary(found))
     if write is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from jvcr.detect.named import DetectorName, named_detector
 from jvcr.landmarker import Landmarker
 from jvcr.runtime.backends import Backend
+from jvcr.weights import DETECTORS, SEPARATE, SHIPPED
 
 WeightsOption = Annotated[str, typer.Option(help="Name of shipped weights, or a file of `jvcr export`.")]
 DetectorOption = Annotated[
@@ -31,7 +33,10 @@ DeviceOption = Annotated[
     str, typer.Option(help="Where: cpu; cuda, coreml, directml (onnxruntime), gpu, npu (openvino), cuda, mps (torch).")
 ]
 PrecisionOption = Annotated[str, typer.Option(help="Arithmetic: fp32; bf16, fp16 (openvino, torch).")]
-ThreadsOption = Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes all cores.")]
+ThreadsOption = Annotated[int, typer.Option(min=0, help="CPU threads, at most one a core; 0 takes all cores.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace results that are there already; each stays until its own is ready.")
+]
 
 
 def chosen_landmarker(
@@ -40,3 +45,8 @@ def chosen_landmarker(
     """The landmarker that these options ask for; ``settings`` are ``Landmarker``'s."""
     finder = named_detector(detector, detect_size, threads)
     return Landmarker(weights, detector=finder, threads=threads, **settings)
+
+
+def weights_file(weights: str) -> Path | None:
+    """The file that ``--weights`` names; None for a name of shipped weights. A run must not write over it."""
+    return None if weights in (*SHIPPED, *SEPARATE, *DETECTORS) else Path(weights)

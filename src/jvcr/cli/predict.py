@@ -4,32 +4,48 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import cv2
+import PIL.Image
 import typer
 from rich.progress import Progress
 
-from jvcr.cli.console import fail, log
+from jvcr.cli.console import fail, log, printable
 from jvcr.cli.options import (
     BackendOption,
     DetectorOption,
     DetectSizeOption,
     DeviceOption,
     MirrorOption,
+    OverwriteOption,
     PrecisionOption,
     ThreadsOption,
     WeightsOption,
     chosen_landmarker,
+    weights_file,
 )
 from jvcr.detect.named import DetectorName
 from jvcr.detect.network import DETECT_SIZE
 from jvcr.draw.page import import_plotly
-from jvcr.images import Image, read_image, write_image
+from jvcr.images import MAX_PIXELS, Image, read_image, write_image
 from jvcr.io.boxes import GivenBoxes
+from jvcr.io.outputs import (
+    Done,
+    Earlier,
+    ExistingResults,
+    check_outputs,
+    drop_lines,
+    json_lines,
+    read_earlier,
+    source_entry,
+    spelling,
+)
 from jvcr.io.photos import find_photos
-from jvcr.io.records import json_lines, photo_record
+from jvcr.io.records import photo_record
 from jvcr.landmarker import MIN_SCORE
 from jvcr.results import Face
 from jvcr.runtime.backends import Backend
@@ -64,11 +80,24 @@ def predict(
     device: DeviceOption = "cpu",
     precision: PrecisionOption = "fp32",
     threads: ThreadsOption = 0,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Refuse larger photos (width × height); one takes up to 7 bytes a pixel.")
+    ] = MAX_PIXELS,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on: skip photos that --json FILE has already, unless size or time of change differ."
+        ),
+    ] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Find faces and their landmarks in 3D: the 68 points, or those of the weights' own markup.
 
-    With none of --json, --draw and --html: pictures and landmarks.jsonl in the --out folder.
+    With none of --json, --draw and --html: pictures and landmarks.jsonl in the --out folder. Results that are there
+    already stay: the run refuses, unless --resume or --overwrite says otherwise.
     """
+    if resume and overwrite:
+        raise ValueError("--resume and --overwrite: give one of them")
     if json_to is None and not draw and not html:
         draw, json_to = True, str(out / "landmarks.jsonl")
     if html:
@@ -78,6 +107,19 @@ def predict(
     for problem in problems:
         fail(problem)
     failures = len(problems)
+    PIL.Image.MAX_IMAGE_PIXELS = max(PIL.Image.MAX_IMAGE_PIXELS or 0, max_pixels)
+    results = _Results(out, draw, html)
+    inputs = [*paths, boxes, weights_file(weights)]
+    earlier = _earlier(json_to, paths, results, inputs) if resume else None
+    plan = results.plan(paths, earlier.records if earlier else {})
+    targets = [("--json", json_to), *(("--out", path) for work in plan for path in work.targets)]
+    try:
+        check_outputs(targets, inputs, may_replace=overwrite or _own(json_to, earlier, out))
+    except ExistingResults as error:
+        raise ValueError(
+            f"{error}; nothing was written: go on with --resume (it needs --json), replace it with --overwrite, or "
+            "choose another place"
+        ) from None
     landmarker = chosen_landmarker(
         weights,
         detector,
@@ -90,28 +132,42 @@ def predict(
         device=device,
         precision=precision,
     )
-    outputs = Outputs(out, paths)
+    if earlier is not None and json_to is not None:
+        log.print(f"{sum(work.done for work in plan)} of {len(plan)} photos are done already", highlight=False)
+        drop_lines(Path(json_to), earlier.dropped)
     done = 0
     # Summaries on a terminal show the progress; a bar would be drawn across them.
-    hide_bar = len(paths) < 2 or sys.stdout.isatty()
-    with json_lines(json_to) as lines, Progress(console=log, transient=True, disable=hide_bar) as progress:
-        for path in progress.track(paths, description="photos"):
-            try:
-                image = read_image(path)
-                faces = landmarker.predict(image, given.of(path) if given else None)
-                if lines is not None:
-                    lines.write(json.dumps(photo_record(str(path), image, faces)) + "\n")
-                    lines.flush()
-                written = outputs.write(path, image, faces, draw, html)
-            except BrokenPipeError:
-                raise
-            except (ValueError, OSError, RuntimeError, cv2.error) as error:
-                failures += 1
-                fail(str(error) if str(path) in str(error) else f"{path}: {error}")
+    hide_bar = len(paths) < 2 or (sys.stdout is not None and sys.stdout.isatty())
+    with (
+        json_lines(json_to, overwrite=overwrite, append=earlier is not None) as lines,
+        Progress(console=log, transient=True, disable=hide_bar) as progress,
+    ):
+        for work in progress.track(plan, description="photos"):
+            path, own = work.photo, given.of(work.photo) if given else None
+            if work.done:
                 continue
+            try:
+                # Asked before the photo is read: a change in between is a change.
+                source = source_entry(path)
+                image = read_image(path, max_pixels)
+                faces = landmarker.predict(image, own, volumes=html)
+            except (ValueError, OSError, RuntimeError, MemoryError, cv2.error) as error:
+                failures += 1
+                fail(str(error) if str(path) in str(error) else f"{path}: {error or type(error).__name__}")
+                continue
+            record = photo_record(str(path), image, faces)
+            if json_to != "-":
+                record |= {"source": source}
+                record |= {"written": [target.name for target in work.targets]} if work.targets else {}
+            # What cannot be written ends the run: the next photo could not be written either. First the line, then the
+            # pictures that it names: what is there and in no line is not ours.
+            if lines is not None:
+                lines.write(json.dumps(record) + "\n")
+                lines.flush()
+            write_results(work.targets, image, faces, work.title)
             done += 1
             if json_to != "-":
-                typer.echo(summary(str(path), faces, written))
+                typer.echo(summary(str(path), faces, work.targets))
     for name in given.unused() if given else ():
         failures += 1
         fail(f"{boxes}: {name} is none of the photos")
@@ -120,43 +176,106 @@ def predict(
         raise typer.Exit(1)
 
 
-class Outputs:
-    """Pictures and pages in one folder. Nothing overwrites a photo or the outputs of another photo of the same name."""
+def _earlier(
+    json_to: str | None, paths: Sequence[Path], results: _Results, inputs: Sequence[Path | str | None]
+) -> Earlier | None:
+    """What the file of an earlier run has; None where there is no such file."""
+    if json_to is None or json_to == "-":
+        raise ValueError("--resume goes by the records of an earlier run; give --json FILE")
+    file = Path(json_to)
+    if not file.exists():
+        return None
+    check_outputs({"--json": json_to}, inputs)
+    if not file.is_file():
+        raise ValueError(f"--json {json_to}: no ordinary file; --resume has nothing to read there")
+    wanted = {str(path): path for path in paths}
 
-    def __init__(self, folder: Path, photos: list[Path]) -> None:
+    def is_done(name: str, entry: Done) -> bool | None:
+        if name not in wanted:
+            return None
+        return _is_unchanged(wanted[name], entry) and results.are_there(entry)
+
+    return read_earlier(file, is_done)
+
+
+def _own(json_to: str | None, earlier: Earlier | None, out: Path) -> set[Path]:
+    """What an earlier run wrote, and this one may replace."""
+    if earlier is None or json_to is None:
+        return set()
+    return {Path(json_to), *(out / name for entry in earlier.records.values() for name in entry.written)}
+
+
+@dataclass(frozen=True)
+class _Work:
+    """photo: to be read. title: its name in the results. targets: files to write. done: nothing is to be done."""
+
+    photo: Path
+    title: str
+    targets: list[Path]
+    done: bool
+
+
+class _Results:
+    """Names of pictures and pages in one folder. Photos of the same name get different ones."""
+
+    def __init__(self, folder: Path, draw: bool, html: bool) -> None:
         self._folder = folder
-        self._photos = {path.resolve() for path in photos}
-        self._used: set[str] = set()
+        self._endings = ["_landmarks.jpg"] * draw + ["_3d.html"] * html
 
-    def write(self, path: Path, image: Image, faces: list[Face], draw: bool, html: bool) -> list[Path]:
-        """Write what was asked for; returns the files."""
-        name = self._free_name(path.stem)
-        targets = [self._folder / f"{name}_landmarks.jpg"] * draw + [self._folder / f"{name}_3d.html"] * html
-        for target in targets:
-            if target.resolve() in self._photos:
-                raise ValueError(f"{path}: its result {target} is itself one of the photos; choose another --out")
-            self._folder.mkdir(parents=True, exist_ok=True)
-            if target.suffix == ".html":
-                from jvcr.draw.page import write_html
+    def are_there(self, entry: Done) -> bool:
+        """Whether all that is wanted of a photo was written, and still is there."""
+        kinds = {ending for ending in self._endings for name in entry.written if name.endswith(ending)}
+        return len(kinds) == len(self._endings) and all((self._folder / name).is_file() for name in entry.written)
 
-                write_html(target, image, faces, name)
-            else:
-                from jvcr.draw.landmarks import draw_faces
+    def plan(self, photos: Sequence[Path], earlier: dict[str, Done]) -> list[_Work]:
+        """A piece of work each photo, in order. Those of an earlier run keep their names."""
+        names = {photo: self._earlier_name(earlier.get(str(photo))) for photo in photos}
+        used = {spelling(name) for name in names.values() if name is not None}
+        plan = []
+        for photo in photos:
+            name, number = names[photo], 2
+            if name is None:
+                name = photo.stem
+                while spelling(name) in used:
+                    name, number = f"{photo.stem}_{number}", number + 1
+                used.add(spelling(name))
+            entry = earlier.get(str(photo))
+            same = entry is not None and _is_unchanged(photo, entry) and self.are_there(entry)
+            plan.append(_Work(photo, name, [] if same else list(self.targets(name)), same))
+        return plan
 
-                write_image(target, draw_faces(image, faces))
-        return targets
+    def targets(self, name: str) -> Iterator[Path]:
+        return (self._folder / f"{name}{ending}" for ending in self._endings)
 
-    def _free_name(self, stem: str) -> str:
-        name, number = stem, 2
-        while name.casefold() in self._used:
-            name, number = f"{stem}_{number}", number + 1
-        self._used.add(name.casefold())
-        return name
+    def _earlier_name(self, entry: Done | None) -> str | None:
+        for name in entry.written if entry else ():
+            for ending in ("_landmarks.jpg", "_3d.html"):
+                if name.endswith(ending):
+                    return name.removesuffix(ending)
+        return None
 
 
-def summary(name: str, faces: list[Face], written: list[Path]) -> str:
+def _is_unchanged(photo: Path, entry: Done) -> bool:
+    return source_entry(photo) == {"bytes": entry.size, "modified_ns": entry.modified_ns}
+
+
+def write_results(targets: Sequence[Path], image: Image, faces: list[Face], title: str) -> None:
+    """Write pictures (``.jpg``) and pages (``.html``), each whole or not at all."""
+    for target in targets:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.suffix == ".html":
+            from jvcr.draw.page import write_html
+
+            write_html(target, image, faces, title)
+        else:
+            from jvcr.draw.landmarks import draw_faces
+
+            write_image(target, draw_faces(image, faces))
+
+
+def summary(name: str, faces: list[Face], written: Sequence[Path]) -> str:
     """A few readable lines a photo."""
-    lines = [f"{name}: {len(faces)} face{'' if len(faces) == 1 else 's'}"]
+    lines = [f"{printable(name)}: {len(faces)} face{'' if len(faces) == 1 else 's'}"]
     for number, face in enumerate(faces, 1):
         b = face.box
         line = f"  {number}  box ({b.x0:.0f}, {b.y0:.0f}) to ({b.x1:.0f}, {b.y1:.0f})  score {face.score:.2f}"
@@ -164,5 +283,5 @@ def summary(name: str, faces: list[Face], written: list[Path]) -> str:
             pose = face.pose
             line += f"  yaw {pose.yaw_deg:+.0f}°  pitch {pose.pitch_deg:+.0f}°  roll {pose.roll_deg:+.0f}°"
         lines.append(line)
-    lines += [f"  → {path}" for path in written]
+    lines += [f"  → {printable(str(path))}" for path in written]
     return "\n".join(lines)

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import math
+import os
 import signal
 import threading
 import time
@@ -16,22 +17,25 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jvcr.cli.console import fail, log
+from jvcr.cli.console import fail, log, printable
 from jvcr.cli.options import (
     BackendOption,
     DetectorOption,
     DetectSizeOption,
     DeviceOption,
     MirrorOption,
+    OverwriteOption,
     PrecisionOption,
     ThreadsOption,
     WeightsOption,
     chosen_landmarker,
+    weights_file,
 )
 from jvcr.detect.named import DetectorName
 from jvcr.detect.network import DETECT_SIZE
 from jvcr.draw.landmarks import draw_faces
-from jvcr.io.records import frame_record, json_lines
+from jvcr.io.outputs import ExistingResults, check_outputs, json_lines
+from jvcr.io.records import frame_record
 from jvcr.runtime.backends import Backend
 from jvcr.video.files import VideoSink, VideoSource
 from jvcr.video.track import TrackedFrame, Tracker
@@ -56,17 +60,26 @@ def video(
     device: DeviceOption = "cpu",
     precision: PrecisionOption = "fp32",
     threads: ThreadsOption = 0,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Follow the faces of a video: landmarks in 3D, an identity each, smoothed over time.
 
-    With none of --out, --json and --show: FILE_landmarks.mp4 and FILE_landmarks.jsonl beside the file.
+    With none of --out, --json and --show: FILE_landmarks.mp4 and FILE_landmarks.jsonl beside the file. Results that are
+    there already stay: the run refuses, unless --overwrite says otherwise.
     """
     opened: str | int = int(source) if source.isdigit() and not Path(source).exists() else source
     if out is None and json_to is None and not show:
         stem = Path(f"camera{source}" if isinstance(opened, int) or "://" in source else source).with_suffix("")
         out, json_to = Path(f"{stem}_landmarks.mp4"), f"{stem}_landmarks.jsonl"
-    if out is not None and Path(source).exists() and out.resolve() == Path(source).resolve():
-        raise ValueError(f"{out}: this is the video itself; choose another --out")
+    _check_numbers(smooth=smooth, detect_every=detect_every, seconds=seconds)
+    try:
+        inputs = [None if isinstance(opened, int) else source, weights_file(weights)]
+        check_outputs({"--out": out, "--json": json_to}, inputs, may_replace=overwrite)
+    except ExistingResults as error:
+        raise ValueError(
+            f"{error}; nothing was written: replace it with --overwrite, or choose another place (a film is not "
+            "continued in the middle)"
+        ) from None
     landmarker = chosen_landmarker(
         weights, detector, detect_size, threads, mirror=mirror, backend=backend, device=device, precision=precision
     )
@@ -74,8 +87,8 @@ def video(
     frames, started = 0, time.monotonic()
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(VideoSource(opened, audio=out is not None))
-        sink = stack.enter_context(VideoSink(out, reader)) if out is not None else None
-        lines = stack.enter_context(json_lines(json_to))
+        sink = stack.enter_context(VideoSink(out, reader, overwrite)) if out is not None else None
+        lines = stack.enter_context(json_lines(json_to, overwrite=overwrite))
         progress = stack.enter_context(_bar())
         task = progress.add_task("frames", total=reader.frames or None, rate="")
         stopped = stack.enter_context(_stopping())
@@ -83,6 +96,7 @@ def video(
             seen = tracker.frame(frame)
             if lines is not None:
                 lines.write(json.dumps(_record(seen)) + "\n")
+                lines.flush()
             faces = [tracked.face for tracked in seen.faces]
             drawn = draw_faces(frame.image, faces, enlarge=False) if sink or show else frame.image
             if sink is not None:
@@ -95,16 +109,29 @@ def video(
     log.print(f"{frames} frames, {rate:.1f} a second, {tracker.searches} searches", highlight=False)
     for path in (out, None if json_to == "-" else json_to):
         if path is not None:
-            typer.echo(f"→ {path}", err=json_to == "-")
+            typer.echo(f"→ {printable(str(path))}", err=json_to == "-")
     if stopped.is_set():
         log.print("interrupted; what was written can be played", highlight=False)
         raise typer.Exit(130)
+    failed = False
+    if reader.damaged:
+        fail(f"{reader.name}: {reader.damaged} damaged packets were skipped")
+        failed = True
     if reader.failure is not None:
         fail(f"{reader.failure}; everything until there is written")
-        raise typer.Exit(1)
+        failed = True
     if not frames:
         fail(f"{reader.name}: there is no frame in it")
+        failed = True
+    if failed:
         raise typer.Exit(1)
+
+
+def _check_numbers(**numbers: float) -> None:
+    """Not-a-number passes every comparison, and so typer's bounds."""
+    for name, value in numbers.items():
+        if math.isnan(value):
+            raise ValueError(f"--{name.replace('_', '-')} is nan; expected a number")
 
 
 def _record(frame: TrackedFrame) -> dict[str, Any]:
@@ -113,15 +140,28 @@ def _record(frame: TrackedFrame) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _stopping() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM set the event, so that a frame is never half done; a second one ends at once."""
+    """Ctrl-C, SIGTERM and a closed terminal set the event, so that a frame is never half done; a second Ctrl-C or
+    SIGTERM ends at once."""
     asked = threading.Event()
 
     def ask(number: int, frame: object) -> None:
-        if asked.is_set():
+        if number == hangup:
+            # The terminal takes nothing any more, and every word to it would be an error.
+            for terminal in terminals:
+                with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path
+                    os.dup2(nowhere.fileno(), terminal)
+        elif asked.is_set():
             raise KeyboardInterrupt
         asked.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    hangup = getattr(signal, "SIGHUP", None)
+    # Asked now: a terminal that is gone is none.
+    terminals = [number for number in (1, 2) if os.isatty(number)]
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # Whoever was started with nohup goes on without a terminal.
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        numbers.append(hangup)
+    before = {number: signal.signal(number, ask) for number in numbers}
     try:
         yield asked
     finally:

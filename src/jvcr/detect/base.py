@@ -55,11 +55,32 @@ def as_proposal(found: Proposal | Box | Sequence[float]) -> Proposal:
         return Proposal(found)
     try:
         x0, y0, x1, y1 = (float(value) for value in found)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"the detector returned {found!r}; expected a Proposal, a Box, or x0, y0, x1, y1 in pixels"
         ) from error
     return Proposal(Box(x0, y0, x1, y1))
+
+
+def as_proposals(found: Sequence[Proposal | Box | Sequence[float]]) -> list[Proposal]:
+    """All that a detector returned.
+
+    Raises:
+        ValueError: one is none, or its score or roll is no number; it is named by its index.
+    """
+    proposals = []
+    for index, one in enumerate(found):
+        try:
+            proposal = as_proposal(one)
+            values = (proposal.roll_deg, 0.0 if proposal.score is None else proposal.score)
+            if not np.isfinite(np.array(values, np.float64)).all():
+                raise ValueError(f"score {proposal.score} and roll_deg {proposal.roll_deg}: expected finite numbers")
+            if max(proposal.box.width, proposal.box.height) < 1:
+                raise ValueError(f"{proposal.box} is smaller than a pixel")
+        except (ValueError, TypeError, OverflowError, AttributeError) as error:
+            raise ValueError(f"the detector's proposal {index} of {len(found)}: {error}") from error
+        proposals.append(proposal)
+    return proposals
 
 
 def nms(boxes: Sequence[Box], scores: Sequence[float], limit: float) -> list[int]:

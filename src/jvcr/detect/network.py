@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from jvcr.detect.base import Proposal, nms
 from jvcr.detect.cells import Found, decode
 from jvcr.frames import Box, borders, rescaled
 from jvcr.images import Image
+from jvcr.runtime.header import detector_multiple
 from jvcr.runtime.onnx import open_session
 from jvcr.weights import weights_path
 
@@ -68,8 +68,7 @@ class NetworkDetector:
         self._session, metadata = open_session(path, threads)
         if "jvcr-detector" not in metadata:
             raise ValueError(f"{path}: no 'jvcr-detector' entry in its metadata; expected a detector's ONNX file")
-        levels = len(json.loads(metadata["jvcr-detector"])["config"]["channels"])
-        self._multiple = 8 * 2 ** (levels - 1)
+        self._multiple = detector_multiple(path, metadata["jvcr-detector"])
         self._size, self._min_score = size, min_score
 
     def cells(self, pictures: Image) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from jvcr.draw.landmarks import depth_colours
 from jvcr.extras import missing
+from jvcr.files import write_text
 from jvcr.frames import Crop, unit_to_crop, vox_to_unit
 from jvcr.images import Image, extract
 from jvcr.results import Face
@@ -64,7 +65,7 @@ def write_html(path: Path, image: Image, faces: Sequence[Face], title: str) -> N
     body = "\n".join(parts) or "<p>No face found.</p>"
     head = f"<meta charset='utf-8'><title>{html.escape(title)}</title>"
     page = f"<!doctype html><html><head>{head}</head><body>{body}</body></html>"
-    path.write_text(page, encoding="utf-8", errors="replace")
+    write_text(path, page, errors="replace")
 
 
 def _traces(go: Any, image: Image, face: Face) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import secrets
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,8 @@ def export_detector(network: FaceDetector, header: DetectorHeader, path: Path, h
     """
     size, multiple = header.config.image_size, header.config.multiple
     inference = _with_biases(DetectorInference(network)).eval()
-    candidate = path.with_name(path.name + ".candidate")
+    # A name that nobody has: the file is deleted afterwards.
+    candidate = path.with_name(f".jvcr-{secrets.token_hex(6)}.onnx")
     try:
         write_onnx(
             inference,

@@ -13,13 +13,14 @@ from typing import Any
 import onnx
 import torch
 
-from jvcr.export.onnx import Parity, export_onnx, landmark_parity, smooth_pictures
+from jvcr.export.onnx import Parity, export_onnx, landmark_parity, save_sealed, smooth_pictures
 from jvcr.extras import missing
 from jvcr.images import Image
 from jvcr.model.checkpoint import Header
 from jvcr.model.inference import Inference
 from jvcr.model.jvcr import JVCR
 from jvcr.runtime.base import Runtime
+from jvcr.runtime.checksum import BLANK, KEY, add_comment, seal
 from jvcr.runtime.onnx import OnnxRuntime
 from jvcr.runtime.openvino import OpenVinoRuntime
 from jvcr.runtime.pytorch import TorchRuntime
@@ -125,7 +126,7 @@ def _write_onnx(model: JVCR, header: Header, path: Path, precision: Precision, h
         from onnxruntime.transformers.float16 import convert_float_to_float16
 
         narrow = convert_float_to_float16(onnx.load(path), keep_io_types=True)
-        onnx.save(narrow, path)
+        save_sealed(narrow, path)
     elif precision is Precision.INT8:
         assert crops is not None
         _quantise(path, crops)
@@ -157,7 +158,7 @@ def _quantise(path: Path, crops: Image) -> None:
     for key, value in metadata.items():
         entry = result.metadata_props.add()
         entry.key, entry.value = key, value
-    onnx.save(result, path)
+    save_sealed(result, path)
     simple.unlink()
     quantised.unlink()
 
@@ -196,7 +197,10 @@ def _write_openvino(source: Path, path: Path, half: bool) -> None:
     except ModuleNotFoundError as error:
         raise missing("openvino", error) from error
     # Its meta data keeps the ONNX file's, where OpenVinoRuntime looks for them.
-    openvino.save_model(openvino.Core().read_model(source), path, compress_to_fp16=half)
+    model = openvino.Core().read_model(source)
+    model.set_rt_info(BLANK, ["framework", KEY])
+    openvino.save_model(model, path, compress_to_fp16=half)
+    seal(path, [path.with_suffix(".bin")])
 
 
 def _write_torchscript(model: JVCR, header: Header, path: Path, precision: Precision) -> None:
@@ -205,6 +209,8 @@ def _write_torchscript(model: JVCR, header: Header, path: Path, precision: Preci
     with torch.no_grad(), torch.autocast("cpu", torch.float16, precision is Precision.FP16, cache_enabled=False):
         script = torch.jit.trace(Inference(model).eval(), example, check_trace=False)
     torch.jit.save(script, str(path), _extra_files={SCRIPT_ENTRY: header.to_json()})
+    add_comment(path)
+    seal(path)
 
 
 def _opened(path: Path, format: Format, precision: Precision) -> Runtime:

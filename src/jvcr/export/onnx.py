@@ -22,6 +22,7 @@ from jvcr.model.inference import Inference
 from jvcr.model.jvcr import JVCR
 from jvcr.model.rounding import to_steps
 from jvcr.runtime.base import Prediction
+from jvcr.runtime.checksum import BLANK, KEY, seal
 
 OPSET = 20
 
@@ -86,7 +87,19 @@ def write_onnx(
         entry = proto.metadata_props.add()
         entry.key, entry.value = key, value
     onnx.checker.check_model(proto)
-    write_atomically(path, lambda temporary: onnx.save(proto, str(temporary)))
+    write_atomically(path, lambda temporary: save_sealed(proto, temporary))
+
+
+def save_sealed(proto: onnx.ModelProto, path: Path) -> None:
+    """Save a network with the checksum of the file in its metadata."""
+    kept = [entry for entry in proto.metadata_props if entry.key != KEY]
+    values = [(entry.key, entry.value) for entry in kept] + [(KEY, BLANK)]
+    del proto.metadata_props[:]
+    for name, text in values:
+        added = proto.metadata_props.add()
+        added.key, added.value = name, text
+    onnx.save(proto, str(path))
+    seal(path)
 
 
 def _strip_provenance(proto: onnx.ModelProto) -> None:

@@ -7,6 +7,8 @@ import io
 import json
 from pathlib import Path
 
+from jvcr.files import read_text
+
 
 class GivenBoxes:
     """Landmark boxes by photo, named by path or by file name."""
@@ -34,19 +36,23 @@ class GivenBoxes:
         Raises:
             ValueError: the file is missing or of another form; the line is named.
         """
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: cannot be read ({error})") from None
+        text = read_text(path)
         expected = "expected JSON {photo: [[x0, y0, x1, y1], …]} or CSV lines photo,x0,y0,x1,y1"
         try:
             return cls(_json_boxes(text) if path.suffix.lower() == ".json" else _csv_boxes(text))
-        except (ValueError, TypeError, AttributeError, csv.Error) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, csv.Error) as error:
             raise ValueError(f"{path}: {error}; {expected}") from None
 
 
 def _json_boxes(text: str) -> dict[str, list[list[float]]]:
-    return {str(name): [[float(v) for v in box] for box in rows] for name, rows in json.loads(text).items()}
+    return {str(name): _table(name, rows) for name, rows in json.loads(text).items()}
+
+
+def _table(name: str, rows: list[list[float]]) -> list[list[float]]:
+    try:
+        return [[float(v) for v in box] for box in rows]
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"{name!r}: {error}") from None
 
 
 def _csv_boxes(text: str) -> dict[str, list[list[float]]]:

@@ -30,6 +30,10 @@ def check_image(image: object) -> None:
         )
 
 
+_SMALLEST_BOX = 1.0
+"""Pixels of the longer side: landmarks inside a smaller one cannot be told apart."""
+
+
 def check_boxes(boxes: Iterable[Any], image: Image) -> list[Box]:
     """(K, 4) numbers or ``Box``es → ``Box``es on the image. Raises ValueError as in ``Landmarker.predict``."""
     height, width = image.shape[:2]
@@ -38,21 +42,30 @@ def check_boxes(boxes: Iterable[Any], image: Image) -> list[Box]:
     rows = [box.to_list() if isinstance(box, Box) else box for box in boxes]
     if not rows:
         return []
-    try:
-        table = np.array(rows, np.float64).reshape(len(rows), -1)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"boxes are not a table of numbers ({error}); expected (K, 4): x0, y0, x1, y1") from error
-    if table.shape[1] != 4:
-        raise ValueError(f"boxes have shape {np.shape(rows)}; expected (K, 4): x0, y0, x1, y1 in pixels")
     checked: list[Box] = []
-    for index, row in enumerate(table.tolist()):
+    for index, given in enumerate(rows):
+        row = _four_numbers(index, given)
         try:
             box = Box(*row)
         except ValueError as error:
             raise ValueError(f"box {index}: {error}") from None
+        if max(box.width, box.height) < _SMALLEST_BOX:
+            raise ValueError(f"box {index}: {row} is smaller than a pixel; expected x0, y0, x1, y1 in pixels")
         if not box.meets(width, height):
             raise ValueError(f"box {index}: {row} lies entirely outside the image of {width} × {height} pixels")
         if max(box.width, box.height) > _LARGEST_BOX * max(width, height):
             raise ValueError(f"box {index}: {row} is far larger than the image of {width} × {height} pixels")
         checked.append(box)
     return checked
+
+
+def _four_numbers(index: int, given: Any) -> list[float]:
+    try:
+        row = np.array(given, np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"box {index}: boxes are not a table of numbers ({error}); expected (K, 4): x0, y0, x1, y1 in pixels"
+        ) from None
+    if row.shape != (4,):
+        raise ValueError(f"box {index}: has shape {row.shape}; expected (K, 4) boxes: x0, y0, x1, y1 in pixels")
+    return [float(value) for value in row]

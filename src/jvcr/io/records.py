@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any, TextIO
+from collections.abc import Iterable
+from typing import Any
 
 from jvcr.images import Image
 from jvcr.results import Face
@@ -30,17 +27,3 @@ def frame_record(index: int, time_s: float, image: Image, faces: Iterable[tuple[
 def _size(image: Image) -> dict[str, int]:
     height, width = image.shape[:2]
     return {"width": width, "height": height}
-
-
-@contextlib.contextmanager
-def json_lines(target: str | None) -> Iterator[TextIO | None]:
-    """Where to write lines to: a file, stdout for ``-``, or nowhere for None."""
-    if target is None:
-        yield None
-    elif target == "-":
-        yield sys.stdout
-    else:
-        path = Path(target)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="utf-8") as file:
-            yield file

@@ -13,6 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
 
+from jvcr.files import open_regular, write_text
 from jvcr.markups.markup import MARKUP_66, MARKUP_68, Derivation, Markup, Terms
 from jvcr.suggest import did_you_mean, nearest
 
@@ -69,7 +70,8 @@ def read_markup(path: Path) -> Markup:
         ValueError: a mistake in it; the message names the file and the key.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path) as file:
+            values = tomllib.load(file)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such markup file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -110,7 +112,7 @@ def write_markup(path: Path, markup: Markup, comment: str = "") -> None:
         lines += [
             f"{_key(label)} = {_sum(terms)}" for label, terms in zip(markup.labels, derivation.terms, strict=True)
         ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _sum(terms: Terms) -> str:

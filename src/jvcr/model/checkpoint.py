@@ -19,6 +19,9 @@ from jvcr.markups.markup import Markup
 from jvcr.model.config import ModelConfig
 from jvcr.model.jvcr import JVCR
 from jvcr.model.rounding import from_steps, to_steps
+from jvcr.runtime.checksum import BLANK, MARK, check_mark, seal, verify
+from jvcr.runtime.checksum import KEY as CHECKSUM
+from jvcr.runtime.header import Fields, read_crop_rule, read_markup
 
 _KEY = "jvcr"
 
@@ -41,13 +44,28 @@ class Header:
 
     def to_json(self) -> str:
         """As text, for the weights file."""
-        return json.dumps({"config": self.config.to_dict(), "markup": self.markup.to_dict(), "about": self.about})
+        values = {"config": self.config.to_dict(), "markup": self.markup.to_dict(), "about": self.about}
+        return json.dumps(values | MARK)
 
     @classmethod
-    def from_json(cls, text: str) -> Header:
-        """Inverse of ``to_json``."""
-        values = json.loads(text)
-        return cls(ModelConfig.from_dict(values["config"]), Markup.from_dict(values["markup"]), values.get("about", {}))
+    def from_json(cls, text: str, path: Path = Path("weights")) -> Header:
+        """Inverse of ``to_json``; ``path`` is for messages.
+
+        Raises:
+            ValueError: a field is missing or wrong; it is named.
+        """
+        fields = Fields.of(path, _KEY, text)
+        config = fields.inner("config")
+        config.fit(ModelConfig)
+        read_crop_rule(config)
+        header = cls(
+            config.made(lambda: ModelConfig.from_dict(config.values)),
+            read_markup(fields.inner("markup")),
+            fields.inner("about", optional=True).values,
+        )
+        if header.config.n_points != header.markup.n_points:
+            config.fail("n_points", f"{header.config.n_points}, but the markup has {header.markup.n_points}")
+        return header
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -99,7 +117,12 @@ def write_safetensors(path: Path, network: nn.Module, metadata: dict[str, str], 
             state[name], state[name + _STEP_SIZE] = torch.from_numpy(steps), torch.from_numpy(size)
         else:
             state[name] = value
-    write_atomically(path, lambda temporary: save_file(state, temporary, metadata=metadata))
+
+    def write(temporary: Path) -> None:
+        save_file(state, temporary, metadata=metadata | {CHECKSUM: BLANK})
+        seal(temporary)
+
+    write_atomically(path, write)
 
 
 _Network = TypeVar("_Network", bound=nn.Module)
@@ -107,13 +130,13 @@ _Description = TypeVar("_Description")
 
 
 def read_safetensors(
-    path: Path, key: str, parse: Callable[[str], _Description], build: Callable[[_Description], _Network]
+    path: Path, key: str, parse: Callable[[str, Path], _Description], build: Callable[[_Description], _Network]
 ) -> tuple[_Network, _Description]:
     """The network that the header's entry ``key`` describes, in evaluation mode, and the description.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no such entry, or the tensors do not fit it.
+        ValueError: no such entry, a field of it is wrong, or the tensors do not fit it; the file is damaged.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file")
@@ -125,14 +148,31 @@ def read_safetensors(
         raise ValueError(f"{path}: not a safetensors file ({error})") from error
     if key not in metadata:
         raise ValueError(f"{path}: no {key!r} entry in its header; expected weights written by `jvcr train`")
+    check_mark(path, metadata[key], verify(path))
+    description = parse(metadata[key], path)
     try:
-        description = parse(metadata[key])
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"{path}: its header does not describe a network of this version ({error!r})") from error
+        # Without memory first: sizes that are wrong may ask for more than there is.
+        with torch.device("meta"):
+            described = {name: value.shape for name, value in build(description).state_dict().items()}
+    except (RuntimeError, ValueError, TypeError, ArithmeticError, AssertionError) as error:
+        raise ValueError(
+            f"{path}: metadata field 'config': describes no network that can be built ({error})"
+        ) from error
+    try:
+        state = _widened(state)
+    except KeyError as error:
+        raise ValueError(f"{path}: its tensors do not fit its own configuration: {error} is missing") from error
+    wrong = [name for name in described.keys() | state.keys() if described.get(name) != _shape(state.get(name))]
+    if wrong:
+        listed = "; ".join(
+            f"{name}: {_sizes(_shape(state.get(name)))} in place of {_sizes(described.get(name))}"
+            for name in sorted(wrong)[:_LISTED]
+        )
+        raise ValueError(f"{path}: its tensors do not fit its own configuration: {len(wrong)} differ: {listed}")
     network = build(description)
     try:
-        network.load_state_dict(_widened(state))
-    except (RuntimeError, KeyError) as error:
+        network.load_state_dict(state)
+    except RuntimeError as error:
         raise ValueError(f"{path}: its tensors do not fit its own configuration: {error}") from error
     return network.eval(), description
 
@@ -148,3 +188,14 @@ def _widened(state: dict[str, Tensor]) -> dict[str, Tensor]:
         else:
             wide[name] = value.float() if value.dtype == torch.float16 else value
     return wide
+
+
+_LISTED = 5
+
+
+def _shape(tensor: Tensor | None) -> torch.Size | None:
+    return None if tensor is None else tensor.shape
+
+
+def _sizes(shape: torch.Size | None) -> str:
+    return "nothing" if shape is None else " × ".join(map(str, shape)) or "one number"

@@ -12,6 +12,8 @@ from safetensors import SafetensorError, safe_open
 from jvcr.model.checkpoint import read_safetensors, write_safetensors
 from jvcr.model.config import DetectorConfig
 from jvcr.model.detector import FaceDetector
+from jvcr.runtime.checksum import MARK
+from jvcr.runtime.header import Fields
 
 KEY = "jvcr-detector"
 
@@ -25,13 +27,20 @@ class DetectorHeader:
 
     def to_json(self) -> str:
         """As text, for the weights file."""
-        return json.dumps({"config": self.config.to_dict(), "about": self.about})
+        return json.dumps({"config": self.config.to_dict(), "about": self.about} | MARK)
 
     @classmethod
-    def from_json(cls, text: str) -> DetectorHeader:
-        """Inverse of ``to_json``."""
-        values = json.loads(text)
-        return cls(DetectorConfig.from_dict(values["config"]), values.get("about", {}))
+    def from_json(cls, text: str, path: Path = Path("weights")) -> DetectorHeader:
+        """Inverse of ``to_json``; ``path`` is for messages.
+
+        Raises:
+            ValueError: a field is missing or wrong; it is named.
+        """
+        fields = Fields.of(path, KEY, text)
+        config = fields.inner("config")
+        config.fit(DetectorConfig)
+        about = fields.inner("about", optional=True).values
+        return cls(config.made(lambda: DetectorConfig.from_dict(config.values)), about)
 
 
 def save_detector(path: Path, network: FaceDetector, header: DetectorHeader, half: bool = False) -> None:

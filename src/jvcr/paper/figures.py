@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from jvcr.draw.volume import OBLIQUE, View, depth_range, draw_crop, draw_shape, draw_volume
 from jvcr.extras import import_figure
+from jvcr.files import written_whole
 from jvcr.frames import Points, unit_to_crop, unit_to_vox
 from jvcr.images import Image
 from jvcr.markups.markup import Markup
@@ -68,7 +69,8 @@ def save(figure: Any, path: Path) -> None:
     """
     check_ending(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=_DPI, facecolor="white")
+    with written_whole(path) as file:
+        figure.savefig(file, dpi=_DPI, facecolor="white", format=path.suffix[1:].lower())
 
 
 def check_ending(path: Path) -> None:

@@ -37,7 +37,8 @@ def open_backend(
         device: ``"cpu"``; ``"cuda"``, ``"coreml"``, ``"directml"`` (ONNX Runtime), ``"gpu"``, ``"npu"`` (OpenVINO),
             ``"cuda"``, ``"mps"`` (PyTorch).
         precision: of the arithmetic: ``"fp32"``; ``"bf16"``, ``"fp16"`` (OpenVINO, PyTorch).
-        threads: CPU threads of a call; 0 takes all cores. PyTorch's number holds for the whole process.
+        threads: CPU threads of a call, at most one a core; 0 takes all cores. PyTorch's number holds for the whole
+            process.
         compile: run PyTorch's network through ``torch.compile``; the first calls wait for it.
     Raises:
         ValueError: an unknown name; a device or precision that the backend has not; a file that is not its own.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+import os
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,38 +41,16 @@ class Runtime(Protocol):
         ...
 
 
-class Description(NamedTuple):
-    """What an exported file says of itself, as of ``Runtime``."""
-
-    image_size: int
-    markup: Markup
-    crop_rule: CropRule
-    confidence: Confidence
-
-
-def described(path: Path, header: str | None) -> Description:
-    """What the header of an exported file says.
+def bounded_threads(threads: int) -> int:
+    """At most one thread a core that this process may use: more would only wait for each other. 0 stays 0: all.
 
     Raises:
-        ValueError: it says nothing.
+        ValueError: less than 0.
     """
-    if header is None:
-        raise ValueError(f"{path}: no 'jvcr' entry in its metadata; expected a file written by `jvcr export`")
-    values = json.loads(header)
-    rule = CropRule(**values["config"].get("crop", {}))
-    return Description(
-        values["config"]["image_size"], Markup.from_dict(values["markup"]), rule, confidence_of(values.get("about", {}))
-    )
-
-
-def confidence_of(about: Mapping[str, Any]) -> Confidence:
-    """The constants of the face score that weights carry in their header's ``about``; the defaults without any.
-
-    Raises:
-        ValueError: they are not as ``Confidence.to_dict`` gives them.
-    """
-    stored = about.get("confidence")
-    return Confidence() if stored is None else Confidence.from_dict(stored)
+    if threads < 0:
+        raise ValueError(f"threads is {threads}; expected 0 (all cores) or more")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(threads, cores)
 
 
 def check_crops(crops: Image, image_size: int) -> None:

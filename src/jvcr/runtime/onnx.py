@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 
 from jvcr.images import Image
-from jvcr.runtime.base import Prediction, check_crops, described
+from jvcr.runtime.base import Prediction, bounded_threads, check_crops
+from jvcr.runtime.checksum import check_mark, verify
+from jvcr.runtime.header import read_described
 
 PROVIDERS = {
     "cpu": ("CPUExecutionProvider", ""),
@@ -23,7 +26,7 @@ class OnnxRuntime:
 
     Args:
         path: the ONNX file; its metadata says crop size and markup.
-        threads: of one call; 0 takes all cores.
+        threads: of one call, at most one a core; 0 takes all cores.
         device: one of ``PROVIDERS``; what it cannot compute, the CPU does.
     Raises:
         FileNotFoundError: no such file.
@@ -32,7 +35,10 @@ class OnnxRuntime:
 
     def __init__(self, path: Path, threads: int = 0, device: str = "cpu") -> None:
         self._session, metadata = open_session(path, threads, device)
-        self.image_size, self.markup, self.crop_rule, self.confidence = described(path, metadata.get("jvcr"))
+        self.image_size, self.markup, self.crop_rule, self.confidence = read_described(path, metadata.get("jvcr"))
+        size, points = self.image_size, self.markup.n_points
+        _check_ends(path, self._session.get_inputs(), {"crops": (None, size, size, 3)})
+        _check_ends(path, self._session.get_outputs(), {"volume": (None,) * 4, "points_unit": (None, points, 3)})
 
     def __call__(self, crops: Image) -> Prediction:
         check_crops(crops, self.image_size)
@@ -45,7 +51,7 @@ def open_session(path: Path, threads: int, device: str = "cpu") -> tuple[onnxrun
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not an ONNX file; a device that this ONNX Runtime has not.
+        ValueError: not an ONNX file, or a damaged one; a device that this ONNX Runtime has not; threads below 0.
     """
     if device not in PROVIDERS:
         raise ValueError(f"device is {device!r}; ONNX Runtime has {', '.join(PROVIDERS)}")
@@ -55,13 +61,31 @@ def open_session(path: Path, threads: int, device: str = "cpu") -> tuple[onnxrun
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = bounded_threads(threads)
     options.log_severity_level = 3
     # Idle threads wait instead of spinning: a spinning pool slows everything else on a busy machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = [provider] if device == "cpu" else [provider, "CPUExecutionProvider"]
+    # Before its parser sees it.
+    sealed = verify(path)
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime's own exception types share no public base
         raise ValueError(f"{path}: ONNX Runtime cannot load it ({error})") from error
-    return session, session.get_modelmeta().custom_metadata_map
+    metadata = session.get_modelmeta().custom_metadata_map
+    for description in metadata.values():
+        check_mark(path, description, sealed)
+    return session, metadata
+
+
+def _check_ends(path: Path, found: Any, expected: dict[str, tuple[int | None, ...]]) -> None:
+    """Raise ValueError unless a network has these inputs or outputs; None stands for any extent."""
+    shapes = {end.name: tuple(end.shape) for end in found}
+    for name, shape in expected.items():
+        there = shapes.get(name)
+        fits = there is not None and len(there) == len(shape)
+        if there is None or not fits or any(s is not None and t != s for t, s in zip(there, shape, strict=True)):
+            raise ValueError(
+                f"{path}: its network has {shapes}, and its metadata describe {name} {shape}; expected a file written "
+                "by `jvcr export`"
+            )

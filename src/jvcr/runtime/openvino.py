@@ -11,7 +11,9 @@ import numpy as np
 
 from jvcr.extras import missing
 from jvcr.images import Image
-from jvcr.runtime.base import Prediction, check_crops, described
+from jvcr.runtime.base import Prediction, bounded_threads, check_crops
+from jvcr.runtime.checksum import check_mark, verify
+from jvcr.runtime.header import read_described
 
 _FEW = 2
 """Up to so many crops (a face and its mirror image), the network is compiled for just their number: a fifth faster."""
@@ -25,7 +27,7 @@ class OpenVinoRuntime:
 
     Args:
         path: an ONNX file, or OpenVINO's own (``.xml``).
-        threads: of one call; 0 takes all cores.
+        threads: of one call, at most one a core; 0 takes all cores.
         precision: of the arithmetic; ``"bf16"`` is fast where the processor has it, and is taken for ``"fp16"`` where
             it has not that.
         device: ``"cpu"``, ``"gpu"`` or ``"npu"`` (Intel's).
@@ -50,20 +52,26 @@ class OpenVinoRuntime:
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
         if device == "cpu":
             # Threads may be moved: pinned ones of two processes would share a core.
-            settings |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
+            settings |= {"INFERENCE_NUM_THREADS": bounded_threads(threads), "ENABLE_CPU_PINNING": False}
         self._compile = functools.partial(core.compile_model, device_name=device.upper(), config=settings)
         self._networks: dict[int, Any] = {}
         self._lock, self._requests = threading.Lock(), threading.local()
+        beside = path.with_suffix(".bin")
+        sealed = verify(path, [beside] if path.suffix == ".xml" and beside.is_file() else [])
         try:
             self._model = core.read_model(path)
-        except RuntimeError as error:
+        except Exception as error:  # a damaged file can be wrong in any way
             raise ValueError(f"{path}: OpenVINO cannot load it ({error})") from error
         header = ["framework", "jvcr"]
         text = self._model.get_rt_info(header).astype(str) if self._model.has_rt_info(header) else None
-        self.image_size, self.markup, self.crop_rule, self.confidence = described(path, text)
+        check_mark(path, text or "", sealed)
+        self.image_size, self.markup, self.crop_rule, self.confidence = read_described(path, text)
+        names = {name for end in (*self._model.inputs, *self._model.outputs) for name in end.get_names()}
+        if missing_names := {"crops", "volume", "points_unit"} - names:
+            raise ValueError(f"{path}: its network lacks {', '.join(sorted(missing_names))}; it has {sorted(names)}")
         try:
             self._network(1)
-        except RuntimeError as error:
+        except Exception as error:
             raise ValueError(f"{path}: OpenVINO cannot compile it for {device} ({error})") from error
 
     def __call__(self, crops: Image) -> Prediction:

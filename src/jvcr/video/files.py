@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +17,30 @@ import cv2
 import numpy as np
 
 from jvcr.extras import missing
-from jvcr.images import Image
+from jvcr.files import cannot_write, check_name, check_regular
+from jvcr.images import MAX_PIXELS, Image
+from jvcr.io.outputs import growing
 
 _TIME_BASE = Fraction(1, 90_000)
 """Of what is written: fine enough for any frame rate."""
+
+MOST_DAMAGED = 100
+"""Packets of a file that fail one after the other before the rest is given up: some four seconds of video."""
+
+_MISSING_S = 0.25
+"""A file whose frames end so much before its own word is cut off. Players round, and last frames have no length."""
+
+_MISSING_CONTAINER_S = 2.0
+"""The same where only the whole file has a length, and its sound may be what is longer."""
+
+_PLAYLISTS = frozenset({"hls", "concat", "concatf", "dash", "imf", "applehttp"})
+"""Formats that are lists of other files: not opened under the name of a file, which may come from anywhere."""
+
+_FLUSH_S = 0.5
+"""Video that is not on the disk yet; sound may wait as long again for its pictures."""
+
+_FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+"""Endings of what is written, and FFmpeg's names."""
 
 
 @dataclass(frozen=True)
@@ -38,30 +61,45 @@ class VideoSource:
     Attributes:
         frames: how many there are, by the file's own word; 0 where it does not say.
         failure: what ended the stream before its end; None when it came to its end.
+        damaged: packets that could not be decoded, and were skipped. After ``MOST_DAMAGED`` in a row the rest is given
+            up.
     Raises:
-        ValueError: it cannot be opened, or has no picture; it is named.
+        ValueError: it cannot be opened, or has no picture; it is no ordinary file, or a list of other files; its frames
+            are larger than ``jvcr.images.MAX_PIXELS``. It is named.
     """
 
     def __init__(self, source: str | Path | int, audio: bool = False) -> None:
         av = import_av()
         self.name = f"camera {source}" if isinstance(source, int) else str(source)
         self.failure: str | None = None
+        self.damaged = 0
         try:
             if isinstance(source, int):
                 self._container: Any = av.open(f"/dev/video{source}", format="v4l2")
-            else:
+            elif _is_url(source):
                 # A stream that says nothing for ten seconds has broken.
-                self._container = av.open(str(source), timeout=10.0 if "://" in str(source) else None)
+                self._container = av.open(str(source), timeout=10.0)
+            else:
+                self._container = _open_file(av, Path(source))
         except (av.error.FFmpegError, OSError) as error:
             raise ValueError(
-                f"{self.name}: cannot be opened as a video ({error}); expected a video file, a camera's "
-                "number or a stream's URL"
+                f"{self.name}: cannot be opened as a video ({error.strerror or error}); expected a video file, a "
+                "camera's number or a stream's URL"
             ) from error
         if not self._container.streams.video:
             self._container.close()
             raise ValueError(f"{self.name}: there is no picture in it; expected a video")
         self._video: Any = self._container.streams.video[0]
         self._video.thread_type = "AUTO"
+        width, height = self._video.codec_context.width, self._video.codec_context.height
+        if width * height > MAX_PIXELS:
+            self._container.close()
+            raise ValueError(
+                f"{self.name}: its frames have {width} × {height} pixels, over the limit of "
+                f"{MAX_PIXELS / 1e6:g} megapixels; reduce it first"
+            )
+        # A frame may be larger than the file says at its start.
+        self._video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         sound = self._container.streams.audio if audio else ()
         self.audio_stream: Any = sound[0] if sound else None
         self.audio_packets: deque[Any] = deque()
@@ -81,24 +119,84 @@ class VideoSource:
     def __iter__(self) -> Iterator[VideoFrame]:
         av = import_av()
         index, last_s = 0, -1.0
-        streams = [self._video] if self.audio_stream is None else [self._video, self.audio_stream]
         rate = float(self._video.average_rate or 25)
+        end_s = 0.0
         try:
-            for packet in self._container.demux(streams):
+            for frame in self._decoded():
+                # Streams without times count frames.
+                own = frame.time if frame.time is not None else last_s + 1 / rate
+                if self._start is None:
+                    self._start = own
+                last_s = max(own, last_s)
+                end_s = last_s + _length_s(frame, rate)
+                yield VideoFrame(index, last_s - self._start, _upright(frame))
+                index += 1
+        except av.error.FFmpegError as error:
+            self.failure = f"{self.name}: the stream broke after frame {index} ({error})"
+            return
+        missing_s = self._missing_s(end_s, (self.frames - index - self.damaged) / rate) if index else None
+        if missing_s is not None:
+            whole = f" of {self.frames}" if self.frames > index else ""
+            self.failure = (
+                f"{self.name}: cut off: its last frame is number {index}{whole}, and the last {missing_s:.1f} s that "
+                "it should have are missing"
+            )
+
+    def _decoded(self) -> Iterator[Any]:
+        """Frames as they come out of the decoder; sound is put aside. Damaged packets are skipped and counted.
+
+        Raises:
+            FFmpegError: the stream broke, or nothing but damage comes any more.
+        """
+        av = import_av()
+        streams = [self._video] if self.audio_stream is None else [self._video, self.audio_stream]
+        in_a_row = 0
+        packets = self._container.demux(streams)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
                 if packet.stream.type == "audio":
                     if packet.dts is not None:
                         self.audio_packets.append(packet)
                     continue
-                for frame in packet.decode():
-                    # Streams without times count frames.
-                    own = frame.time if frame.time is not None else last_s + 1 / rate
-                    if self._start is None:
-                        self._start = own
-                    last_s = max(own, last_s)
-                    yield VideoFrame(index, last_s - self._start, _upright(frame))
-                    index += 1
-        except av.error.FFmpegError as error:
-            self.failure = f"{self.name}: the stream broke after frame {index} ({error})"
+                frames = packet.decode()
+            except (av.error.InvalidDataError, av.error.BufferTooSmallError, av.error.PatchWelcomeError):
+                self.damaged += 1
+                in_a_row += 1
+                if in_a_row >= MOST_DAMAGED:
+                    raise
+                # A generator that has raised is at its end; the file goes on where it was.
+                packets = self._container.demux(streams)
+                continue
+            if frames:
+                in_a_row = 0
+            yield from frames
+
+    def _missing_s(self, end_s: float, uncounted_s: float) -> float | None:
+        """Seconds that the file should have beyond its last frame's end; None where nothing is known to be missing.
+
+        Args:
+            uncounted_s: length of the frames that the file says it has, and nobody saw.
+        """
+        # MP4 counts frames that its edit list leaves out; AVI's lengths are guessed from the file's size.
+        if self._container.format.name == "avi":
+            return uncounted_s if uncounted_s > _MISSING_S else None
+        start_s = float((self._video.start_time or 0) * self._video.time_base)
+        if self._video.duration is not None:
+            length_s, allowed_s = float(self._video.duration * self._video.time_base), _MISSING_S
+        elif (tagged := _tagged_s(self._video.metadata.get("DURATION"))) is not None:
+            # Matroska's tag gives the track's end.
+            length_s, allowed_s = tagged - start_s, _MISSING_S
+        elif self._container.duration is not None:
+            alone = len(self._container.streams) == 1
+            length_s = self._container.duration / 1e6
+            allowed_s = _MISSING_S if alone else _MISSING_CONTAINER_S
+        else:
+            return None
+        missing_s = start_s + length_s - end_s
+        return missing_s if missing_s > allowed_s else None
 
     @property
     def start_s(self) -> float:
@@ -110,35 +208,70 @@ class VideoSink:
     """Writes an H.264 video, with the times it is given and the source's sound. Close it, or use ``with``: what was
     written until then can be played.
 
+    What is on the disk can be played at any moment, but for the last second: the file is written in fragments (MP4,
+    MOV) or clusters (Matroska) of half a second. An MP4 is made an ordinary one when it is closed.
+
     Args:
         path: ends in ``.mp4``, ``.mov`` or ``.mkv``.
         source: whose sound is kept, if it was opened with ``audio``.
+        overwrite: a file that is there is replaced when this one is closed; until then it grows beside it, as
+            ``NAME.part.mp4``.
     Raises:
-        ValueError: another ending.
+        ValueError: another ending. ExistingResults: there is a file, and no ``overwrite``.
+        CannotWrite: the disk is full, say.
     """
 
-    def __init__(self, path: Path, source: VideoSource) -> None:
-        if path.suffix.lower() not in (".mp4", ".mov", ".mkv"):
+    def __init__(self, path: Path, source: VideoSource, overwrite: bool = False) -> None:
+        if path.suffix.lower() not in _FORMATS:
             raise ValueError(f"{path}: expected a video ending in .mp4, .mov or .mkv")
-        av = import_av()
-        self._av, self._source = av, source
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._container: Any = av.open(str(path), "w")
+        self._av, self._source, self._path = import_av(), source, path
+        self._stack = contextlib.ExitStack()
+        with self._stack:
+            place = self._stack.enter_context(growing(path, overwrite=overwrite))
+            self._file = self._stack.enter_context(_Written(path, place))
+            self._container: Any = self._av.open(
+                self._file, "w", format=_FORMATS[path.suffix.lower()], container_options=_container_options(path)
+            )
+            # What comes after the first error is closed here; else in ``close``.
+            self._stack = self._stack.pop_all()
         self._stream: Any = None
         self._audio: Any = None
         self._last_pts = -1
+        self._closed = False
 
     def __enter__(self) -> VideoSink:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
+        # Of two errors of the file, the first says more.
+        with contextlib.suppress(OSError) if isinstance(error, OSError) else contextlib.nullcontext():
+            self._close(error)
 
     def write(self, image: Image, time_s: float) -> None:
-        """A frame of (H, W, 3) uint8 RGB, of the first one's size, at its time."""
+        """A frame of (H, W, 3) uint8 RGB, of the first one's size, at its time.
+
+        Raises:
+            CannotWrite: the disk is full, say.
+        """
+        with self._naming():
+            self._write(image, time_s)
+
+    @contextlib.contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Errors of the file under its name, as they were before FFmpeg."""
+        try:
+            yield
+        except (OSError, self._av.error.FFmpegError) as error:
+            if self._file.failure is None and not isinstance(error, OSError):
+                raise
+            raise cannot_write(self._path, self._file.failure or error) from error
+
+    def _write(self, image: Image, time_s: float) -> None:
         height, width = image.shape[:2]
         if self._stream is None:
-            self._stream = self._container.add_stream("libx264", rate=30, options={"crf": "20", "preset": "veryfast"})
+            # Without delay: x264 would else hold back up to forty frames, which a kill would take with it.
+            options = {"crf": "20", "preset": "veryfast", "tune": "zerolatency"}
+            self._stream = self._container.add_stream("libx264", rate=30, options=options)
             # The codec wants even sides.
             self._stream.width, self._stream.height = width + width % 2, height + height % 2
             self._stream.pix_fmt = "yuv420p"
@@ -164,12 +297,112 @@ class VideoSink:
             self._container.mux(packet)
 
     def close(self) -> None:
-        """Write what is still waiting and close the file; it can be played from then on."""
-        if self._stream is not None:
-            self._container.mux(self._stream.encode(None))
-            self._write_audio()
-        self._container.close()
-        self._stream = None
+        """Finish the file.
+
+        Raises:
+            CannotWrite: the disk is full, say.
+        """
+        self._close(None)
+
+    def _close(self, error: BaseException | None) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            with self._naming():
+                # With a full disk, say, what is on it is all that there will be.
+                if self._stream is not None and not isinstance(error, OSError):
+                    self._container.mux(self._stream.encode(None))
+                    self._write_audio()
+                self._container.close()
+            if self._stream is None and error is None:
+                error = ValueError(f"{self._path}: there was no frame to write")
+        except BaseException as late:
+            self._stack.__exit__(type(late), late, late.__traceback__)
+            raise
+        if error is None:
+            self._stack.close()
+        else:
+            # What did not become what it should takes no other file's place.
+            self._stack.__exit__(type(error), error, error.__traceback__)
+
+
+class _Written(io.RawIOBase):
+    """A file for FFmpeg to write to, which keeps the error that FFmpeg only numbers.
+
+    Args:
+        path: for messages. place: the file.
+    """
+
+    def __init__(self, path: Path, place: Path) -> None:
+        self._path, self._file = path, place.open("r+b", buffering=0)
+        self.failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            self.failure = error
+            raise
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _container_options(path: Path) -> dict[str, str]:
+    """What FFmpeg needs to be told so that the file can be played whenever its writer dies."""
+    common = {"flush_packets": "1", "max_interleave_delta": str(round(1e6 * _FLUSH_S))}
+    if path.suffix.lower() == ".mkv":
+        return common | {"cluster_time_limit": str(round(1e3 * _FLUSH_S))}
+    return common | {
+        "movflags": "hybrid_fragmented+frag_keyframe+default_base_moof",
+        "frag_duration": str(round(1e6 * _FLUSH_S)),
+    }
+
+
+def _is_url(source: str | Path) -> bool:
+    return isinstance(source, str) and "://" in source and not Path(source).exists()
+
+
+def _open_file(av: Any, path: Path) -> Any:
+    """A file of the disk, whatever colons are in its name; nothing that it names itself is fetched from a network."""
+    check_name(path)
+    check_regular(path, path.stat().st_mode)
+    container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+    if _PLAYLISTS & set(container.format.name.split(",")):
+        container.close()
+        raise ValueError(f"{path}: is a list of other files, not a video; give one of these")
+    return container
+
+
+def _length_s(frame: Any, rate: float) -> float:
+    duration = getattr(frame, "duration", None)
+    return float(duration * frame.time_base) if duration and frame.time_base else 1 / rate
+
+
+def _tagged_s(text: str | None) -> float | None:
+    """Matroska's ``00:01:02.500000000`` in seconds."""
+    try:
+        hours, minutes, seconds = (text or "").split(":")
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    except ValueError:
+        return None
 
 
 def import_av() -> Any:

@@ -14,7 +14,10 @@ from rich.progress import Progress
 
 from jvcr.cli.console import log
 from jvcr.cli.data.reader_options import reader_options
+from jvcr.cli.options import weights_file
 from jvcr.extras import missing
+from jvcr.files import write_text
+from jvcr.io.outputs import check_outputs
 
 if TYPE_CHECKING:
     from jvcr.data.doctor.entries import Entry, Source
@@ -63,6 +66,8 @@ def check(
         raise ValueError(f"expected [FORMAT] ROOT, got {len(where)} arguments: {' '.join(where)}")
     if sheet is not None and sheet.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise ValueError(f"--sheet {sheet}: expected a file name that ends in .png")
+    roots = [Path(where[-1]), against and Path(against.rpartition(":")[2]), against]
+    check_outputs({"--json": json_to, "--sheet": sheet}, [*roots, weights_file(weights)])
     options = reader_options(option or [])
     source = open_source(where[0] if len(where) == 2 else "table", Path(where[-1]), incomplete, options)
     other: Source | None = None
@@ -91,7 +96,7 @@ def check(
     print_report(report, show)
     if json_to is not None:
         json_to.parent.mkdir(parents=True, exist_ok=True)
-        json_to.write_text(json.dumps(report.to_dict(), indent=1, ensure_ascii=False), encoding="utf-8")
+        write_text(json_to, json.dumps(report.to_dict(), indent=1, ensure_ascii=False))
     if sheet is not None:
         from jvcr.data.doctor.contact_sheet import contact_sheet
 

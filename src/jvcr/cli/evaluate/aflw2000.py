@@ -27,7 +27,7 @@ from jvcr.cli.evaluate.benchmark_options import (
     need_scipy,
     saver,
 )
-from jvcr.cli.evaluate.report_output import ProgressBar, folder_of, make_folders, show_and_write, text
+from jvcr.cli.evaluate.report_output import ProgressBar, prepare_outputs, show_and_write, text
 from jvcr.cli.options import (
     BackendOption,
     DetectorOption,
@@ -82,8 +82,15 @@ def aflw2000(
 
     if out is not None:
         check_page_extras()
+    prepare_outputs(
+        out,
+        json_to,
+        save_predictions=save_predictions,
+        page=True,
+        root=root,
+        inputs=[*(weights or ()), *(predictions or ()), without, aflw_yaw, aflw_yaw_names],
+    )
     keep = saver(save_predictions, boxes, weights, predictions)
-    make_folders(out, folder_of(json_to), folder_of(save_predictions))
     with ProgressBar() as progress:
         report = benchmark.evaluate(
             root,

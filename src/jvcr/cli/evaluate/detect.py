@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jvcr.cli.evaluate.benchmark_options import JsonOption, OutOption, WeightsOption, need_scipy
-from jvcr.cli.evaluate.report_output import ProgressBar, Writer, folder_of, make_folders, show_and_write
+from jvcr.cli.evaluate.report_output import ProgressBar, Writer, prepare_outputs, show_and_write
 from jvcr.cli.options import (
     BackendOption,
     DetectorOption,
@@ -49,7 +49,12 @@ def detect(
     from jvcr.evaluate import detect as benchmark
     from jvcr.evaluate.systems import Execution
 
-    make_folders(out, folder_of(json_to))
+    prepare_outputs(
+        out,
+        json_to,
+        root=root,
+        inputs=weights or (),
+    )
     with ProgressBar() as progress:
         report = benchmark.evaluate(
             root,

@@ -23,7 +23,7 @@ from jvcr.cli.evaluate.benchmark_options import (
     names_to_leave_out,
     need_scipy,
 )
-from jvcr.cli.evaluate.report_output import ProgressBar, folder_of, make_folders, show_and_write
+from jvcr.cli.evaluate.report_output import ProgressBar, prepare_outputs, show_and_write
 from jvcr.cli.options import (
     BackendOption,
     DetectorOption,
@@ -71,7 +71,12 @@ def paper(
 
     if root is None and (weights or predictions or without):
         raise ValueError("--weights, --predictions and --without are for what --root holds; give --root")
-    make_folders(out, folder_of(json_to))
+    prepare_outputs(
+        out,
+        json_to,
+        root=root,
+        inputs=[*(results or ()), *(weights or ()), *(predictions or ()), without],
+    )
     with ProgressBar() as progress:
         settings: dict[str, Any] = {}
         if root is not None:

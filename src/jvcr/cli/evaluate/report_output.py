@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,8 @@ import typer
 from rich.progress import Progress, TaskID
 
 from jvcr.cli.console import log
+from jvcr.files import write_text
+from jvcr.io.outputs import check_outputs
 
 if TYPE_CHECKING:
     from jvcr.evaluate.benchmark import BenchmarkReport
@@ -45,21 +47,37 @@ class ProgressBar:
         self._progress.update(self._task, completed=done)
 
 
-def make_folders(*folders: Path | None) -> None:
-    """Make folders before anything takes its time; None is no folder."""
-    for folder in folders:
+def prepare_outputs(
+    out: Path | None,
+    json_to: Path | None,
+    *,
+    inputs: Iterable[Path | str | None],
+    root: Path | None,
+    save_predictions: Path | None = None,
+    page: bool = False,
+) -> None:
+    """Check where a report is to go, and make its folders, before anything takes its time.
+
+    Args:
+        inputs: files that are read; names of shipped weights among them are left alone.
+        root: the data set's folder; a report may go into it, but no other output may replace a file of it.
+        page: a ``report.html`` is written, too.
+    Raises:
+        ValueError: an output is an input, or another output (``jvcr.io.outputs.check_outputs``).
+    """
+    endings = ("json", "md", "html") if page else ("json", "md")
+    reports = [] if out is None else [("--out", out / f"report.{ending}") for ending in endings]
+    free = {"--json": json_to, "--save-predictions": save_predictions}
+    check_outputs([*reports, *free.items()], inputs)
+    check_outputs(free, [root])
+    for folder in (out, *(path.parent for path in free.values() if path is not None)):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
 
 
-def folder_of(path: Path | None) -> Path | None:
-    """Where a file goes."""
-    return None if path is None else path.parent
-
-
 def text(content: Callable[[], str]) -> Writer:
     """Writes a text that is made when it is needed."""
-    return lambda path: path.write_text(content(), encoding="utf-8")
+    return lambda path: write_text(path, content())
 
 
 def show_and_write(
@@ -83,4 +101,4 @@ def show_and_write(
 
 
 def _write_json(record: dict[str, Any], path: Path) -> None:
-    path.write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
+    write_text(path, json.dumps(record, indent=1, allow_nan=False))

@@ -16,7 +16,7 @@ from jvcr.cli.evaluate.benchmark_options import (
     WeightsOption,
     need_scipy,
 )
-from jvcr.cli.evaluate.report_output import ProgressBar, folder_of, make_folders, show_and_write
+from jvcr.cli.evaluate.report_output import ProgressBar, prepare_outputs, show_and_write
 from jvcr.cli.options import BackendOption, DeviceOption, PrecisionOption, ThreadsOption
 from jvcr.runtime.backends import Backend
 
@@ -43,7 +43,12 @@ def robustness(
     from jvcr.evaluate import robustness as benchmark
     from jvcr.evaluate.systems import Execution
 
-    make_folders(out, folder_of(json_to))
+    prepare_outputs(
+        out,
+        json_to,
+        root=root,
+        inputs=weights or (),
+    )
     with ProgressBar() as progress:
         report = benchmark.evaluate(
             root,

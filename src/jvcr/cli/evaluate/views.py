@@ -21,7 +21,7 @@ from jvcr.cli.evaluate.benchmark_options import (
     need_scipy,
     saver,
 )
-from jvcr.cli.evaluate.report_output import ProgressBar, folder_of, make_folders, show_and_write
+from jvcr.cli.evaluate.report_output import ProgressBar, prepare_outputs, show_and_write
 from jvcr.cli.options import (
     BackendOption,
     DetectorOption,
@@ -62,8 +62,14 @@ def views(
     from jvcr.evaluate import views as benchmark
     from jvcr.evaluate.systems import Execution
 
+    prepare_outputs(
+        out,
+        json_to,
+        save_predictions=save_predictions,
+        root=root,
+        inputs=[*(weights or ()), *(predictions or ())],
+    )
     keep = saver(save_predictions, boxes, weights, predictions)
-    make_folders(out, folder_of(json_to), folder_of(save_predictions))
     with ProgressBar() as progress:
         report = benchmark.evaluate(
             root,
