@@ -18,8 +18,8 @@ from jvcr.images import Image
 from jvcr.io.boxes import GivenBoxes
 from jvcr.io.photos import find_photos
 from jvcr.markups.markup import MARKUP_68
-from jvcr.runtime.confidence import Confidence
 from jvcr.runtime.base import Prediction
+from jvcr.runtime.confidence import Confidence
 
 GOOD = [179.0, 87.0, 269.0, 178.0]
 

@@ -22,7 +22,8 @@ from jvcr import files
 from jvcr.cli.app import app
 from jvcr.files import CannotWrite, write_bytes, write_text
 from jvcr.images import read_image, write_image
-from jvcr.io.outputs import ExistingResults, LineFile, check_outputs, json_lines
+from jvcr.io.lines import LineFile, json_lines
+from jvcr.io.outputs import ExistingResults, check_outputs
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 BLANK = np.full((60, 80, 3), 90, np.uint8)

@@ -33,17 +33,8 @@ from jvcr.detect.network import DETECT_SIZE
 from jvcr.draw.page import import_plotly
 from jvcr.images import MAX_PIXELS, Image, read_image, write_image
 from jvcr.io.boxes import GivenBoxes
-from jvcr.io.outputs import (
-    Done,
-    Earlier,
-    ExistingResults,
-    check_outputs,
-    drop_lines,
-    json_lines,
-    read_earlier,
-    source_entry,
-    spelling,
-)
+from jvcr.io.lines import Done, Earlier, drop_lines, json_lines, read_earlier, source_entry
+from jvcr.io.outputs import ExistingResults, check_outputs, spelling
 from jvcr.io.photos import find_photos
 from jvcr.io.records import photo_record
 from jvcr.landmarker import MIN_SCORE

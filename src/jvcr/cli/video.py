@@ -34,7 +34,8 @@ from jvcr.cli.options import (
 from jvcr.detect.named import DetectorName
 from jvcr.detect.network import DETECT_SIZE
 from jvcr.draw.landmarks import draw_faces
-from jvcr.io.outputs import ExistingResults, check_outputs, json_lines
+from jvcr.io.lines import json_lines
+from jvcr.io.outputs import ExistingResults, check_outputs
 from jvcr.io.records import frame_record
 from jvcr.runtime.backends import Backend
 from jvcr.video.files import VideoSink, VideoSource

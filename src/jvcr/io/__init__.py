@@ -1,1 +1,1 @@
-"""What goes in and what comes out: checked inputs, photos, box files, records."""
+"""What goes in and what comes out: checked inputs and outputs, photos, box files, records."""
