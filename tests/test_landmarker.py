@@ -70,7 +70,7 @@ def test_what_a_face_holds(face: Face) -> None:
     assert face.landmarks.dtype == np.float32
     assert face.box.to_list() == FACE_BOX
     assert face.volume is not None
-    assert face.volume.shape == (32, 32, 32)
+    assert face.volume.shape == (32, 64, 64)
     assert 0 < face.score <= 1
     assert abs(face.pose.yaw_deg) < 25
     np.testing.assert_allclose(face.pose.rotation @ face.pose.rotation.T, np.eye(3), atol=1e-6)
@@ -84,8 +84,9 @@ def test_the_volume_has_its_peaks_at_the_landmarks(face: Face) -> None:
     assert face.crop is not None
     points_vox = unit_to_vox(crop_to_unit(face.crop.to_crop(face.landmarks), face.crop.size_px), face.volume.shape)
     there = sample(face.volume[None], points_vox[None]).mean()
-    assert there > 0.4
-    assert there > 5 * face.volume.mean()
+    # Narrow blobs that may be off by their own width are predicted as broad, low ones.
+    assert there > 0.25
+    assert there > 10 * face.volume.mean()
 
 
 def test_boxes_keep_their_order_and_the_batch_does_not_matter(landmarker: Landmarker) -> None:

@@ -16,6 +16,7 @@ from jvcr.geometry import mean_shape_68, rotation_from_angles
 from jvcr.images import Image, write_image
 from jvcr.markups.markup import MARKUP_68
 from jvcr.runtime.base import Prediction
+from jvcr.runtime.confidence import Confidence
 
 # Reading .mat files and head pose in the reports need SciPy, which the extra train brings.
 collect_ignore: list[str] = []
@@ -40,7 +41,7 @@ class Frontal:
     ``shift_unit``: added to x, in sides of the crop. ``looks`` counts the crops that it was shown.
     """
 
-    image_size, markup, crop_rule = 64, MARKUP_68, CROP_RULE
+    image_size, markup, crop_rule, confidence = 64, MARKUP_68, CROP_RULE, Confidence()
 
     def __init__(self, shift_unit: float = 0.0) -> None:
         points = 60 * mean_shape_68()

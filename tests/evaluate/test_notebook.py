@@ -26,6 +26,7 @@ from jvcr.markups.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68, subset
 from jvcr.metrics import YawTable
 from jvcr.paper import tables as paper
 from jvcr.runtime.base import Prediction, Runtime
+from jvcr.runtime.confidence import Confidence
 
 MakeFolder = Callable[..., Path]
 MakeRuntime = Callable[..., Runtime]
@@ -234,7 +235,7 @@ def test_table(make_table: MakeFolder, frontal: MakeRuntime, tmp_path: Path) -> 
 class Middle:
     """A network of any markup that sees all of its landmarks in the middle of each crop."""
 
-    image_size = 64
+    image_size, confidence = 64, Confidence()
 
     def __init__(self, markup: object, crop_rule: object) -> None:
         self.markup, self.crop_rule = markup, crop_rule
