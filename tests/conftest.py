@@ -35,6 +35,7 @@ else:
         "model/test_network.py",
         "model/test_checkpoint.py",
         "model/test_export.py",
+        "model/test_rounding.py",
         "data/test_stream.py",
         "data/test_readers.py",
         "data/test_convert.py",
