@@ -333,7 +333,9 @@ def test_paper_without_data_is_the_published_tables() -> None:
 
 def test_paper_measures_what_the_folder_holds(heads: Path, frontal: MakeRuntime, tmp_path: Path) -> None:
     # One folder below is looked into, too.
-    report = paper.evaluate(heads.parent, weights={"mine": frontal()}, boxes="true", mirror=False, draws=100)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "below").symlink_to(heads)
+    report = paper.evaluate(tmp_path / "data", weights={"mine": frontal()}, boxes="true", mirror=False, draws=100)
     (own,) = report.measured
     assert isinstance(own, aflw2000.Aflw2000Report)
     (row,) = report.aflw2000
@@ -342,7 +344,7 @@ def test_paper_measures_what_the_folder_holds(heads: Path, frontal: MakeRuntime,
     assert report.to_text().startswith(own.to_text() + "\n\nTable I: ")
     assert report.to_dict()["tables"][3]["rows"][-1][0] == row.name
     with pytest.raises(FileNotFoundError, match=r"neither AFLW2000-3D .* nor a training table"):
-        paper.evaluate(tmp_path)
+        paper.evaluate(tmp_path)  # two folders below is too far
 
 
 def test_names_in_a_file(tmp_path: Path) -> None:

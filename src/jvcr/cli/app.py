@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -78,6 +79,10 @@ BROKEN_PIPE = 128 + 13
 """Exit code of a program whose output is no longer read, as shells give it."""
 
 
+HUNG_UP = 130
+"""Exit code of a run whose terminal was closed; the same as of Ctrl-C."""
+
+
 def _guard_streams() -> None:
     # Where a standard stream is closed, the next file to be opened would take its number, and whatever is printed there
     # would go into that file.
@@ -106,6 +111,10 @@ def main() -> None:
         # These carry a message for the user; a traceback would only hide it.
         if os.environ.get("JVCR_DEBUG"):
             raise
+        io_failed = isinstance(error, OSError) and errno.EIO in (error.errno, getattr(error.__cause__, "errno", None))
+        if io_failed and not any(os.isatty(number) for number in (1, 2)):
+            # The terminal was closed in the middle of a word: the run ends as by SIGHUP, whose handler came too late.
+            sys.exit(HUNG_UP)
         fail(str(error))
         sys.exit(1)
 
