@@ -96,6 +96,28 @@ def test_what_cannot_become_a_face_gets_no_last_look() -> None:
     assert (first.looks, last.looks) == (1, 0)
 
 
+def test_the_search_asks_for_close_ups_only_where_it_finds_nothing() -> None:
+    class Near:
+        asked = 0
+
+        def __init__(self, *found: Proposal) -> None:
+            self.found = list(found)
+
+        def __call__(self, image: Image) -> list[Proposal]:
+            return self.found
+
+        def close_up(self, image: Image) -> list[Proposal]:
+            self.asked += 1
+            return [Proposal(square(60), SURE)]
+
+    sure = agreement_of(0.95)
+    for detector, asked in ((Near(), 1), (Near(Proposal(square(80), SURE)), 0)):
+        finder = FaceFinder(Stub(sure), Stub(sure), detector, refine=True, batch_size=8, min_score=0.65)
+        (found,) = finder(PHOTO)
+        assert detector.asked == asked
+        assert found.box.x0 == pytest.approx(60 if asked else 80, abs=1e-3)
+
+
 def predicted_crop(landmarker: Landmarker, box: Box) -> tuple[np.ndarray, np.ndarray]:
     """Where the network saw the landmarks of a given box, by the face's own crop; and the landmarks."""
     (face,) = landmarker.predict(PHOTO, [box])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jvcr.detect.base import Detector, Proposal, as_proposals, nms
+from jvcr.detect.base import CloseUpDetector, Detector, Proposal, as_proposals, nms
 from jvcr.detect.network import LIKELY_SCORE
+from jvcr.distinct import distinct
 from jvcr.frames import Box, Crop
 from jvcr.images import Image
 from jvcr.locate import LocatedFace, locate, upright_crop
@@ -82,6 +84,8 @@ class FaceFinder:
         if len(likely) < len(proposals) and not any(face.score >= self._policy.min_score for face in faces):
             candidates += self._looked_at(image, [p for p in proposals if p not in likely])
             faces = self._kept(image, candidates)
+        if not faces and isinstance(self._detector, CloseUpDetector):
+            faces = self._kept(image, self._looked_at(image, as_proposals(self._detector.close_up(image))))
         return faces
 
     def candidates(self, image: Image) -> list[tuple[LocatedFace, Proposal]]:
@@ -91,8 +95,13 @@ class FaceFinder:
     def _kept(self, image: Image, candidates: list[tuple[LocatedFace, Proposal]]) -> list[FoundFace]:
         boxes = [Box.around(face.points_img) for face, _ in candidates]
         scores = [self._score(face, proposal) for face, proposal in candidates]
-        kept = _distinct(image, [face for face, _ in candidates], scores, self._min_score, self._policy.same_face_iou)
-        return [FoundFace(candidates[i][0], boxes[i], scores[i]) for i in kept]
+        kept = _kept_on(image, boxes, scores, self._min_score)
+        points = [candidates[i][0].points_img for i in kept]
+        faces = [FoundFace(candidates[i][0], boxes[i], scores[i]) for i in kept]
+        best = distinct(
+            points, [f.box for f in faces], [f.score for f in faces], self._runtime.markup, self._policy.same_face_iou
+        )
+        return [faces[i] for i in best]
 
     def _looked_at(self, image: Image, proposals: list[Proposal]) -> list[tuple[LocatedFace, Proposal]]:
         """The last look at each proposal that may still reach the least score."""
@@ -103,7 +112,9 @@ class FaceFinder:
         if self._refine:
             seen = locate(self._runtime, image, crops, self._batch_size)
             agreement = [face.score for face in seen]
-            kept = _distinct(image, seen, agreement, self._runtime.confidence.least_agreement, policy.first_look_iou)
+            boxes = [Box.around(face.points_img) for face in seen]
+            kept = _kept_on(image, boxes, agreement, self._runtime.confidence.least_agreement)
+            kept = [kept[i] for i in nms([boxes[i] for i in kept], [agreement[i] for i in kept], policy.first_look_iou)]
             upright = {i: upright_crop(self._runtime, seen[i].points_img) for i in kept}
             turned = [
                 i
@@ -130,11 +141,7 @@ def _turned_deg(crop: Crop, other: Crop) -> float:
     return abs((crop.rotation_deg - other.rotation_deg + 180) % 360 - 180)
 
 
-def _distinct(
-    image: Image, found: list[LocatedFace], scores: list[float], min_score: float, max_iou: float
-) -> list[int]:
-    """Indices of those with enough score, on the image, after NMS; best first."""
+def _kept_on(image: Image, boxes: Sequence[Box], scores: Sequence[float], min_score: float) -> list[int]:
+    """Indices of those with enough score whose box meets the image."""
     height, width = image.shape[:2]
-    boxes = [Box.around(face.points_img) for face in found]
-    kept = [i for i, box in enumerate(boxes) if scores[i] >= min_score and box.meets(width, height)]
-    return [kept[i] for i in nms([boxes[i] for i in kept], [scores[i] for i in kept], max_iou)]
+    return [i for i, box in enumerate(boxes) if scores[i] >= min_score and box.meets(width, height)]

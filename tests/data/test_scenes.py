@@ -20,6 +20,7 @@ from jvcr.train.data.scenes import (
     IGNORED,
     MOST_FACES,
     NOTHING,
+    Scene,
     SceneAugmentation,
     SceneSources,
     compose,
@@ -28,7 +29,15 @@ from jvcr.train.data.scenes import (
 
 pytest.importorskip("torch")
 
-PLAIN = SceneAugmentation(mosaic_share=0.0, empty_share=0.0, cover_share=0.0, patch_share=0.0)
+PLAIN = SceneAugmentation(
+    mosaic_share=0.0,
+    empty_share=0.0,
+    close_share=0.0,
+    cover_share=0.0,
+    patch_share=0.0,
+    cut_share=0.0,
+    window_share=0.0,
+)
 
 
 @pytest.fixture(scope="module")
@@ -129,17 +138,74 @@ def test_empty_scenes_have_no_face_and_mosaics_many(sources: SceneSources) -> No
         assert (np.maximum(0, np.minimum(sure[:, 2:], 191) - np.maximum(sure[:, :2], 0)).max(axis=1) < 130).all()
 
 
-def test_cut_unsure_and_tiny_faces_are_ignored(sources: SceneSources) -> None:
+def shares_inside(scene: Scene, low: float = -0.5, high: float = 191.5) -> np.ndarray:
+    """How much of each box lies in the picture."""
+    extent = scene.boxes[:, 2:] - scene.boxes[:, :2]
+    inside = np.minimum(scene.boxes[:, 2:], high) - np.maximum(scene.boxes[:, :2], low)
+    return (inside.clip(0) / np.maximum(extent, 1e-6)).prod(axis=1)
+
+
+def centred(scene: Scene) -> np.ndarray:
+    centre = (scene.boxes[:, :2] + scene.boxes[:, 2:]) / 2
+    return ((centre > -0.5) & (centre < 191.5)).all(axis=1)
+
+
+@pytest.mark.parametrize("how", [PLAIN, replace(PLAIN, cut_share=1.0), replace(PLAIN, cut_share=1.0, close_share=0.5)])
+def test_faces_of_which_too_little_is_seen_are_ignored(sources: SceneSources, how: SceneAugmentation) -> None:
     seen = {FACE: 0, IGNORED: 0}
-    for scene in scenes(sources, PLAIN, 60):
-        extent = scene.boxes[:, 2:] - scene.boxes[:, :2]
-        inside = np.minimum(scene.boxes[:, 2:], 191.5) - np.maximum(scene.boxes[:, :2], -0.5)
-        share = (inside.clip(0) / np.maximum(extent, 1e-6)).prod(axis=1)
-        assert (share[scene.kinds == FACE] >= 0.6).all()
-        assert (extent.max(axis=1)[scene.kinds == FACE] >= 0.9 * PLAIN.smallest_px - 1e-3).all()
+    cut = 0
+    for scene in scenes(sources, how, 60):
+        size, share, faces = (
+            (scene.boxes[:, 2:] - scene.boxes[:, :2]).max(axis=1),
+            shares_inside(scene),
+            scene.kinds == FACE,
+        )
+        assert (share[faces] >= np.where(size >= 40, 0.24, 0.6)[faces] - 1e-5).all()
+        assert centred(scene)[faces].all()
+        assert (size[faces] >= 0.9 * PLAIN.smallest_px - 1e-3).all()
+        # All marked faces of the photos are sure here: what is ignored is small, or cut.
+        ignored = scene.kinds == IGNORED
+        assert ((share < 0.6) | ~centred(scene) | (size < 40))[ignored].all()
+        cut += int((share[faces] < 0.6).sum())
         for kind in seen:
             seen[kind] += int((scene.kinds == kind).sum())
     assert seen[FACE] > 30 and seen[IGNORED] > 0
+    assert (cut > 5) == (how is not PLAIN)
+
+
+def test_close_ups_fill_the_picture(sources: SceneSources) -> None:
+    # The crops' landmarks are discs of bright red on a dull photo: those that the picture shows lie inside the box.
+    how = replace(PLAIN, close_share=1.0, pasted_share=0.0)
+    sizes, shown = [], 0
+    for scene in scenes(sources, how):
+        assert (scene.kinds > 0).sum() == 1
+        box = scene.boxes[0]
+        sizes.append(float((box[2:] - box[:2]).max()) / 192)
+        rows, columns = np.nonzero(scene.image[..., 0] > 235)
+        inside = (columns >= box[0] - 12) & (columns <= box[2] + 12) & (rows >= box[1] - 12) & (rows <= box[3] + 12)
+        if len(rows):
+            shown += inside.mean() > 0.7
+        assert np.isfinite(scene.roll_deg[0])
+    assert 0.45 * how.largest * 0.9 < min(sizes) and 1.5 < max(sizes) < how.closest * 1.5
+    assert shown > 15
+
+
+def test_windows_hide_all_but_a_part(sources: SceneSources) -> None:
+    how = replace(PLAIN, window_share=1.0, flip_share=0.0)
+    whole = replace(PLAIN, flip_share=0.0)
+    grey = 0
+    for framed, plain in zip(scenes(sources, how), scenes(sources, whole), strict=True):
+        colour = framed.image[0, 0] if (framed.image[0] == framed.image[0, 0]).all() else framed.image[-1, -1]
+        beyond = (framed.image == colour).all(axis=2)
+        rows, columns = np.nonzero(~beyond)
+        low, high = np.array([columns.min(), rows.min()]), np.array([columns.max(), rows.max()])
+        grey += (colour == 127).all()
+        for box, kind in zip(framed.boxes, framed.kinds, strict=True):
+            if kind == FACE:
+                centre = (box[:2] + box[2:]) / 2
+                assert (centre > low - 1).all() and (centre < high + 1).all()
+        assert framed.boxes.shape == plain.boxes.shape
+    assert 10 < grey < 30
 
 
 def test_covering_hides_a_part_only(sources: SceneSources) -> None:

@@ -142,25 +142,103 @@ def test_the_file_is_small_and_says_what_it_is(detector: NetworkDetector) -> Non
 
 
 class OneCell(NetworkDetector):
-    """Sees one face in the finest search, 4 × 2 cells around cell (5, 3), whatever the photo shows."""
+    """Sees one face in pictures of one width, around cell (5, 3), whatever they show."""
+
+    def __init__(self, picture_width: int, cells_wide: float, score: float = 0.9, size: int = 640) -> None:
+        super().__init__(size=size, threads=1)
+        self.picture_width, self.cells_wide, self.score = picture_width, cells_wide, score
+        self.seen: list[tuple[int, ...]] = []
 
     def cells(self, pictures: Image) -> NDArray[np.float32]:
-        _, height, width, _ = pictures.shape
-        cells = np.zeros((1, 7, height // 8, width // 8), np.float32)
-        if width == 640:
-            cells[0, :, 3, 5] = 0.9, 0, 0, np.log(4), np.log(2), 1, 0
+        count, height, width, _ = pictures.shape
+        self.seen.append(pictures.shape[:3])
+        cells = np.zeros((count, 7, height // 8, width // 8), np.float32)
+        if width == self.picture_width:
+            wide, high = np.log(self.cells_wide), np.log(self.cells_wide / 2)
+            cells[:, :, 3, 5] = self.score, 0, 0, wide, high, 1, 0
         return cells
 
 
 def test_boxes_of_a_reduced_photo_by_hand() -> None:
     # The photo is searched at half its size. Cell (5, 3) holds the pixels 40 to 47 and 24 to 31 there, so its middle is
     # at (43.5, 27.5); 4 × 2 cells are 32 × 16 pixels. Pixel x there holds the pixels 2x and 2x + 1 of the photo.
-    (found,) = OneCell(threads=1)(np.zeros((640, 1280, 3), np.uint8))
+    (found,) = OneCell(320, 4)(np.zeros((320, 640, 3), np.uint8))
     x, y = 2 * 43.5 + 0.5, 2 * 27.5 + 0.5
     np.testing.assert_allclose(found.box.to_list(), [x - 32, y - 16, x + 32, y + 16], atol=1e-4)
     # Nothing is resized.
-    (found,) = OneCell(threads=1)(np.zeros((320, 640, 3), np.uint8))
+    (found,) = OneCell(320, 4)(np.zeros((192, 320, 3), np.uint8))
     np.testing.assert_allclose(found.box.to_list(), [43.5 - 16, 27.5 - 8, 43.5 + 16, 27.5 + 8], atol=1e-4)
+
+
+def test_small_things_are_looked_at_again_from_near() -> None:
+    # A thing of 2 × 1 cells, 16 × 8 pixels of the coarse search, which shows a photo of 1280 × 640 at a quarter. Its
+    # middle (43.5, 27.5) is at (87.5, 55.5) in the search at a half, so a tile of 128 begins at (23, 0) there.
+    photo = np.zeros((640, 1280, 3), np.uint8)
+    doubtful = OneCell(320, 2, score=0.15)
+    assert doubtful(photo) == []
+    assert doubtful.seen == [(1, 192, 320), (1, 128, 128)]
+
+    class Both(OneCell):
+        def cells(self, pictures: Image) -> NDArray[np.float32]:
+            return (doubtful if pictures.shape[2] == 320 else super()).cells(pictures)
+
+    # What the tile shows comes back from where it is: 43.5 + 23 in the search at a half.
+    (found,) = Both(128, 2)(photo)
+    x, y = 2 * (43.5 + 23) + 0.5, 2 * 27.5 + 0.5
+    np.testing.assert_allclose(found.box.to_list(), [x - 16, y - 8, x + 16, y + 8], atol=1e-4)
+
+
+def test_large_and_hardly_visible_things_are_not_looked_at_again() -> None:
+    photo = np.zeros((640, 1280, 3), np.uint8)
+    for cells_wide, score in ((4, 0.9), (2, 0.09)):
+        detector = OneCell(320, cells_wide, score)
+        detector(photo)
+        assert detector.seen == [(1, 192, 320)]
+
+
+def test_many_small_things_bring_a_whole_search() -> None:
+    class Crowd(OneCell):
+        def cells(self, pictures: Image) -> NDArray[np.float32]:
+            cells = super().cells(pictures)
+            if pictures.shape[2] == 320:
+                cells[:, :, 2::6, 2::6] = np.array([0.5, 0, 0, 0, 0, 1, 0])[:, None, None]
+            return cells
+
+    crowd = Crowd(320, 2)
+    crowd(np.zeros((640, 1280, 3), np.uint8))
+    assert crowd.seen == [(1, 192, 320), (1, 320, 640)]
+
+
+def test_a_larger_size_searches_everything() -> None:
+    detector = OneCell(320, 4, size=1280)
+    detector(np.zeros((640, 1280, 3), np.uint8))
+    # Three overlapping tiles of 640, then a quarter.
+    assert detector.seen == [(1, 640, 640)] * 3 + [(1, 192, 320)]
+
+
+def test_close_ups_by_hand() -> None:
+    # A photo of 320 × 160 is reduced to 160 × 80, inside a border of 48. Cell (5, 3) has its middle at (43.5, 27.5),
+    # which is in the border.
+    photo = np.zeros((160, 320, 3), np.uint8)
+    detector = OneCell(256, 40)
+    assert detector.close_up(photo) == []
+    assert detector.seen == [(1, 192, 256)]
+
+    class Middle(OneCell):
+        def cells(self, pictures: Image) -> NDArray[np.float32]:
+            return np.roll(super().cells(pictures), (7, 11), axis=(2, 3))
+
+    # Ten cells lower and to the right of the border: cell (16, 10), at (131.5, 83.5), is (83.5, 35.5) in the photo at
+    # half its size. 40 × 20 cells are 320 × 160 pixels there: a face twice as large as the photo.
+    (found,) = Middle(256, 40).close_up(photo)
+    x, y = 2 * 83.5 + 0.5, 2 * 35.5 + 0.5
+    np.testing.assert_allclose(found.box.to_list(), [x - 320, y - 160, x + 320, y + 160], rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (17, 500), (500, 17), (64, 64), (700, 701)])
+def test_close_ups_of_any_size(detector: NetworkDetector, shape: tuple[int, int]) -> None:
+    for proposal in detector.close_up(np.full((*shape, 3), 128, np.uint8)):
+        assert proposal.score is not None
 
 
 def shifted(image: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
@@ -168,10 +246,11 @@ def shifted(image: NDArray[np.uint8], pixels: int) -> NDArray[np.uint8]:
 
 
 def test_boxes_follow_the_face_by_less_than_a_cell(detector: NetworkDetector) -> None:
-    # Between the network's cells of eight pixels, nothing is lost.
-    start = best(detector(PHOTO)).box
+    # Between the network's cells of eight pixels, nothing is lost. The search does not resize this photo.
+    photo = np.asarray(cv2.resize(PHOTO, (320, 320), interpolation=cv2.INTER_AREA), np.uint8)
+    start = best(detector(photo)).box
     for pixels in (1, 3, 4, 6):
-        moved = best(detector(shifted(PHOTO, pixels))).box
+        moved = best(detector(shifted(photo, pixels))).box
         assert abs(moved.centre[0] - start.centre[0] - pixels) < 2.5
         assert abs(moved.centre[1] - start.centre[1]) < 2.5
 

@@ -305,8 +305,8 @@ def test_detect(heads: Path, frontal: MakeRuntime) -> None:
     found = [proposal.box for proposal in whole_image(np.zeros((150, 160, 3), np.uint8))]
     overlaps = [max(box.iou(Box.around(points)) for box in found) for points in read_truth(heads).original_img]
     assert alone.recall == np.mean([overlap >= HIT_OVERLAP for overlap in overlaps])
-    # Four photos, upright and turned both ways by five angles and once upside down.
-    assert steps.stages == {"detector whole-image": 4 + 4 * 11, "with mine": 4 + 4 * 11} and steps.finished()
+    # Four photos: upright, turned both ways by five angles and once upside down, and cut in seven ways.
+    assert steps.stages == {"detector whole-image": 4 + 4 * 18, "with mine": 4 + 4 * 18} and steps.finished()
     assert [part.label for part in alone.by_roll] == ["0°", "±15°", "±30°", "±45°", "±60°", "±90°", "180°"]
     assert [part.count for part in alone.by_roll] == [4, 8, 8, 8, 8, 8, 4]
     assert report.to_dict()["finders"][0]["recall"] == alone.recall

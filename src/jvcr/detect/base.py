@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,15 @@ class Detector(Protocol):
     def __call__(self, image: Image) -> Sequence[Proposal | Box | Sequence[float]]:
         """(H, W, 3) uint8 RGB → proposals in any order: with score and roll, as boxes, or as x0, y0, x1, y1; none
         where there is no face."""
+        ...
+
+
+@runtime_checkable
+class CloseUpDetector(Protocol):
+    """A detector that can also look for faces larger than the image. It is asked where it found none otherwise."""
+
+    def close_up(self, image: Image) -> Sequence[Proposal | Box | Sequence[float]]:
+        """As ``Detector.__call__``. Boxes reach beyond the image."""
         ...
 
 

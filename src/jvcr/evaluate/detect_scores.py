@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from jvcr.data.face_photos import FacePhoto, turned_box
 from jvcr.draw.landmarks import draw_boxes
 from jvcr.evaluate.benchmark import BINS, Progress, no_progress
-from jvcr.evaluate.matching import Judged, judge
+from jvcr.evaluate.cuts import CUTS, cut_photo
+from jvcr.evaluate.matching import Judged, extra_results, judge
 from jvcr.extras import import_figure
 from jvcr.frames import Crop, middle_of
 from jvcr.images import Image, extract
@@ -39,6 +40,17 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class CutScores:
+    """``count`` photographs whose face is cut in one way (``jvcr.evaluate.cuts``): share ``found``, and ``extra``
+    results that lie on the face beside the hit, as an upside-down face on the forehead does."""
+
+    label: str
+    count: int
+    found: float
+    extra: int
+
+
+@dataclass(frozen=True)
 class DetectionScores:
     """Everything at the default ``threshold``; see ``jvcr.evaluate.matching`` for what a hit is.
 
@@ -48,6 +60,8 @@ class DetectionScores:
         false_on_empty: found in ``empty_photos`` photographs that surely show no face.
         by_yaw, by_size, by_roll: recall. Size is the box's longer side when the photo's longer side is 320 px; roll,
             what all photographs were turned by.
+        by_cut: the same photographs with their largest face cut by the frame.
+        extra: results on the faces of whole photographs that are not their hits: faces found twice.
         reliability: of what was found with a score within bounds, how much is a face.
         curve: (score, precision, recall), from the best score down.
     """
@@ -64,6 +78,8 @@ class DetectionScores:
     by_yaw: list[Slice]
     by_size: list[Slice]
     by_roll: list[Slice]
+    by_cut: list[CutScores]
+    extra: int
     reliability: list[Slice]
     curve: list[tuple[float, float, float]]
 
@@ -100,7 +116,8 @@ def evaluate_detection(
     """
     crowded = [p for p in photos if p.sure.any()]
     turns_deg = [sign * degrees for degrees in rolls_deg for sign in ((1,) if degrees == 180 else (1, -1))]
-    total = len(photos) + len(crowded) * len(turns_deg)
+    cut_photos = {cut.label: [c for p in crowded if (c := cut_photo(p, cut)) is not None] for cut in CUTS}
+    total = len(photos) + len(crowded) * len(turns_deg) + sum(map(len, cut_photos.values()))
     looks = itertools.count(1)
     progress(name, 0, total)
     found, judged = [], []
@@ -123,10 +140,19 @@ def evaluate_detection(
         turned.append(
             Slice(f"{'' if degrees == 180 else '±'}{degrees:g}°", len(both.truth_scores), both.recall(threshold))
         )
+    by_cut = []
+    for label, cut in cut_photos.items():
+        hits = extra = 0
+        for photo in cut:
+            boxes, scores = _believed(find(photo.image), threshold)
+            hits += bool(judge(boxes, scores, photo.boxes, photo.sure).hits.any())
+            extra += extra_results(boxes, scores, photo.boxes, photo.sure)
+            progress(name, next(looks), total)
+        by_cut.append(CutScores(label, len(cut), hits / len(cut) if cut else math.nan, extra))
     empty = [j for p, j in zip(photos, judged, strict=True) if p.surely_empty]
     precision, recall, score = whole.precision_recall()
     believed = whole.scores >= threshold
-    scores = DetectionScores(
+    result = DetectionScores(
         name=name,
         threshold=threshold,
         photos=len(photos),
@@ -139,10 +165,20 @@ def evaluate_detection(
         by_yaw=_yaw_shares(whole.truth_scores >= threshold, yaw),
         by_size=_shares(whole.truth_scores >= threshold, size, SIZE_EDGES_PX, " px"),
         by_roll=turned,
+        by_cut=by_cut,
+        extra=sum(extra_results(*_believed(f, threshold), p.boxes, p.sure) for f, p in zip(found, photos, strict=True)),
         reliability=_shares(whole.hits, whole.scores, _SCORE_EDGES, ""),
         curve=list(zip(score.tolist(), precision.tolist(), recall.tolist(), strict=True)),
     )
-    return Evaluated(scores, photos, found, judged)
+    return Evaluated(result, photos, found, judged)
+
+
+def _believed(
+    found: tuple[NDArray[np.float64], NDArray[np.float64]], threshold: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Boxes and scores from the threshold on."""
+    boxes, scores = found
+    return boxes[scores >= threshold], scores[scores >= threshold]
 
 
 def turned_photo(photo: FacePhoto, degrees: float) -> FacePhoto:
@@ -158,26 +194,34 @@ def turned_photo(photo: FacePhoto, degrees: float) -> FacePhoto:
 def detection_table(scores: Sequence[DetectionScores]) -> Table:
     """All finders side by side, percent."""
     rows: list[tuple[str, ...]] = [
-        ("faces found", *(f"{percent(s.recall)} of {s.faces}" for s in scores)),
-        ("faces among what was found", *(percent(s.precision) for s in scores)),
+        ("recall, all faces", *(f"{percent(s.recall)} of {s.faces}" for s in scores)),
+        ("precision", *(percent(s.precision) for s in scores)),
         ("average precision", *(percent(s.average_precision) for s in scores)),
-        ("found where there is none", *(f"{s.false_on_empty} in {s.empty_photos} photos" for s in scores)),
+        (
+            "false positives on photos without a face",
+            *(f"{s.false_on_empty} in {s.empty_photos} photos" for s in scores),
+        ),
+        ("extra results on a face that was found", *(str(s.extra) for s in scores)),
     ]
-    for title, kind in (("yaw", "by_yaw"), ("size", "by_size"), ("turned by", "by_roll")):
+    for title, kind in (("recall, yaw", "by_yaw"), ("recall, size", "by_size"), ("recall, turned by", "by_roll")):
         for row, share in enumerate(getattr(scores[0], kind)):
             cells = [getattr(s, kind)[row] for s in scores]
             rows.append((f"{title} {share.label} ({share.count})", *(percent(c.share) for c in cells)))
+    for row, cut in enumerate(scores[0].by_cut):
+        cuts = [s.by_cut[row] for s in scores]
+        rows.append((f"face {cut.label} ({cut.count}): found", *(percent(c.found) for c in cuts)))
+        rows.append((f"face {cut.label} ({cut.count}): extra results on it", *(str(c.extra) for c in cuts)))
     for row, share in enumerate(scores[0].reliability):
         cells = [s.reliability[row] for s in scores]
-        rows.append((f"faces among scores {share.label}", *(f"{percent(c.share)} of {c.count}" for c in cells)))
+        rows.append((f"precision, scores {share.label}", *(f"{percent(c.share)} of {c.count}" for c in cells)))
     header = ("", *(f"{s.name}, score from {s.threshold:g}" for s in scores))
     return Table(
-        f"Faces found in {scores[0].photos} photos, percent",
+        f"Face detection on {scores[0].photos} photos, percent",
         header,
         tuple(rows),
         (
-            "A hit overlaps the true landmark box by 0.4 (intersection over union). Sizes: the box's longer side, "
-            "where the photo's is 320 px.",
+            "A hit has an IoU of at least 0.4 with the true landmark box. Size: longer side of the box when the "
+            "photo's longer side is 320 px. Cut faces: the largest face of each photo, cut by the frame.",
         ),
     )
 

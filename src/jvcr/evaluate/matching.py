@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from jvcr.detect.base import iou_matrix
 
 HIT_OVERLAP = 0.4
-"""A found box is a hit from this intersection over union with the true landmark box on."""
+"""A found box is a hit from this IoU with the true landmark box on."""
+
+ON_FACE_OVERLAP = 0.1
+"""A found box lies on a face from this IoU with its true landmark box on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +79,32 @@ def judge(
     Args:
         boxes (n, 4), scores (n,): found. true_boxes (K, 4), sure (K,): known.
     """
+    hits, counted, truth_scores = _matched(boxes, scores, true_boxes, sure, least_overlap)
+    return Judged(scores[counted], hits[counted], truth_scores[sure])
+
+
+def extra_results(
+    boxes: NDArray[np.float64], scores: NDArray[np.float64], true_boxes: NDArray[np.float64], sure: NDArray[np.bool_]
+) -> int:
+    """How many boxes found in one photo lie on a sure face without being a hit: a face found twice, upside down on its
+    own forehead, or at a wrong size.
+
+    Args:
+        boxes (n, 4), scores (n,): found. true_boxes (K, 4), sure (K,): known.
+    """
+    hits, counted, _ = _matched(boxes, scores, true_boxes, sure, HIT_OVERLAP)
+    on_face = (iou_matrix(boxes, true_boxes[sure]) >= ON_FACE_OVERLAP).any(axis=1)
+    return int((on_face & counted & ~hits).sum())
+
+
+def _matched(
+    boxes: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    true_boxes: NDArray[np.float64],
+    sure: NDArray[np.bool_],
+    least_overlap: float,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64]]:
+    """Of each found box whether it is a hit, and whether it counts; of each true one the score that found it, or -1."""
     truth_scores = np.full(len(true_boxes), -1.0)
     table = iou_matrix(boxes, true_boxes)
     hits = np.zeros(len(boxes), bool)
@@ -87,4 +116,4 @@ def judge(
             truth_scores[free.argmax()] = scores[index]
         elif (table[index][~sure] >= least_overlap / 2).any():
             counted[index] = False
-    return Judged(scores[counted], hits[counted], truth_scores[sure])
+    return hits, counted, truth_scores

@@ -1,5 +1,5 @@
 """Training pictures for the detector: photographs of faces, turned and scaled; face crops pasted onto photographs
-without faces; pictures without a face; and mosaics of these.
+without faces; close-ups that the frame cuts; pictures without a face; and mosaics of these.
 
 Pure functions of the data and a random generator, so that every picture can be made again.
 """
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from jvcr.data.face_photos import GENERAL_COLLECTIONS, FacePhoto, turned_box
 from jvcr.data.table import Table
+from jvcr.detect.network import PADDING
 from jvcr.frames import Box, Crop, CropRule, borders, mirrored
 from jvcr.geometry import head_pose, mean_head
 from jvcr.images import Image, extract
@@ -29,6 +30,18 @@ NOTHING, FACE, IGNORED = 0, 1, 2
 """Kinds of a scene's rows: padding; to be found; neither to be found nor to be missed."""
 
 MOST_FACES = 32
+
+_MARGIN, _CUT_MARGIN = 0.4, 0.05
+"""Least distance of a face's middle from the border, in sizes of the face; the second where the border may cut it."""
+
+_LEAST_VISIBLE, _LEAST_VISIBLE_SMALL = 0.24, 0.6
+"""Faces of which less is inside the picture are neither to be found nor to be missed."""
+
+_CUT_FACES_PX = 40
+"""Smaller faces must show ``_LEAST_VISIBLE_SMALL``."""
+
+_COVERABLE = 0.8
+"""Only faces of which more is visible are covered as well."""
 
 
 class Scene(NamedTuple):
@@ -51,7 +64,11 @@ class SceneAugmentation:
     Attributes:
         smallest_px, largest: faces' longer sides are spread evenly on a logarithmic scale, from pixels to a share of
             the picture's side.
-        pasted_share, empty_share: pictures with pasted faces, and without a face; the others are photographs.
+        pasted_share, empty_share, close_share: pictures with pasted faces, without a face, and filled by one face; the
+            others are photographs.
+        closest: width or height of a face that fills the picture, as a share of the picture's side, at most.
+        cut_share: faces whose centre may lie close to the picture's border, which then cuts them.
+        window_share: pictures of which only a window is shown, with an even colour around it.
         mosaic_share: pictures put together from four of half the size.
         most_pasted: faces pasted into a picture.
         any_roll_share: pictures (or pasted faces) turned by any angle, evenly; the others by ``roll_deg``.
@@ -61,10 +78,14 @@ class SceneAugmentation:
         pixels: light, sharpness and noise.
     """
 
-    smallest_px: float = 9.0
+    smallest_px: float = 6.0
     largest: float = 0.9
-    pasted_share: float = 0.45
+    pasted_share: float = 0.42
     empty_share: float = 0.16
+    close_share: float = 0.1
+    closest: float = 2.2
+    cut_share: float = 0.2
+    window_share: float = 0.2
     mosaic_share: float = 0.25
     most_pasted: int = 8
     flip_share: float = 0.5
@@ -87,16 +108,32 @@ class SceneAugmentation:
                 f"scenes: smallest_px is {self.smallest_px}, largest {self.largest}, most_pasted {self.most_pasted}, "
                 f"roll_deg {self.roll_deg}; expected at least 1, 0…1, at least 1, and at least 0"
             )
+        if self.closest < self.largest:
+            raise ValueError(f"scenes.closest is {self.closest}; expected at least largest, {self.largest}")
+        kinds = self.pasted_share + self.empty_share + self.close_share
+        if kinds > 1:
+            raise ValueError(f"scenes: pasted_share, empty_share and close_share sum to {kinds:g}; expected at most 1")
         if self.pixels.occlusion_share:
             raise ValueError("scenes.pixels.occlusion_share must be 0: it would show pieces of faces elsewhere")
 
 
 class _Face(NamedTuple):
-    """box (4,) in the scene; roll in degrees or NaN."""
+    """box (4,) in the scene; roll in degrees or NaN; visible: share of the box inside the picture; centred: whether
+    the middle of the box is."""
 
     box: NDArray[np.float64]
     sure: bool
     roll_deg: float
+    visible: float = 1.0
+    centred: bool = True
+
+    def within(self, low: NDArray[np.float64], high: NDArray[np.float64]) -> _Face:
+        """The face where only x, y from ``low`` to ``high`` is shown."""
+        inside = np.minimum(self.box[2:], high) - np.maximum(self.box[:2], low)
+        share = float((np.maximum(inside, 0) / (self.box[2:] - self.box[:2])).prod())
+        middle = (self.box[:2] + self.box[2:]) / 2
+        centred = bool((middle > low).all() and (middle < high).all())
+        return self._replace(visible=min(share, self.visible), centred=centred and self.centred)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,10 +218,16 @@ class _Maker:
             if rng.random() < how.patch_share:
                 self._paste_patches(image)
             self._paste_faces(image, faces)
+        elif kind < how.empty_share + how.pasted_share + how.close_share:
+            image, faces = self._close_up(size_px)
         else:
             image, faces = self._photo(size_px)
+        low, high = (np.full(2, border) for border in borders(size_px))
+        if rng.random() < how.window_share:
+            low, high = self._window(image, faces)
+        faces = [face.within(low, high) for face in faces]
         for face in faces:
-            if rng.random() < how.cover_share:
+            if face.visible > _COVERABLE and rng.random() < how.cover_share:
                 self._cover(image, face.box)
         if rng.random() < how.flip_share:
             image = np.ascontiguousarray(image[:, ::-1])
@@ -198,12 +241,8 @@ class _Maker:
         box = Box(*photo.boxes[rng.choice(np.flatnonzero(photo.sure))].tolist())
         own = max(box.width, box.height)
         wanted = min(self._size(size_px), 3.0 * own)
-        scale, rotation = wanted / own, self._roll()
-        place = rng.uniform(0.4 * wanted, size_px - 0.4 * wanted, 2)
-        frame = Crop(*box.centre, size_px / scale, size_px, rotation)
-        # The face's middle shall be at ``place``: the crop's middle is where its opposite is now.
-        middle = frame.to_image(np.array([[*(size_px - 1 - place), 0.0]]))[0]
-        crop = Crop(float(middle[0]), float(middle[1]), size_px / scale, size_px, rotation)
+        rotation = self._roll()
+        crop = _placed(box, wanted / own, size_px, rotation, self._place(wanted, size_px))
         kind = rng.random()
         if kind < 0.7:
             image = extract(photo.image, crop, onto=self._background(size_px))
@@ -216,6 +255,48 @@ class _Maker:
             for box, sure in zip(photo.boxes, photo.sure, strict=True)
         ]
         return image, faces
+
+    def _close_up(self, size_px: int) -> tuple[Image, list[_Face]]:
+        """A face crop so near that the frame may cut it on every side."""
+        rng, how = self.rng, self.how
+        row = int(rng.choice(len(self.rates), p=self.rates))
+        sample, rotation = self.sources.crops[row], self._roll()
+        box = Box.around(sample.points_img)
+        low, high = math.log(0.5 * how.largest), math.log(how.closest)
+        wanted = size_px * math.exp(rng.uniform(low, high))
+        place = rng.uniform(0.2, 0.8, 2) * size_px
+        crop = _placed(box, wanted / max(box.width, box.height), size_px, rotation, place)
+        kind = rng.random()
+        if kind < 0.4:
+            image = extract(sample.image, crop, onto=self._background(size_px))
+        elif kind < 0.7:
+            image = extract(sample.image, crop, cv2.BORDER_REFLECT_101)
+        else:
+            image = extract(sample.image, crop)
+        inside = np.array(Box.around(crop.to_crop(sample.points_img)).to_list())
+        return image, [_Face(inside, True, float(self.sources.tilt_deg[row]) + rotation)]
+
+    def _window(self, image: Image, faces: list[_Face]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Paint over all but a window, which shows the middle of a face where there is one: a small or narrow picture
+        with a border around it. Its low and high x, y."""
+        rng, size_px = self.rng, len(image)
+        extent = np.maximum(8, np.round(rng.uniform(0.4, 1.0, 2) * size_px)).astype(int)
+        start = rng.integers(0, size_px - extent + 1)
+        if faces:
+            box = faces[rng.integers(len(faces))].box
+            middle = (box[:2] + box[2:]) / 2
+            start = np.clip(np.round(middle - rng.uniform(0.1, 0.9, 2) * extent).astype(int), 0, size_px - extent)
+        colour = np.full(3, PADDING) if rng.random() < 0.7 else rng.integers(0, 256, 3)
+        shown = image[start[1] : start[1] + extent[1], start[0] : start[0] + extent[0]].copy()
+        image[:] = colour
+        image[start[1] : start[1] + extent[1], start[0] : start[0] + extent[0]] = shown
+        ends = [borders(int(length)) for length in extent]
+        return start + np.array([low for low, _ in ends]), start + np.array([high for _, high in ends])
+
+    def _place(self, wanted: float, size_px: int) -> NDArray[np.float64]:
+        """Where the middle of a face of this size is put: x, y."""
+        margin = (_CUT_MARGIN if self.rng.random() < self.how.cut_share else _MARGIN) * wanted
+        return self.rng.uniform(margin, size_px - margin, 2)
 
     def _background(self, size_px: int) -> Image:
         """A random part of a photograph without a face, now and then turned."""
@@ -239,7 +320,7 @@ class _Maker:
             crop = Crop.around(sample.points_img, side, rotation, CropRule(wider))
             inside = Box.around(crop.to_crop(sample.points_img))
             for _ in range(8):
-                corner = np.round(rng.uniform(0.4 * wanted, size_px - 0.4 * wanted, 2) - side / 2).astype(int)
+                corner = np.round(self._place(wanted, size_px) - side / 2).astype(int)
                 box = np.array(inside.to_list()) + np.tile(corner, 2)
                 if all(_apart(box, other.box) for other in faces):
                     # The edge of a pasted piece must not tell the size of the face in it.
@@ -311,9 +392,17 @@ class _Maker:
         return float(np.clip(self.rng.normal(0, self.how.roll_deg), -75, 75))
 
 
+def _placed(box: Box, scale: float, size_px: int, rotation_deg: float, place: NDArray[np.float64]) -> Crop:
+    """The crop of ``size_px`` that shows the box enlarged by ``scale``, with its middle at ``place`` (x, y)."""
+    frame = Crop(*box.centre, size_px / scale, size_px, rotation_deg)
+    # The crop's middle is where the opposite of the place is now.
+    middle = frame.to_image(np.array([[*(size_px - 1 - place), 0.0]]))[0]
+    return Crop(float(middle[0]), float(middle[1]), size_px / scale, size_px, rotation_deg)
+
+
 def _flipped(face: _Face, size_px: int) -> _Face:
     x1, y0, x0, y1 = mirrored(face.box.reshape(2, 2), size_px).flatten().tolist()
-    return _Face(np.array([x0, y0, x1, y1]), face.sure, -face.roll_deg)
+    return face._replace(box=np.array([x0, y0, x1, y1]), roll_deg=-face.roll_deg)
 
 
 def _apart(box: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
@@ -334,18 +423,17 @@ def _mask(height: int, width: int, rng: Generator) -> NDArray[np.uint8]:
 
 
 def _scene(image: Image, faces: list[_Face], smallest_px: float) -> Scene:
-    low, high = borders(len(image))
     boxes = np.zeros((MOST_FACES, 4), np.float32)
     kinds = np.full(MOST_FACES, NOTHING)
     rolls = np.full(MOST_FACES, np.nan, np.float32)
     seen: list[tuple[float, int, _Face]] = []
     for face in faces:
-        extent = face.box[2:] - face.box[:2]
-        inside = np.minimum(face.box[2:], high) - np.maximum(face.box[:2], low)
-        share = float((np.maximum(inside, 0) / extent).prod())
-        if share > 0.02:
-            fine = face.sure and share >= 0.6 and extent.max() >= 0.9 * smallest_px
-            seen.append((float(extent.max()), FACE if fine else IGNORED, face))
+        extent = float((face.box[2:] - face.box[:2]).max())
+        if face.visible > 0.02:
+            # A small face needs more of itself to be seen.
+            least = _LEAST_VISIBLE if extent >= _CUT_FACES_PX else _LEAST_VISIBLE_SMALL
+            fine = face.sure and face.centred and face.visible >= least and extent >= 0.9 * smallest_px
+            seen.append((extent, FACE if fine else IGNORED, face))
     # Where there are more than can be kept, the smallest go.
     for row, (_, kind, face) in enumerate(sorted(seen, key=lambda s: -s[0])[:MOST_FACES]):
         boxes[row], kinds[row] = face.box, kind

@@ -1,0 +1,66 @@
+"""Photographs whose face is cut by the frame, made from whole ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jvcr.data.face_photos import FacePhoto
+
+NOSE_SHARE = 0.55
+"""The tip of the nose lies at this share of the landmark box's height: the median of near-frontal training faces."""
+
+CLOSE_UPS = (0.8, 0.65, 0.5)
+"""Widths and heights of close-ups, as shares of the landmark box's."""
+
+_LEAST_SIDE_PX = 16
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A part of a landmark box, in shares of its width and height: ``low`` and ``high`` are (x, y).
+
+    Infinite where the photograph's own border is kept.
+    """
+
+    label: str
+    low: tuple[float, float]
+    high: tuple[float, float]
+
+
+def _close_up(visible: float) -> Cut:
+    margin = (1 - visible) / 2
+    return Cut(f"close-up of {visible:g} × the box", (margin, margin), (1 - margin, 1 - margin))
+
+
+CUTS = (
+    Cut("cut below the nose", (-np.inf, -np.inf), (np.inf, NOSE_SHARE)),
+    Cut("cut above the nose", (-np.inf, NOSE_SHARE - 0.2), (np.inf, np.inf)),
+    Cut("cut left of the middle", (0.4, -np.inf), (np.inf, np.inf)),
+    Cut("cut right of the middle", (-np.inf, -np.inf), (0.6, np.inf)),
+    *map(_close_up, CLOSE_UPS),
+)
+
+
+def cut_photo(photo: FacePhoto, cut: Cut) -> FacePhoto | None:
+    """The part of the photograph; its largest sure face is the only one that counts.
+
+    Returns:
+        None where no face is sure, or where what remains is smaller than 16 pixels. Boxes reach beyond the picture.
+    """
+    sure = np.flatnonzero(photo.sure)
+    if not len(sure):
+        return None
+    extents = photo.boxes[:, 2:] - photo.boxes[:, :2]
+    chosen = int(sure[extents[sure].prod(axis=1).argmax()])
+    corner, extent = photo.boxes[chosen, :2], extents[chosen]
+    height, width = photo.image.shape[:2]
+    low = np.maximum(np.round(corner + np.array(cut.low) * extent), 0)
+    high = np.minimum(np.round(corner + np.array(cut.high) * extent), (width, height))
+    (x0, y0), (x1, y1) = low.astype(int), high.astype(int)
+    if min(x1 - x0, y1 - y0) < _LEAST_SIDE_PX:
+        return None
+    counted = np.arange(len(photo.boxes)) == chosen
+    part = np.ascontiguousarray(photo.image[y0:y1, x0:x1])
+    return FacePhoto(photo.name, part, photo.boxes - np.array([x0, y0] * 2), counted, photo.yaw_deg)
