@@ -1,13 +1,15 @@
 """The search with the shipped networks on a fixed set of photos, no boxes given: which faces, where, and how sure.
 
-The photos are the astronaut (public domain, inside scikit-image), turned, cut, scaled and tiled. What is expected is
-what the shipped weights gave: `python tests/test_search.py` writes `search_faces.json` anew, and `--draw FOLDER` draws
-the faces to look at first. That the faces are *right* is tested in test_landmarker.py and by `jvcr evaluate detect`.
+The photos are the astronaut (public domain, inside scikit-image), turned, cut, scaled and tiled; and, where JVCR_DATA
+is, photographs of its folder `hard`, by name. What is expected is what the shipped weights gave:
+`python tests/test_search.py` writes `search_faces.json` anew, and `--draw FOLDER` draws the faces to look at first.
+That the faces are *right* is tested in test_landmarker.py and test_faces_on_photos.py, and by `jvcr evaluate detect`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,7 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from jvcr import Face, Landmarker
+from jvcr import Face, Landmarker, read_image
 from jvcr.frames import Crop
 from jvcr.images import Image, extract
 
@@ -26,6 +28,9 @@ BOUND_PX = 0.5
 """Largest allowed move of a side of a box, pixels of the photo; where a face is wider than 90, as a share of it."""
 
 BOUND_SCORE = 0.02
+BOUND_ROLL_DEG = 1.0
+
+PHOTOS = Path(os.environ.get("JVCR_DATA", "JVCR_DATA is not set")) / "hard"
 
 
 def turned(degrees: float) -> Callable[[Image], Image]:
@@ -51,6 +56,8 @@ CASES: dict[str, Callable[[Image], Image]] = {
     "upside down": turned(180),
     "cut at the left": lambda photo: photo[:, 200:],
     "cut at the chin": lambda photo: photo[:160],
+    "cut at the nose": lambda photo: photo[:137],
+    "close-up": lambda photo: photo[103:163, 195:254],
     "a third": scaled(1 / 3),
     "two and a half times": scaled(2.5),
     "dark": lambda photo: (photo * 0.2).astype(np.uint8),
@@ -59,9 +66,23 @@ CASES: dict[str, Callable[[Image], Image]] = {
 }
 
 
+NAMES = (
+    *(f"closed_eyes_{letter}.jpg" for letter in "ab"),
+    *(f"false_{what}.jpg" for what in ("ball", "dog", "goggles")),
+    "missed_lady.jpg",
+    *(f"phantom_{letter}.jpg" for letter in "abc"),
+    "tight_crop.jpg",
+)
+
+
+def photo_of(name: str) -> Image:
+    made = CASES.get(name)
+    return read_image(PHOTOS / name) if made is None else np.ascontiguousarray(made(astronaut()))
+
+
 def found_in(name: str, landmarker: Landmarker) -> tuple[Image, list[Face]]:
     """The photo of a case, and its faces row by row, from left to right."""
-    photo = np.ascontiguousarray(CASES[name](astronaut()))
+    photo = photo_of(name)
     return photo, sorted(landmarker.predict(photo), key=lambda face: (face.box.centre[1] // 300, face.box.x0))
 
 
@@ -70,8 +91,10 @@ def landmarker() -> Landmarker:
     return Landmarker(threads=1)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *NAMES])
 def test_the_search_finds_what_it_found(name: str, landmarker: Landmarker) -> None:
+    if name in NAMES and not PHOTOS.is_dir():
+        pytest.skip(f"no photos: {PHOTOS} is not a folder")
     expected = json.loads(EXPECTED.read_text(encoding="utf-8"))[name]
     _, faces = found_in(name, landmarker)
     assert len(faces) == len(expected), [face.box for face in faces]
@@ -79,12 +102,21 @@ def test_the_search_finds_what_it_found(name: str, landmarker: Landmarker) -> No
         bound = BOUND_PX * max(1.0, face.box.width / 90)
         np.testing.assert_allclose(face.box.to_list(), known["box"], rtol=0, atol=bound)
         assert face.score == pytest.approx(known["score"], abs=BOUND_SCORE)
+        assert abs((face.pose.tilt_deg - known["roll_deg"] + 180) % 360 - 180) < BOUND_ROLL_DEG
 
 
 def test_the_set_has_faces_and_none() -> None:
     counts = {name: len(faces) for name, faces in json.loads(EXPECTED.read_text(encoding="utf-8")).items()}
-    assert counts.keys() == CASES.keys()
+    assert counts.keys() == {*CASES, *NAMES}
     assert counts["no face"] == 0 and counts["plain"] == 1 and counts["tiled"] >= 5
+
+
+def record(face: Face) -> dict[str, object]:
+    return {
+        "box": np.round(face.box.to_list(), 2).tolist(),
+        "roll_deg": round(face.pose.tilt_deg, 1),
+        "score": round(face.score, 3),
+    }
 
 
 if __name__ == "__main__":
@@ -92,15 +124,13 @@ if __name__ == "__main__":
     from jvcr.images import write_image
 
     model = Landmarker()
-    found = {name: found_in(name, model) for name in CASES}
+    found = {name: found_in(name, model) for name in (*CASES, *NAMES)}
     lines = [
-        f"{json.dumps(name)}: "
-        + json.dumps([{"box": np.round(f.box.to_list(), 2).tolist(), "score": round(f.score, 3)} for f in faces])
-        for name, (_, faces) in found.items()
+        f"{json.dumps(name)}: {json.dumps([record(face) for face in faces])}" for name, (_, faces) in found.items()
     ]
     EXPECTED.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     if "--draw" in sys.argv:
         folder = Path(sys.argv[sys.argv.index("--draw") + 1])
         folder.mkdir(parents=True, exist_ok=True)
         for name, (image, faces) in found.items():
-            write_image(folder / f"{name}.png", draw_faces(image, faces))
+            write_image(folder / f"{Path(name).stem}.png", draw_faces(image, faces))

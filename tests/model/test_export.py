@@ -45,6 +45,14 @@ def tiny() -> tuple[JVCR, Header]:
     return model.eval(), Header(PRESETS["tiny"], MARKUP_68, {"licence": "none"})
 
 
+@pytest.fixture(scope="module")
+def exported(tiny: tuple[JVCR, Header], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny network as an ONNX file with 32-bit weights."""
+    path = tmp_path_factory.mktemp("exported") / "tiny.onnx"
+    export.export_onnx(*tiny, path, half=False)
+    return path
+
+
 def crops(size_px: int, count: int) -> np.ndarray:
     photo = astronaut()
     boxes = [Box(179 + 7 * i, 87 - 5 * i, 269 + 7 * i, 178) for i in range(count)]
@@ -66,7 +74,9 @@ def test_exported_network_agrees_in_pixels(tiny: tuple[JVCR, Header], tmp_path: 
 
 
 @pytest.mark.parametrize("precision", list(Precision))
-@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize(
+    "format", [pytest.param(f, marks=() if f is Format.ONNX else pytest.mark.slow) for f in Format]
+)
 def test_every_format_and_precision_agrees(
     tiny: tuple[JVCR, Header], tmp_path: Path, format: Format, precision: Precision
 ) -> None:
@@ -101,6 +111,7 @@ def test_an_ending_of_another_format_is_refused(tiny: tuple[JVCR, Header], tmp_p
         formats.export_checked(*tiny, tmp_path / "tiny.onnx", Format.OPENVINO)
 
 
+@pytest.mark.slow
 def test_the_command_exports_int8(make_table: Callable[..., Path], tmp_path: Path) -> None:
     model = JVCR(PRESETS["tiny"]).eval()
     save_weights(tmp_path / "tiny.safetensors", model, Header(PRESETS["tiny"], MARKUP_68))
@@ -123,16 +134,13 @@ def test_the_command_exports_int8(make_table: Callable[..., Path], tmp_path: Pat
         CliRunner().invoke(app, [*arguments[:-1], "float"], catch_exceptions=False)
 
 
-def test_exported_file_describes_itself_and_nothing_else(tiny: tuple[JVCR, Header], tmp_path: Path) -> None:
-    model, header = tiny
-    path = tmp_path / "tiny.onnx"
-    export.export_onnx(model, header, path)
-    proto = onnx.load(path)
+def test_exported_file_describes_itself_and_nothing_else(exported: Path) -> None:
+    proto = onnx.load(exported)
     assert [p.key for p in proto.metadata_props] == ["jvcr", "jvcr-crc32"]
     assert json.loads(proto.metadata_props[0].value)["about"] == {"licence": "none"}
     # The exporter's stack traces hold paths of the machine it ran on.
-    assert str(Path(export.__file__).parent).encode() not in path.read_bytes()
-    runtime = OnnxRuntime(path)
+    assert str(Path(export.__file__).parent).encode() not in exported.read_bytes()
+    runtime = OnnxRuntime(exported)
     assert runtime.image_size == 64
     assert runtime.markup == MARKUP_68
 
@@ -159,16 +167,14 @@ def test_a_file_out_of_bounds_is_refused(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_runtime_refuses_other_crops(tiny: tuple[JVCR, Header], tmp_path: Path) -> None:
-    export.export_onnx(*tiny, tmp_path / "tiny.onnx")
-    runtime = OnnxRuntime(tmp_path / "tiny.onnx")
+def test_runtime_refuses_other_crops(exported: Path) -> None:
+    runtime = OnnxRuntime(exported)
     with pytest.raises(ValueError, match=r"expected \(B, 64, 64, 3\) uint8, got \(2, 32, 32, 3\)"):
         runtime(np.zeros((2, 32, 32, 3), np.uint8))
 
 
-def test_runtime_refuses_a_foreign_network(tiny: tuple[JVCR, Header], tmp_path: Path) -> None:
-    export.export_onnx(*tiny, tmp_path / "tiny.onnx")
-    proto = onnx.load(tmp_path / "tiny.onnx")
+def test_runtime_refuses_a_foreign_network(exported: Path, tmp_path: Path) -> None:
+    proto = onnx.load(exported)
     del proto.metadata_props[:]
     onnx.save(proto, tmp_path / "foreign.onnx")
     with pytest.raises(ValueError, match=r"foreign\.onnx: no 'jvcr' entry"):
@@ -205,8 +211,7 @@ def test_planes_are_the_same_as_3d_convolutions(subvoxels: int) -> None:
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
 
 
-def test_no_3d_convolution_is_exported(tiny: tuple[JVCR, Header], tmp_path: Path) -> None:
-    export.export_onnx(*tiny, tmp_path / "tiny.onnx", half=False)
-    graph = onnx.load(tmp_path / "tiny.onnx").graph
+def test_no_3d_convolution_is_exported(exported: Path) -> None:
+    graph = onnx.load(exported).graph
     weights = {tensor.name: tensor.dims for tensor in graph.initializer}
     assert {len(weights[node.input[1]]) for node in graph.node if node.op_type == "Conv"} == {4}

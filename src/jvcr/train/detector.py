@@ -6,8 +6,8 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ from jvcr.images import Image
 from jvcr.model.detector import DetectorInference, FaceDetector
 from jvcr.model.detector_file import DetectorHeader, load_detector, save_detector
 from jvcr.train.config import DetectConfig, Stage
+from jvcr.train.data.negatives import HardNegatives, mine
 from jvcr.train.data.scenes import FACE, Scene, SceneSources, compose, scene_rates
 from jvcr.train.data.stream import one_thread
 from jvcr.train.detector_loss import detector_losses, true_cells
@@ -36,6 +37,7 @@ from jvcr.train.vary import vary_pixels
 
 _VALIDATION_SCENES = 400
 _ALLOWED_FALSE = 0.02
+_HARD_SCORE = 0.15
 
 
 class SceneBatch(NamedTuple):
@@ -91,6 +93,10 @@ class DetectTask:
         torch.manual_seed(config.seed)
         self.network: nn.Module = FaceDetector(config.model)
         self.start, self._init = "", init
+        if config.scenes.hard_share and init is not None:
+            # From the weights to start from, so that a run that goes on finds the same ones.
+            hard = _mined(init, self.training.empty, config.model.image_size)
+            self.training = replace(self.training, hard=hard).ready()
 
     def before_first_step(self) -> None:
         """
@@ -200,6 +206,17 @@ class DetectTask:
                 found = decode(picture, 0.02)
                 kept = nms([Box(*row) for row in found.boxes.tolist()], found.scores.tolist(), SAME_FACE)
                 yield found.boxes[kept], found.scores[kept]
+
+
+def _mined(weights: Path, photos: Sequence[Image], size_px: int) -> HardNegatives:
+    network, _ = load_detector(weights)
+    inference = DetectorInference(network).eval()
+
+    def cells(pictures: Image) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return np.concatenate([inference(torch.from_numpy(part)).numpy() for part in np.array_split(pictures, 4)])
+
+    return mine(cells, photos, size_px, _HARD_SCORE)
 
 
 class _Scenes(Dataset[Scene]):

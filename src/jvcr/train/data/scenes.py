@@ -24,6 +24,7 @@ from jvcr.frames import Box, Crop, CropRule, borders, mirrored
 from jvcr.geometry import head_pose, mean_head
 from jvcr.images import Image, extract
 from jvcr.train.data.augment import Augmentation
+from jvcr.train.data.negatives import HardNegatives
 from jvcr.train.data.stream import Sampling, row_rates
 
 NOTHING, FACE, IGNORED = 0, 1, 2
@@ -69,6 +70,7 @@ class SceneAugmentation:
         closest: width or height of a face that fills the picture, as a share of the picture's side, at most.
         cut_share: faces whose centre may lie close to the picture's border, which then cuts them.
         window_share: pictures of which only a window is shown, with an even colour around it.
+        hard_share: backgrounds around something that the weights to start from take for a face.
         mosaic_share: pictures put together from four of half the size.
         most_pasted: faces pasted into a picture.
         any_roll_share: pictures (or pasted faces) turned by any angle, evenly; the others by ``roll_deg``.
@@ -86,6 +88,7 @@ class SceneAugmentation:
     closest: float = 2.2
     cut_share: float = 0.2
     window_share: float = 0.2
+    hard_share: float = 0.0
     mosaic_share: float = 0.25
     most_pasted: int = 8
     flip_share: float = 0.5
@@ -143,10 +146,12 @@ class SceneSources:
     Attributes:
         photos: photographs with their faces.
         crops: face crops with landmarks, for pasting.
+        hard: what a detector took for faces in the photographs without one.
     """
 
     photos: Sequence[FacePhoto]
     crops: Table
+    hard: HardNegatives | None = None
 
     @cached_property
     def crowded(self) -> list[FacePhoto]:
@@ -300,7 +305,9 @@ class _Maker:
 
     def _background(self, size_px: int) -> Image:
         """A random part of a photograph without a face, now and then turned."""
-        rng = self.rng
+        rng, hard = self.rng, self.sources.hard
+        if hard is not None and hard.found and rng.random() < self.how.hard_share:
+            return hard.view(size_px, rng)
         photo = self.sources.empty[rng.integers(len(self.sources.empty))]
         height, width = photo.shape[:2]
         side = rng.uniform(0.3, 1.0) * min(height, width)
