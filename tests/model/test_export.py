@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,6 +30,10 @@ from jvcr.runtime.backends import open_backend
 from jvcr.runtime.onnx import OnnxRuntime
 from jvcr.runtime.pytorch import TorchRuntime
 from jvcr.weights import SEPARATE, SHIPPED, weights_path
+
+
+QUICK = (Format.ONNX, Precision.FP32)
+"""The format that is always tested; the others are among the slow tests."""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +69,7 @@ def parity(model: JVCR, header: Header, path: Path, pictures: np.ndarray) -> exp
     return export.landmark_parity(ours, OnnxRuntime(path)(pictures), model.config.image_size)
 
 
-@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("half", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_exported_network_agrees_in_pixels(tiny: tuple[JVCR, Header], tmp_path: Path, half: bool) -> None:
     model, header = tiny
     path = tmp_path / "tiny.onnx"
@@ -73,9 +78,12 @@ def test_exported_network_agrees_in_pixels(tiny: tuple[JVCR, Header], tmp_path: 
         assert parity(model, header, path, crops(64, count)).max_px < (0.1 if half else 0.001)
 
 
-@pytest.mark.parametrize("precision", list(Precision))
 @pytest.mark.parametrize(
-    "format", [pytest.param(f, marks=() if f is Format.ONNX else pytest.mark.slow) for f in Format]
+    ("format", "precision"),
+    [
+        pytest.param(format, precision, marks=() if (format, precision) == QUICK else pytest.mark.slow)
+        for format, precision in itertools.product(Format, Precision)
+    ],
 )
 def test_every_format_and_precision_agrees(
     tiny: tuple[JVCR, Header], tmp_path: Path, format: Format, precision: Precision
