@@ -31,7 +31,6 @@ from jvcr.runtime.onnx import OnnxRuntime
 from jvcr.runtime.pytorch import TorchRuntime
 from jvcr.weights import SEPARATE, SHIPPED, weights_path
 
-
 QUICK = (Format.ONNX, Precision.FP32)
 """The format that is always tested; the others are among the slow tests."""
 
