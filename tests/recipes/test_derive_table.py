@@ -59,7 +59,7 @@ def test_mistakes_are_named(folders: tuple[Path, Path], tmp_path: Path) -> None:
     first, second = folders
     (tmp_path / "names.txt").write_text("b\nz\n")
     done = derive(first, tmp_path / "out", "--without", tmp_path / "names.txt")
-    assert done.returncode != 0 and "1 of its 2 names are no row of split train" in done.stderr
+    assert done.returncode != 0 and "1 of its 2 names are not rows of split train" in done.stderr
     with np.load(second / "labels.npz") as file:
         np.savez(second / "labels.npz", **{**file, "group": np.array(["s", "u"])})
     done = derive(first, tmp_path / "out", "--add", second)
