@@ -101,14 +101,14 @@ def overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 def choose(
     faces: list[NDArray[np.float64]], wanted: NDArray[np.float64] | None, width: int, height: int
 ) -> NDArray[np.float64] | None:
-    """Choose the face with the highest IoU with the wanted box (at least ``MIN_OVERLAP``); without a box, the central one.
+    """Choose the face with the highest IoU with the wanted box; without a box, the most central one.
 
     Args:
         faces: landmarks (N, ≥2) of each face found.
-        wanted: (4,) the true landmark box, or None.
+        wanted: (4,) the true landmark box, or None. A face needs an IoU of at least ``MIN_OVERLAP`` with it.
         width, height: of the photo.
     Returns:
-        one of ``faces``, or None.
+        One of ``faces``, or None.
     """
     if not faces:
         return None
