@@ -1,4 +1,4 @@
-"""Figures that several pages state are those of docs/figures.toml."""
+"""Figures that several pages state agree with docs/figures.toml."""
 
 from __future__ import annotations
 
