@@ -2,7 +2,8 @@
 
 The photos are the astronaut (public domain, inside scikit-image), rotated, cropped, scaled and tiled. The expected
 faces are results of the shipped weights. `python tests/test_search.py` updates `search_faces.json`; first check the
-faces that `--draw FOLDER` draws. Whether they are *right* is tested in test_landmarker.py and by `jvcr evaluate detect`.
+faces that `--draw FOLDER` draws. Whether they are *right* is tested in test_landmarker.py and by `jvcr evaluate
+detect`.
 """
 
 from __future__ import annotations
