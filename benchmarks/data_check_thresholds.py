@@ -1,7 +1,7 @@
-"""Where the thresholds of `jvcr data check` lie on real faces: ``python benchmarks/data_check_thresholds.py TABLE``.
+"""Measure the thresholds of `jvcr data check` on real faces: ``python benchmarks/data_check_thresholds.py TABLE``.
 
-Prints the extremes of each shape test, the similarity of perturbed copies, and with ``--with-model`` how many flipped
-images the network finds (every tenth row). docs/data-check.md quotes the figures.
+Prints the extremes of each shape test and the similarity of altered copies. With ``--with-model`` also prints how many
+flipped images the network finds (every tenth row). docs/data-check.md states the figures.
 """
 
 import sys
@@ -28,15 +28,18 @@ head = mean_shape_68()
 fit, negated = fit_heads(head, points, seen), fit_heads(head, points * (1, 1, -1), seen)
 flat = fit_heads(head, points, seen, depth=False)
 print(f"{len(points)} labels")
-print(f"own residual over the one with z negated: at most {(fit.rms / negated.rms).max():.3f}")
-print(f"face to camera: at least {fit.rotation[:, 2, 2].min():.3f}, 2D {flat.rotation[:, 2, 2].min():.3f}")
-print(f"down: at least {fit.rotation[:, 1, 1].min():.3f}")
-print(f"one landmark: at most {fit.residual.max():.3f}; median landmark: {np.median(fit.residual, axis=1).max():.3f}")
+print(f"own residual divided by the one with z negated: at most {(fit.rms / negated.rms).max():.3f}")
+print(f"face to camera, cosine: at least {fit.rotation[:, 2, 2].min():.3f}, 2D {flat.rotation[:, 2, 2].min():.3f}")
+print(f"head's down to image's down, cosine: at least {fit.rotation[:, 1, 1].min():.3f}")
+print(
+    f"distance of one landmark: at most {fit.residual.max():.3f}; median: {np.median(fit.residual, axis=1).max():.3f}"
+)
 
 first, second = np.triu_indices(68, 1)
 gap = np.linalg.norm(head[first] - head[second], axis=1)
 print(
-    "pairs too near to tell:", list(zip(first[gap < SWAP_GAP].tolist(), second[gap < SWAP_GAP].tolist(), strict=True))
+    "pairs too close to tell:",
+    list(zip(first[gap < SWAP_GAP].tolist(), second[gap < SWAP_GAP].tolist(), strict=True)),
 )
 largest = -1.0
 for i in range(len(points)):
@@ -45,7 +48,7 @@ for i in range(len(points)):
     own = np.diagonal(distance)
     gain = (own[first] + own[second] - distance[first, second] - distance[second, first]) / (2 * gap)
     largest = max(largest, float(gain[gap >= SWAP_GAP].max()))
-print(f"gain of an exchange: at most {largest:.3f}")
+print(f"share of the error removed by an exchange: at most {largest:.3f}")
 
 rng = np.random.default_rng(0)
 opinion = ModelOpinion(OnnxRuntime(weights_path("small"), 1)) if "--with-model" in sys.argv else None
@@ -56,7 +59,7 @@ for entry in TableSource(folder).entries():
         continue
     box = Box.around(entry.points_img)
     picture = extract(cv2.cvtColor(entry.image, cv2.COLOR_RGB2GRAY), Crop.from_box(box, 48, rule=FACE_RULE))
-    # A copy: reduced, mirrored or not, JPEG quality 40, the label moved by 2 % and scaled by up to 5 %.
+    # An altered copy: smaller, half of them mirrored, JPEG quality 40, label moved by 2 % and scaled by up to 5 %.
     factor, flip = rng.uniform(0.6, 1), rng.random() < 0.5
     copy = cv2.resize(entry.image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     label = resized(entry.points_img, factor)

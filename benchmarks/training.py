@@ -1,7 +1,7 @@
-"""Where the time of training goes: ``python benchmarks/training.py DATA [--preset small] [--workers 1] [--steps 20]``.
+"""Measure the speed of training: ``python benchmarks/training.py DATA [--preset small] [--workers 1] [--steps 20]``.
 
-Prints images/s of the data loader alone and of the step alone (with one batch again and again), the parts of the step,
-and what both give together. The loader starves the step where it is the slower of the two.
+Prints images/s of the data loader alone, of the step alone (always with the same batch), and of both together, and the
+time of each part of the step. If the loader is slower than the step, it is the bottleneck.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from jvcr.train.vary import Rows, vary_pixels
 
 
 class Stopwatch:
-    """Sums up the time of named parts; waits for the device at their ends."""
+    """Sums up the time of named parts. Waits for the device at the end of each."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -47,7 +47,7 @@ class Stopwatch:
 
 
 class Stepper:
-    """The end-to-end step of ``jvcr.train.loop``, in parts."""
+    """The end-to-end step of ``jvcr.train.loop``, timed in parts."""
 
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
         self.config, self.device = config, device
@@ -63,9 +63,9 @@ class Stepper:
         config, model = self.config, self.config.model
         with watch.part("copy to the device"):
             crops, points_unit, weight = (tensor.to(self.device, non_blocking=True) for tensor in batch)
-        with watch.part("vary pixels"):
+        with watch.part("pixel augmentation"):
             varied = vary_pixels(crops, config.augmentation, Rows(len(crops), 0, len(crops)), self.number)
-        with watch.part("true volumes"):
+        with watch.part("target volumes"):
             true = [rasterise(points_unit, shape, config.sigma_vox) for shape in model.volume_shapes]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision.startswith("bf16")):
             with watch.part("forward"):
@@ -81,7 +81,7 @@ class Stepper:
         with watch.part("optimiser"):
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
             self.optimizer.step()
-        with watch.part("average of weights"):
+        with watch.part("EMA of weights"):
             self.ema.update_parameters(self.network)
         self.number += 1
 
@@ -119,12 +119,12 @@ def main() -> None:
 
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.processor() or platform.machine()}"
     print(
-        f"{arguments.preset}, batches of {config.batch_size}; {name}, {torch.get_num_threads()} threads, "
+        f"{arguments.preset}, batch size {config.batch_size}; {name}, {torch.get_num_threads()} threads, "
         f"{os.cpu_count()} cores; PyTorch {torch.__version__}"
     )
     loader = stream(arguments.workers)
     kept = next(loader)
-    for _ in range(4 * max(1, arguments.workers)):  # those that were prepared in the meantime
+    for _ in range(4 * max(1, arguments.workers)):  # skip batches that were prepared in advance
         next(loader)
     started = time.perf_counter()
     for _ in range(arguments.steps):

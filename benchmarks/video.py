@@ -1,7 +1,8 @@
-"""Jitter, lag, errors and identity switches of tracking, as Markdown: ``python benchmarks/video.py``.
+"""Measure jitter, lag, errors and identity switches of tracking: ``python benchmarks/video.py``. Prints Markdown.
 
-On clips whose motion is known (``jvcr.evaluate.motion``): the astronaut's face, 1280 × 720 at 30 frames a second, ten
-seconds. The truth is the photo's own prediction, moved: errors are those that motion, noise and filter add.
+Uses synthetic clips with known motion (``jvcr.evaluate.motion``): the astronaut's face, 1280 × 720 at 30 frames per
+second, ten seconds. The ground truth is the prediction on the photo, moved along. So the errors are those added by
+motion, noise and filter.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def still(time_s: float) -> Placement:
 
 
 def talking_head(time_s: float) -> Placement:
-    """Slow sway, nod and approach."""
+    """Slow swaying, nodding and approaching."""
     turn = 2 * math.pi * time_s
     return Placement(
         640 + 60 * math.sin(0.3 * turn),
@@ -36,7 +37,7 @@ def talking_head(time_s: float) -> Placement:
 
 
 def dancing_head(time_s: float) -> Placement:
-    """Four face sizes a second at most, turned by 25°."""
+    """At most four face sizes per second, rotated by up to 25°."""
     turn = 2 * math.pi * time_s
     return Placement(640 + 200 * math.sin(0.7 * turn), 360, 220, 25 * math.sin(0.5 * turn))
 
@@ -86,8 +87,8 @@ def main() -> None:
         for true, faces in zip(boxes, seen, strict=True)
     ]
     missed = sum(name is None for row in names for name in row)
-    print(f"\nFour faces that pass each other: {identity_switches(names)} identity switches, {missed} of ", end="")
-    print(f"{4 * len(TIMES)} not found")
+    print(f"\nFour faces that pass each other: {identity_switches(names)} identity switches, ", end="")
+    print(f"{missed} of {4 * len(TIMES)} not found")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""Memory of the true volume and of a training step against the number of landmarks:
-``python benchmarks/volume_memory.py [--preset small] [--batch 32] [--points 21 68 200]``.
+"""Measure the memory of the target volume and of a training step for several numbers of landmarks.
 
-Everything is measured, each figure in a fresh process: the bytes of the tensor, the peak of what PyTorch allocates
-beyond what it held before (its profiler's record on the CPU, its own counter on a GPU), and on the CPU also how far the
-process's peak resident size rose. "One volume a landmark" rasterises every landmark into a volume of its own, as
-volumetric networks before JVCR do; a training step means forward, backward and update of the whole network in 32 bits,
-true volumes included. The network's weights and the optimiser's state are there before it starts.
+    python benchmarks/volume_memory.py [--preset small] [--batch 32] [--points 21 68 200]
+
+Each figure is measured in a fresh process: the bytes of the tensor, PyTorch's peak allocation beyond what it held
+before (from its profiler on the CPU, from its own counter on a GPU), and on the CPU also the growth of the process's
+peak resident size. "One volume per landmark" rasterises every landmark into its own volume, as volumetric networks
+before JVCR do. A training step is forward pass, backward pass and update of the whole network in 32 bits, target
+volumes included. The network's weights and the optimiser's state exist before the step starts.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from jvcr.train.targets import rasterise
 
 
 def peak_bytes(work: Callable[[], object], device: str) -> int:
-    """The most that PyTorch held at once during ``work``, over what it held before."""
+    """Peak memory that PyTorch held during ``work``, minus what it held before."""
     if device == "cuda":
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
@@ -55,7 +56,7 @@ def peak_bytes(work: Callable[[], object], device: str) -> int:
 
 
 def resident_peak() -> int:
-    """Bytes; Linux counts in KiB, macOS in bytes."""
+    """Peak resident size in bytes. Linux reports KiB, macOS bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
 
@@ -69,7 +70,7 @@ def measure(what: str, preset: str, batch: int, n_points: int, device: str) -> d
     work: Callable[[], object]
     if what == "compact":
         work = lambda: made.append(rasterise(points, shape))  # noqa: E731
-        rasterise(points[:1, :2], (4, 4, 4))  # PyTorch's own start-up is not the subject
+        rasterise(points[:1, :2], (4, 4, 4))  # do not measure PyTorch's start-up
     elif what == "per landmark":
         single = points.reshape(batch * n_points, 1, 3)
         work = lambda: made.append(rasterise(single, shape))  # noqa: E731
@@ -93,11 +94,11 @@ def measure(what: str, preset: str, batch: int, n_points: int, device: str) -> d
             optimizer.step()
             made[:] = [true[-1]]
 
-        work()  # the optimiser's state comes to be
+        work()  # creates the optimiser's state
         made.clear()
     before = resident_peak()
     if device == "cpu" and what != "step":
-        # Without the profiler, which has a memory of its own.
+        # Measure without the profiler, which itself uses memory.
         work()
         resident = resident_peak() - before
         made.clear()
@@ -133,9 +134,9 @@ def main() -> None:
     columns = [
         "N",
         "compact volume",
-        "peak of making it",
-        "process's rise",
-        "one volume a landmark",
+        "peak while drawing it",
+        "growth of the process",
+        "one volume per landmark",
     ]
     print(f"| {' | '.join([*columns, 'peak of a training step'])} |\n|{'---|' * (len(columns) + 1)}")
     for n_points in arguments.points:

@@ -1,15 +1,15 @@
-"""Figures that several pages state come from one file, docs/figures.toml.
+"""Keep figures that several pages state in one file, docs/figures.toml.
 
-    python docs/figures.py            # every figure, its value and where it is stated
+    python docs/figures.py            # list every figure, its value and where it is stated
     python docs/figures.py --check    # exit code 1 if a page disagrees with the file
-    python docs/figures.py --write    # put the file's values into all pages
+    python docs/figures.py --write    # write the file's values to all pages
 
-A page states a figure between two comments, which readers do not see:
+A page states a figure between two HTML comments:
 
     <!-- figure: small.gmac -->0.32<!-- /figure --> GMAC
 
-A comment must not begin a line: Markdown would end the paragraph there. Bold stays bold: ``**3.54**`` between the
-comments is 3.54 to this script. Comments do not work inside code.
+A comment must not start a line: Markdown would end the paragraph there. Bold is kept: the script reads ``**3.54**``
+between the comments as 3.54. Comments do not work inside code.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MARK = re.compile(r"<!-- */?figure\b.*?-->")
 
 
 class Place(NamedTuple):
-    """Where a page states a figure."""
+    """A place where a page states a figure."""
 
     page: Path
     line: int
@@ -41,12 +41,13 @@ class Place(NamedTuple):
 
 
 def read_figures(path: Path) -> dict[str, dict[str, str]]:
-    """Name → the entry.
+    """Read the figures: name → entry.
 
-    Fields: ``value`` as pages print it, ``what`` it is, ``command`` that measures it, ``date``; for times ``machine``.
+    Fields: ``value`` as printed on pages, ``what`` it is, ``command`` that measures it, ``date``, and for times
+    ``machine``.
 
     Raises:
-        ValueError: an entry lacks a field, has an unknown one, or one that is no text; it is named.
+        ValueError: an entry lacks a field, has an unknown one, or one that is not text; the entry is named.
     """
     found: dict[str, dict[str, str]] = {}
 
@@ -54,15 +55,15 @@ def read_figures(path: Path) -> dict[str, dict[str, str]]:
         for key, entry in table.items():
             name = f"{prefix}{key}"
             if not isinstance(entry, dict):
-                raise ValueError(f"{path}: {name} stands outside an entry; expected [group.name] with value = …")
+                raise ValueError(f"{path}: {name} is outside an entry; expected [group.name] with value = …")
             if "value" not in entry:
                 inside(entry, f"{name}.")
                 continue
             wrong = entry.keys() ^ _FIELDS - {"machine"} if "machine" not in entry else entry.keys() ^ _FIELDS
             if wrong:
-                raise ValueError(f"{path}: {name} lacks, or does not know: {', '.join(sorted(wrong))}")
+                raise ValueError(f"{path}: {name} has missing or unknown fields: {', '.join(sorted(wrong))}")
             if not all(isinstance(text, str) for text in entry.values()):
-                raise ValueError(f'{path}: {name}: every field is text, as it is printed: value = "3.54"')
+                raise ValueError(f'{path}: {name}: every field must be text, as printed: value = "3.54"')
             found[name] = entry
 
     inside(tomllib.loads(path.read_text(encoding="utf-8")), "")
@@ -75,22 +76,24 @@ def pages(root: Path) -> list[Path]:
 
 
 def places(page: Path) -> Iterator[Place]:
-    """What a page states.
+    """Find the figures that a page states.
 
     Raises:
-        ValueError: a comment that is not part of a whole pair, or begins a line.
+        ValueError: a comment is not part of a complete pair, or starts a line.
     """
     text = page.read_text(encoding="utf-8")
     for match in _PLACE.finditer(text):
         if not text[text.rfind("\n", 0, match.start()) + 1 : match.start()].strip():
             raise ValueError(
-                f"{page}:{line_of(text, match.start())}: a figure's comment begins the line; put a word before it"
+                f"{page}:{line_of(text, match.start())}: a figure's comment starts the line; put a word before it"
             )
         yield Place(page, line_of(text, match.start()), match["name"], match["text"])
-    # Anything left over is half a pair, or a slip of the pen. This script's own page shows some inside code.
+    # Any comment left is half of a pair, or misspelt. Comments inside code are examples.
     left = _MARK.search(_PLACE.sub("", re.sub(r"`[^`\n]*`", "", text)))
     if left:
-        raise ValueError(f"{page}: {left[0]} is no whole pair; expected <!-- figure: NAME -->VALUE<!-- /figure -->")
+        raise ValueError(
+            f"{page}: {left[0]} is not a complete pair; expected <!-- figure: NAME -->VALUE<!-- /figure -->"
+        )
 
 
 def line_of(text: str, position: int) -> int:
@@ -98,7 +101,7 @@ def line_of(text: str, position: int) -> int:
 
 
 def disagreements(root: Path) -> list[str]:
-    """What is wrong, a line each; none when all pages agree with the file."""
+    """List what is wrong, one line each; empty if all pages agree with the file."""
     figures = read_figures(root / FILE)
     wrong = []
     for page in pages(root):
@@ -117,7 +120,7 @@ def disagreements(root: Path) -> list[str]:
 
 
 def write(root: Path) -> list[Path]:
-    """Put the file's values into the pages; gives the pages that changed. Unknown names are left as they are."""
+    """Write the file's values to the pages. Returns the pages that changed; unknown names are left as they are."""
     figures = read_figures(root / FILE)
 
     def current(match: re.Match[str]) -> str:
@@ -137,12 +140,12 @@ def write(root: Path) -> list[Path]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="only say what disagrees; exit code 1 if anything does")
-    parser.add_argument("--write", action="store_true", help="put the file's values into all pages")
+    parser.add_argument("--check", action="store_true", help="only report disagreements; exit code 1 if there are any")
+    parser.add_argument("--write", action="store_true", help="write the file's values to all pages")
     options = parser.parse_args()
     if options.write:
         for page in write(ROOT):
-            print(f"{page.relative_to(ROOT)}: written anew")
+            print(f"{page.relative_to(ROOT)}: updated")
     wrong = disagreements(ROOT)
     for line in wrong:
         print(line, file=sys.stderr)
@@ -152,7 +155,7 @@ def main() -> int:
             where = [
                 f"{place.page.relative_to(ROOT).as_posix()}:{place.line}" for place in stated if place.name == name
             ]
-            print(f"{name:<28} {entry['value']:<12} {', '.join(where) or 'stated nowhere'}")
+            print(f"{name:<28} {entry['value']:<12} {', '.join(where) or 'not stated'}")
     return 1 if wrong else 0
 
 

@@ -1,11 +1,12 @@
-"""Train the tiny network on several markups of one table, and use each: ``python examples/any_markup.py DATA OUT``.
+"""Train and use the tiny network for several markups of one table: ``python examples/any_markup.py DATA OUT``.
 
-DATA is a training table of 68 points (docs/datasets.md). For every markup: train, export to ONNX, score on the
-validation rows, and write a photo with the landmarks drawn on, a 3D page and a JSON line. Prints a Markdown table.
+DATA is a training table of 68 points (docs/datasets.md). For every markup, the script trains, exports to ONNX,
+evaluates on the validation rows, and writes a photo with the landmarks, a 3D page and a JSON line. Prints a Markdown
+table.
 
-NME here is over sqrt(w·h) of the box around the 68 true points, whatever the markup, so that rows can be compared. The
-points themselves differ (a point on the cheek is harder to place than an eye corner): the last column is the NME on the
-same 21 points, which 68 and 200 hold too.
+For all markups, NME is normalised by sqrt(w·h) of the box around the 68 true points, so that rows can be compared. The
+points themselves differ: a point on the cheek is harder to place than an eye corner. So one column is the NME on the
+21 points that all three markups contain.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ from jvcr.train.loop import Loop, Progress
 from jvcr.train.recipes import RECIPES
 
 FACE_BOX = [179.0, 87.0, 269.0, 178.0]
-"""Of the astronaut, read off the photo."""
+"""Box of the astronaut's face, read off the photo."""
 
 
 class Printer:
-    """The training's listener."""
+    """Listens to the training and prints validations."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -56,17 +57,17 @@ class Printer:
 
 
 def errors(predicted_img: np.ndarray, target_img: np.ndarray, box_of: np.ndarray) -> np.ndarray:
-    """(B,) mean 2D distance over sqrt(w·h) of the box around ``box_of`` (B, 68, 3)."""
+    """(B,) mean 2D distance, divided by sqrt(w·h) of the box around ``box_of`` (B, 68, 3)."""
     size = np.sqrt(np.ptp(box_of[..., :2], axis=1).prod(axis=-1))
     return np.linalg.norm((predicted_img - target_img)[..., :2], axis=-1).mean(axis=1) / size
 
 
 def to_21(points: np.ndarray, markup: Markup, few: Markup) -> np.ndarray | None:
-    """(B, N, 3) → the 21 points, where the markup holds the 68 or is the 21."""
+    """(B, N, 3) → the 21 points, if the markup contains the 68 points or is the 21; otherwise None."""
     if markup == few:
         return points
     if markup.name == "synthetic-200":
-        points, markup = points[:, :68], MARKUP_68  # they come first in it
+        points, markup = points[:, :68], MARKUP_68  # its first points are the 68
     return derived_points(points, markup, few) if markup == MARKUP_68 else None
 
 
@@ -75,7 +76,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--markups", nargs="+", default=["21", "68", "200"], help="names or markup files")
-    parser.add_argument("--samples", type=int, default=20_000, help="training crops a markup")
+    parser.add_argument("--samples", type=int, default=20_000, help="training crops per markup")
     arguments = parser.parse_args()
     train, val, backgrounds = (
         Table(arguments.data, "train"),
@@ -115,7 +116,7 @@ def main() -> None:
         write_html(out / "astronaut.html", photo, faces, markup.name)
         (out / "astronaut.json").write_text(json.dumps(faces[0].to_dict(names=True)), encoding="utf-8")
     print(f"\n{arguments.samples} training crops, {len(val)} validation faces, NME in %\n")
-    print("| markup | N | weights | NME by yaw | mean over images | on the 21 points | training, s |")
+    print("| markup | N | weights | NME by yaw | mean over images | NME on the 21 points | training, s |")
     print("|---|---|---|---|---|---|---|")
     print("\n".join(rows))
 

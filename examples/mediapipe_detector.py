@@ -1,10 +1,10 @@
-"""MediaPipe's face detector in front of the landmark network: ``python examples/mediapipe_detector.py PHOTO…``.
+"""Use MediaPipe's face detector with the landmark network: ``python examples/mediapipe_detector.py PHOTO…``.
 
-``MediaPipeDetector`` implements ``jvcr.detect.base.Detector``: it converts boxes of heads to landmark boxes. Prints a
-JSON line for each photo. Needs ``pip install mediapipe==0.10.21``.
+``MediaPipeDetector`` implements ``jvcr.detect.base.Detector``. It converts MediaPipe's face boxes to landmark boxes.
+Prints a JSON line for each photo. Needs ``pip install mediapipe==0.10.21``.
 
-With ``--measure DATA``, prints where landmark boxes lie in MediaPipe's boxes, over the faces of the detection table's
-training photographs (docs/datasets.md): the constants below.
+With ``--measure DATA``, prints the constants below: the position of landmark boxes inside MediaPipe's boxes, measured
+on the training photographs of the detection table (docs/datasets.md).
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ CENTRE, SIZE = (0.50, 0.585), (0.88, 0.85)
 
 
 class MediaPipeDetector:
-    """Proposes landmark boxes from MediaPipe's boxes, with the roll of the line between the eyes.
+    """Proposes landmark boxes from MediaPipe's boxes, with the roll given by the line between the eyes.
 
     Args:
-        model: 1 for faces up to five metres away, 0 for those within two.
+        model: 1 for faces within five metres, 0 for faces within two metres.
         min_score: MediaPipe's own threshold.
     Raises:
         ImportError: MediaPipe is not installed, or is a version without ``solutions.face_detection``.
@@ -46,7 +46,7 @@ class MediaPipeDetector:
                 "pip install mediapipe==0.10.21"
             ) from error
         self._detection: Any = FaceDetection(model_selection=model, min_detection_confidence=min_score)
-        # One graph, which keeps state during a call.
+        # The graph keeps state during a call, so only one thread may use it.
         self._lock = threading.Lock()
 
     def __call__(self, image: Image) -> list[Proposal]:
@@ -61,9 +61,9 @@ class MediaPipeDetector:
 
 
 def to_proposal(face: Any, width: int, height: int) -> Proposal | None:
-    """One detection in an image of width × height pixels → a landmark box; None for an empty one.
+    """Convert one detection in an image of width × height pixels to a landmark box; None if it is empty.
 
-    MediaPipe measures in shares of the image, from its left and upper border.
+    MediaPipe's coordinates are fractions of the image size, measured from the left and upper border.
     """
     head, size = _head(face, width, height)
     if not (size > 0).all():
@@ -81,7 +81,7 @@ def _head(face: Any, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def measure(data: Path, most: int = 600) -> None:
-    """Print the medians of centre and size, over at most ``most`` photographs."""
+    """Print the median centre and size, over at most ``most`` photographs."""
     from jvcr.data.face_photos import read_face_photos
 
     detector, found, faces = MediaPipeDetector(), [], 0

@@ -1,13 +1,12 @@
-"""The constants of the face score that weights carry.
+"""Fit the constants of the face score that are stored in the weights.
 
     python recipes/calibrate_score.py DATA [WEIGHTS] [ABOUT.json]
 
-
-On the validation photographs of the detection table, upright and turned by ±30°: logistic regressions of whether a
-candidate is a face (its box overlaps a true one by 0.4) on the landmark network's agreement, the detector's score and
-the face's size. They are written into ABOUT.json, from which ``release_weights.py`` puts them into the weights' header.
-Then, for the resulting score: faces found and false faces at each threshold. ``jvcr.landmarker.MIN_SCORE`` is chosen
-from that; ``jvcr evaluate detect`` reports on the test photographs.
+Fits logistic regressions on the validation photographs of the detection table, upright and rotated by ±30°. They
+predict whether a candidate is a face (its box has an IoU of at least 0.4 with a true box) from the landmark network's
+agreement, the detector's score and the face's size. The constants are written to ABOUT.json; ``release_weights.py``
+copies them to the weights' header. Then prints the faces found and the false positives for each score threshold.
+``jvcr.landmarker.MIN_SCORE`` is chosen from this table; ``jvcr evaluate detect`` reports on the test photographs.
 """
 
 import json
@@ -27,12 +26,12 @@ from jvcr.runtime.backends import open_backend
 from jvcr.runtime.confidence import SIZES_PX, Confidence
 
 LEAST_SHARE = 0.2
-"""A first look is not followed up when it agrees less than this share of what faces have in the median."""
+"""A candidate is dropped after the first pass if its agreement is below this share of the median of true faces."""
 
 data = Path(sys.argv[1])
 weights = sys.argv[2] if len(sys.argv) > 2 else "small"
 runtime = open_backend(weights, threads=2)
-# Nothing is left out before the constants are known.
+# Keep nearly all candidates: the constants are not known yet.
 runtime.confidence = Confidence(least_agreement=0.02)
 detector = NetworkDetector(min_score=0.15, threads=2)
 landmarker = Landmarker(backend=runtime, detector=detector, min_score=0.0)
@@ -46,7 +45,7 @@ def logit(p: float) -> float:
 
 
 def look(photo: FacePhoto) -> np.ndarray:
-    """(candidates, 4 + 4): box, and the regression's inputs."""
+    """(candidates, 4 + 4): box and inputs of the regression."""
     rows = []
     for face, proposal in landmarker.candidates(photo.image):
         box = Box.around(face.points_img)
@@ -65,14 +64,14 @@ def merged(rows: np.ndarray, constants: np.ndarray) -> np.ndarray:
 
 
 def labelled(constants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs of all candidates that count, and whether each is a face."""
+    """Inputs of all candidates that can be judged, and whether each is a face."""
     inputs, right = [], []
     for photo, rows in zip(shown, looks, strict=True):
         rows = merged(rows, constants)
         table = iou_matrix(rows[:, :4], photo.boxes)
         hit = (table[:, photo.sure] >= 0.4).any(axis=1)
         counted = hit | ~(table[:, ~photo.sure] >= 0.2).any(axis=1)
-        # Where faces may be unmarked, what is found beside the marked ones tells nothing.
+        # Where faces may be unmarked, a detection beside the marked ones may be right or wrong.
         counted &= hit | photo.surely_empty | bool(photo.sure.any())
         inputs.append(rows[counted, 4:])
         right.append(hit[counted])
@@ -91,7 +90,7 @@ for _ in range(3):
     constants = fit(*labelled(constants))
 inputs, right = labelled(constants)
 alone = fit(inputs[:, :2], right)
-print(f"{len(shown)} pictures of {len(photos)} photographs, {right.sum()} faces among {len(right)} candidates")
+print(f"{len(shown)} images of {len(photos)} photographs, {right.sum()} faces among {len(right)} candidates")
 agreement = float(np.exp(np.median(inputs[right, 1])))
 confidence = Confidence(
     both=tuple(np.round(constants, 3).tolist()),
@@ -117,4 +116,4 @@ for threshold in (0.2, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9):
         found += int((iou_matrix(photo.boxes[photo.sure], rows[:, :4]) >= 0.4).any(axis=1).sum())
         faces += int(photo.sure.sum())
         false += len(rows) if k in empty else 0
-    print(f"from {threshold}: {found} of {faces} faces found, {false} false ones in {len(empty)} empty photographs")
+    print(f"from {threshold}: {found} of {faces} faces found, {false} false positives in {len(empty)} empty photos")

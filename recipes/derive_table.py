@@ -1,12 +1,11 @@
-"""A training table made from another: without some rows, with those of a second table, and with labels mixed with a
-network's own opinion.
+"""Derive a training table from another: drop rows, add those of a second one, mix labels with a network's predictions.
 
     python recipes/derive_table.py DATA OUT --without recipes/twins.txt
     python recipes/derive_table.py DATA OUT --without recipes/twins.txt --add TURNED
     python recipes/derive_table.py DATA OUT --without recipes/twins.txt --weights small --share 0.5 --share-exact 0.25
 
-Only rows of ``train`` change. The opinion on a row is the mean over three crops (upright; turned by 8° either way and
-5 % smaller or larger) and their mirror images. Tar files are linked, not copied.
+Only ``train`` rows change. The prediction for a row is the mean over three crops (upright; rotated by 8° to either side
+and 5 % smaller or larger) and their mirror images. Tar files are linked, not copied.
 """
 
 from __future__ import annotations
@@ -29,17 +28,17 @@ from jvcr.runtime.onnx import OnnxRuntime
 from jvcr.weights import weights_path
 
 LOOKS = ((0.0, 1.0), (-8.0, 0.95), (8.0, 1.05))
-"""In-plane turn in degrees, and factor of the crop's side."""
+"""In-plane rotation in degrees, and factor of the crop's side."""
 
 EXACT = ("300wlp-ibug",)
-"""Sources whose labels are known, not fitted."""
+"""Sources with exact instead of fitted labels."""
 
 DOUBTFUL = 0.09
-"""3D NME between label and opinion from which a row weighs half."""
+"""3D NME between label and prediction above which a row's weight is halved."""
 
 
 def opinions(table: Table, runtime: Runtime) -> NDArray[np.float32]:
-    """(rows, N, 3) in the frame of ``Sample.points_img``."""
+    """Test-time augmented predictions, (rows, N, 3) in the frame of ``Sample.points_img``."""
     points = np.zeros_like(table.points)
     for row in track(range(len(table)), description="predicting"):
         sample = table[row]
@@ -53,7 +52,7 @@ def opinions(table: Table, runtime: Runtime) -> NDArray[np.float32]:
 
 
 def added(labels: dict[str, NDArray[Any]], folder: Path) -> dict[str, NDArray[Any]]:
-    """The rows of both; of the second table, those of split train, with what the first one stores of a row."""
+    """Labels with the ``train`` rows of a second table appended, limited to the arrays that the first one has."""
     with np.load(folder / "labels.npz") as file:
         more = dict(file)
     kept = more["split"] == "train"
@@ -71,18 +70,18 @@ def added(labels: dict[str, NDArray[Any]], folder: Path) -> dict[str, NDArray[An
 def main(
     data: Path,
     out: Path,
-    without: Annotated[Path | None, typer.Option(help="Names of rows to leave out, one a line.")] = None,
+    without: Annotated[Path | None, typer.Option(help="File with the names of rows to drop, one per line.")] = None,
     add: Annotated[Path | None, typer.Option(help="A table whose training rows are added (`jvcr data turn`).")] = None,
-    weights: Annotated[str | None, typer.Option(help="Whose opinion: a name, or an ONNX file.")] = None,
-    share: Annotated[float, typer.Option(min=0, max=1, help="Of the opinion in fitted labels.")] = 0.5,
-    share_exact: Annotated[float, typer.Option(min=0, max=1, help="Of the opinion in exact labels.")] = 0.25,
+    weights: Annotated[str | None, typer.Option(help="Network that predicts: a name, or an ONNX file.")] = None,
+    share: Annotated[float, typer.Option(min=0, max=1, help="Share of the prediction in fitted labels.")] = 0.5,
+    share_exact: Annotated[float, typer.Option(min=0, max=1, help="Share of the prediction in exact labels.")] = 0.25,
 ) -> None:
     with np.load(data / "labels.npz") as file:
         labels = dict(file)
     names = set(without.read_text(encoding="utf-8").split()) if without else set()
     kept = ~(np.isin(labels["id"], list(names)) & (labels["split"] == "train"))
     if (missing := len(names) - int((~kept).sum())) > 0:
-        raise SystemExit(f"{without}: {missing} of its {len(names)} names are no row of split train in {data}")
+        raise SystemExit(f"{without}: {missing} of its {len(names)} names are not rows of split train in {data}")
     labels = {name: values[kept] if len(values) == len(kept) else values for name, values in labels.items()}
     if weights is not None:
         table = Table(data, "train")

@@ -1,8 +1,8 @@
-"""The pictures of docs/figures.md: the three figures of the astronaut photograph (public domain, inside scikit-image).
+"""Make the pictures of docs/figures.md from the astronaut photograph (public domain, included in scikit-image).
 
     python recipes/docs_figures.py
 
-Figure 5 also shows it mirrored, tilted and darkened. Needs the extras demo and train.
+Figure 5 also shows the photograph mirrored, tilted and darkened. Needs the extras demo and train.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OUT = Path(__file__).parents[1] / "docs" / "images"
 
 def photos(folder: Path) -> list[Path]:
     photo = astronaut()
-    # The photograph's own square around the head; 15° clockwise about it.
+    # Rotate by 15° clockwise about the head.
     tilt = cv2.getRotationMatrix2D((224, 132), -15, 1)
     shown = {
         "astronaut": photo,

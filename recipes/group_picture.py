@@ -1,6 +1,10 @@
-"""The astronaut (public domain, in scikit-image) turned, scaled and tiled into a group, with the faces that are found:
-``python recipes/group_picture.py OUT.jpg [SIZE]``, where SIZE is the search's. Prints how many there are, and how
-many were found."""
+"""Tile the astronaut, rotated and scaled, into a group and draw the faces that are found.
+
+    python recipes/group_picture.py OUT.jpg [SIZE]
+
+SIZE is the search size in pixels. The photograph is in the public domain and included in scikit-image. Prints the
+number of faces and how many of them were found.
+"""
 
 import sys
 from pathlib import Path
@@ -15,7 +19,7 @@ from jvcr.frames import Box, Crop, rescaled
 from jvcr.images import extract, write_image
 
 FACE = (224.0, 132.0)
-# Rows of the group: height of a cell in pixels, and the rolls in it, degrees.
+# Rows of the group: height of a cell in pixels, and the roll of each cell in degrees.
 ROWS = (
     (240, (0, -45, 45, 90)),
     (160, (180, -90, 20, -20, 60, 0)),
@@ -30,7 +34,7 @@ top = 0
 for height, rolls in ROWS:
     cells = []
     for index, roll in enumerate(rolls):
-        # The head fills the cell: its box is 0.45 of it.
+        # The face box is 0.45 of the cell.
         crop = Crop(FACE[0], FACE[1], 91 / 0.45, height, float(roll))
         cell = extract(photo, crop, cv2.BORDER_REFLECT_101)
         cells.append(cell if index % 2 else cell[:, ::-1])
@@ -42,5 +46,5 @@ picture = np.ascontiguousarray(np.concatenate(strips))
 assert picture.shape[1] == WIDTH
 found = Landmarker(detect_size=int(sys.argv[2]) if len(sys.argv) > 2 else 960).predict(picture)
 hits = sum(any(face.box.iou(true) >= 0.4 for face in found) for true in faces)
-print(f"{hits} of {len(faces)} faces found, {len(found) - hits} others")
+print(f"{hits} of {len(faces)} faces found, {len(found) - hits} false positives")
 write_image(Path(sys.argv[1]), draw_faces(picture, found))

@@ -1,10 +1,10 @@
-"""How the weights' 68 points differ from hand marks in the iBUG 2D markup.
+"""Measure the mean offset between the weights' 68 points and hand marks in the iBUG 2D markup.
 
     python recipes/markup_offset.py DATA [WEIGHTS]
 
-Mean offset of each landmark, prediction minus hand mark, on hand-marked validation rows up to 30° of yaw: to the right
-and down in an upright face, in percent of the box's size. Left and right sides are averaged, because the face is
-symmetric; printed for the person's right side and the middle. True boxes, default looks.
+For each landmark: prediction minus hand mark, on hand-marked validation rows up to 30° of yaw, in percent of the box
+size, to the right and down in an upright face. Left and right sides are averaged, because the face is symmetric; the
+values are printed for the person's right side and the middle. Uses true boxes, refinement and flip averaging.
 """
 
 import sys
@@ -27,7 +27,7 @@ predicted = predict_samples(MirrorAveraged(runtime), samples, rough=runtime).poi
 offsets = 100 * np.nanmean(upright_offsets(predicted.astype(np.float64), truth), axis=0)
 mirrored = offsets[list(MARKUP_68.mirror)] * (-1, 1)
 symmetric = (offsets + mirrored) / 2
-print(f"{len(samples)} faces; percent of the box's size, right and down")
+print(f"{len(samples)} faces; offset to the right and down in percent of the box size")
 for name, members in MARKUP_68.groups.items():
     if name.startswith("left"):
         continue

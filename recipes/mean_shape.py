@@ -1,7 +1,7 @@
 """Make ``src/jvcr/weights/mean_shape_68.csv`` from a training table: ``python recipes/mean_shape.py DATA OUT.csv``.
 
-A generalised Procrustes mean of all training labels, made symmetric, then turned about the x axis until the median
-near-frontal face (|yaw| and |roll| under 20°) has pitch 0.
+Computes the generalised Procrustes mean of all training labels, makes it symmetric, and rotates it about the x axis
+until the median near-frontal face (|yaw| and |roll| under 20°) has pitch 0.
 """
 
 import sys
@@ -24,7 +24,7 @@ def standard(shape: np.ndarray) -> np.ndarray:
     return shape / np.linalg.norm(shape[36] - shape[45])
 
 
-# Start from the median-width label that looks most frontal: the nose tip nearest to the middle of the eyes.
+# Start from the most frontal label: the one whose nose tip is horizontally nearest to the middle of the eyes.
 middle = (shapes[:, 36] + shapes[:, 45]) / 2
 off = abs(shapes[:, 30, 0] - middle[:, 0]) / np.linalg.norm(shapes[:, 36] - shapes[:, 45], axis=1)
 mean = standard(shapes[np.argmin(off)])

@@ -1,7 +1,7 @@
-"""The README's picture: ``python recipes/readme_picture.py docs/images/astronaut_landmarks.jpg``.
+"""Make the README's picture: ``python recipes/readme_picture.py docs/images/astronaut_landmarks.jpg``.
 
-The astronaut (NASA, public domain, inside scikit-image) with her landmarks, the same 3D points seen from two sides,
-and the volume that they were read from.
+Shows the astronaut (NASA, public domain, included in scikit-image) with her landmarks, the 3D points from two other
+viewpoints, and the volume that they were regressed from.
 """
 
 import sys

@@ -1,8 +1,8 @@
-"""Turn a finished run into the shipped pair of files: ``python recipes/release_weights.py RUN NAME ABOUT.json``.
+"""Turn a finished run into the shipped files: ``python recipes/release_weights.py RUN NAME ABOUT.json``.
 
-Writes ``NAME.safetensors`` (kernels and matrices in 16 bits) and, from exactly these rounded weights, ``NAME.onnx``:
-into the package for a name in ``SHIPPED`` or ``DETECTORS`` of ``jvcr.weights``, else into the repository's folder
-``weights``. ABOUT.json (data, licence, figures) is added to what the run says about itself.
+Writes ``NAME.safetensors`` (kernels and matrices in 16 bits) and, from exactly these rounded weights, ``NAME.onnx``.
+Names in ``SHIPPED`` or ``DETECTORS`` of ``jvcr.weights`` go into the package, others into the repository's folder
+``weights``. ABOUT.json (data, licence, figures) is merged into the metadata of the run.
 """
 
 import json

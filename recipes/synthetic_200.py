@@ -1,9 +1,9 @@
 """Make ``src/jvcr/markups/synthetic-200.toml``: ``python recipes/synthetic_200.py OUT.toml``.
 
-200 points, all weighted sums of the 68, so that a table of 68 points can train a dense markup. 0 to 67 are the 68
-themselves; 68 to 130 the middles of their 63 lines; 131 to 181 three points on each of 17 lines across the cheeks and
-the chin; 182 to 199 points between brows and eyes, and beside the bridge of the nose. Each has a mirror partner, or
-lies on the middle line.
+All 200 points are weighted sums of the 68, so that a table of 68 points can train a dense markup. Points 0 to 67 are
+the 68 themselves. 68 to 130 are the midpoints of their 63 contour segments. 131 to 181 are three points on each of 17
+lines across the cheeks and the chin. 182 to 199 lie between brows and eyes, and beside the bridge of the nose. Each
+point has a mirror partner or lies on the midline.
 """
 
 import sys
@@ -15,12 +15,12 @@ from jvcr.markups.markup import MARKUP_68, Derivation, Markup
 
 MIRROR = MARKUP_68.mirror
 
-# From each point of the right half of the jaw, a line to a point inside the face.
+# Lines from each point of the right half of the jaw to a point inside the face.
 INSIDE = {0: 36, 1: 36, 2: 41, 3: 31, 4: 31, 5: 48, 6: 59, 7: 58, 8: 57}
 INSIDE |= {MIRROR[jaw]: MIRROR[inner] for jaw, inner in INSIDE.items() if jaw != 8}
 SHARES = (0.25, 0.5, 0.75)
 
-# Right brow to right eyelid, and the inner corner of the right eye or the wing of the nose to the bridge.
+# Right brow to right eyelid; inner corner of the right eye, or wing of the nose, to the bridge of the nose.
 SINGLE = [(17, 36), (18, 37), (19, 37), (20, 38), (21, 39), (39, 28), (39, 29), (31, 28), (31, 29)]
 SINGLE += [(MIRROR[a], MIRROR[b]) for a, b in SINGLE]
 
@@ -30,7 +30,7 @@ groups = {}
 
 
 def between(a: int, b: int, share: float, name: str) -> int:
-    """The point at ``share`` of the way from a to b."""
+    """Add the point at ``share`` of the way from a to b, and return its index."""
     names.append(name)
     terms.append({a: 1 - share, b: share})
     return len(names) - 1
@@ -47,7 +47,7 @@ for jaw in range(17):
 for a, b in SINGLE:
     groups[f"{names[a]}_to_{names[b]}"] = (a, between(a, b, 0.5, f"{names[a]}_to_{names[b]}"), b)
 
-# The mirror partner is the point that comes from the partners, with the same weights.
+# The mirror partner of a point is the weighted sum of its sources' mirror partners.
 number_of = {frozenset(sources.items()): number for number, sources in enumerate(terms)}
 mirror = tuple(number_of[frozenset((MIRROR[i], weight) for i, weight in sources.items())] for sources in terms)
 

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Train a large preset (`paper-size` by default; `paper` is the published schedule) on a GPU machine that takes commands of a
-# few minutes, from a bare clone:
+# Train a large preset (default: `paper-size`; `paper` is the published schedule) from a bare clone, on a GPU machine
+# that only accepts commands of a few minutes:
 #
 #   bash recipes/train_on_gpu.sh DATA RUN OUT [MINUTES] [PRESET] [SAMPLES]
 #
-# DATA: a training table (docs/datasets.md). RUN: a folder that lives as long as the machine is held: the run's state;
-# call again with the same one to go on. OUT: what to take home: averaged weights in half precision, cut into pieces of
-# 15 MB (`cat model.safetensors.* > model.safetensors`), log.csv, losses.csv and the last picture. Saves every minute; stops itself after MINUTES.
-# Tried end to end on a CPU only: MINUTES=0.2 and then 1, PRESET=tiny, SAMPLES=2000.
+# DATA: a training table (docs/datasets.md).
+# RUN: a folder for the state of the run, on the machine's disk. Repeat the command with the same folder to resume.
+# OUT: the results to copy from the machine: averaged weights in half precision, in pieces of 15 MB
+# (`cat model.safetensors.* > model.safetensors`), log.csv, losses.csv and the last picture.
+# Saves every minute and stops after MINUTES.
+# Tested end to end on a CPU only, with MINUTES=0.2 and then 1, PRESET=tiny, SAMPLES=2000.
 set -euo pipefail
 data=$1 run=$2 out=$3 minutes=${4:-8.5} preset=${5:-paper-size} samples=${6:-}
 cd "$(dirname "$0")/.."

@@ -20,7 +20,7 @@ from jvcr.geometry import mean_shape_68, rotation_from_angles
 if TYPE_CHECKING:
     from jvcr.data.table import Table
 
-# No deadline: a busy machine is not a failure.
+# No deadline: tests must not fail because the machine is busy.
 hypothesis.settings.register_profile("jvcr", deadline=None)
 hypothesis.settings.load_profile("jvcr")
 
@@ -75,13 +75,13 @@ def _draw(points_img: NDArray[np.float32], shade: int) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="session")
 def make_head() -> MakeHead:
-    """The mean head, turned: (68, 3) float32 image pixels with ``eyes_px`` between the outer eye corners."""
+    """The mean head, rotated: (68, 3) float32 image pixels with ``eyes_px`` between the outer eye corners."""
     return _head
 
 
 @pytest.fixture(scope="session")
 def make_table() -> MakeTable:
-    """Write a training table into a folder; other keywords replace arrays of ``labels.npz``, None leaves one out."""
+    """Write a training table into a folder; other keywords replace arrays of ``labels.npz``, None omits one."""
 
     def write(
         folder: Path,

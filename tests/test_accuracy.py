@@ -25,7 +25,7 @@ needs_table = pytest.mark.skipif(not (DATA / "labels.npz").is_file(), reason=f"n
 
 CALIBRATION = DATA / "aflw2000-3d-calibration-ids.txt"
 
-# NME mean of bins, GTE, and NME on Reannotated labels; one look. JVCR's paper has 0.0364 and 0.0728.
+# NME mean of bins, GTE, and NME on Reannotated labels; single pass. JVCR's paper has 0.0364 and 0.0728.
 BOUNDS = {"small": (0.0350, 0.0715, 0.0295), "large": (0.0350, 0.0715, 0.0305)}
 
 
@@ -62,7 +62,7 @@ def test_accuracy_on_aflw2000_3d(name: str, runtime: OnnxRuntime, predictions: P
 
 @needs_benchmark
 def test_reader_respects_sign_and_pixel_base(predictions: Predictions) -> None:
-    # Predictions are 0-based with z away from the camera: a reader that is off by one pixel, or turned, would show.
+    # Predictions are 0-based with z away from the camera: this reveals a reader that is off by a pixel or negates z.
     off = predictions.target_img - predictions.points_img
     assert abs(off[..., :2].mean(axis=(0, 1))).max() < 0.7
     depth, truth = predictions.points_img[..., 2], predictions.target_img[..., 2]
@@ -110,7 +110,7 @@ def test_boxes_and_rolls_of_users_cost_little(runtime: OnnxRuntime) -> None:
     names = (REFERENCE, "box shifted by 15 %", "box ±15 % in size", "turned by ±30°")
     reference, *worse = errors_by_condition(MirrorAveraged(runtime), rows, rough=runtime, conditions=names)
     for row in worse:
-        # A face that is taken for an upside-down one adds a tenth to the mean of its bin: look at the share, too.
+        # A face that is taken for an upside-down one adds a tenth to the mean of its bin, so check the share, too.
         assert row.failures <= reference.failures + 0.01, row.condition
         assert row.nme.mean <= 1.15 * reference.nme.mean, row.condition
 

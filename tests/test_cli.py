@@ -103,7 +103,7 @@ def test_given_boxes(photos: Path, form: str) -> None:
 
 
 def test_boxes_for_no_photo_are_reported(photos: Path) -> None:
-    # A byte order mark, as spreadsheets write it, is no part of the first name.
+    # A byte order mark, as written by spreadsheets, is not part of the first name.
     (photos / "boxes.csv").write_text("\ufeffone.png,179,87,269,178\non.png,1,2,30,40\n", encoding="utf-8")
     done = jvcr("predict", "./one.png", "--boxes", "boxes.csv", "--json", "-", cwd=photos)
     assert done.returncode == 1

@@ -92,7 +92,7 @@ def test_true_landmarks_bring_boxes_and_their_volume(photo: Path) -> None:
     Path("same.json").write_text(json.dumps({"one.png": [box.to_list()]}))
     assert run(4, "one.png", "--boxes", "same.json", "--out", "unlabelled.png").exit_code == 0
     labelled, unlabelled = read_image("labelled.png").astype(int), read_image("unlabelled.png").astype(int)
-    # The landmarks' volume, two cells from 2.24 on; and random points' volume is no face.
+    # The landmarks' volume, two cells from 2.24 on. The volume of random points is not a face.
     columns = slice(round(2.3 * CELL_PX), round(4.3 * CELL_PX))
     rows = slice(round(0.4 * CELL_PX), round(1.3 * CELL_PX))
     assert np.abs(labelled - unlabelled)[rows, columns].mean() > 5

@@ -1,6 +1,6 @@
 """Landmarks drawn on a photo: a golden picture of fixed landmarks, without any network, and its parts by hand.
 
-`python tests/test_draw.py` draws `golden_drawing.png` anew, after a look at it.
+`python tests/test_draw.py` redraws `golden_drawing.png`; check it by eye before you commit it.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ def drawing() -> Image:
 def test_the_drawing_is_the_golden_one() -> None:
     expected, got = read_image(GOLDEN).astype(int), drawing().astype(int)
     assert got.shape == expected.shape
-    # Versions of OpenCV smooth edges a little differently.
+    # Versions of OpenCV anti-alias edges slightly differently.
     different = (np.abs(got - expected).max(axis=2) > 48).mean()
     assert different < 2e-4, f"{100 * different:.2f} % of the pixels are different; see the head of this file"
 
 
 def test_the_side_turned_away_by_hand() -> None:
-    """Of a head that looks straight ahead, nothing; of a profile, the whole far side and nothing of the near one."""
+    """A frontal head has no occluded landmarks; a profile has those of the whole far side and none of the near side."""
     assert not turned_away(head(0, 0, 0, 0, 0, 80)).any()
     # The person turns to their left: the right side is near the camera, the left side is far.
     away = turned_away(head(85, 0, 0, 0, 0, 80))
     assert away[[45, 26, 16, 12]].all()
     assert not away[[36, 17, 0, 4]].any()
-    # What lies on the middle line has no other side.
+    # Landmarks on the midline have no counterpart.
     assert not away[[8, 27, 30, 33, 51]].any()
 
 
@@ -71,7 +71,7 @@ def test_lines_are_thin_where_both_ends_are_turned_away(away: tuple[bool, bool],
     points, white = np.array([[10.0, 20, 0], [70.0, 20, 0]]), np.full((2, 3), 255, np.uint8)
     draw_markup(canvas, points, TWO, white, 5, 2.0, np.array(away))
     rows = int((canvas[:, 40, 0] > 127).sum())
-    # OpenCV makes smooth lines a little thicker.
+    # OpenCV draws anti-aliased lines a little thicker.
     assert (rows <= 2) if thin else (5 <= rows <= 7)
 
 

@@ -9,7 +9,7 @@ from jvcr.expression import brow_heights, eye_openings, mouth_opening, smile
 
 
 def face() -> np.ndarray:
-    """(68, 2) with only the landmarks that the ratios read; all distances can be seen at a glance."""
+    """(68, 2) with only the landmarks that the ratios use, at distances that are easy to see."""
     points = np.zeros((68, 2))
     points[[36, 39]] = [(0, 0), (10, 0)]
     points[[37, 41]] = [(3, -1), (3, 1)]  # 2 apart

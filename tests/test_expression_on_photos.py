@@ -18,7 +18,7 @@ SHUT, OPEN = (0.0, 0.17), (0.2, 0.5)
 CLOSED_MOUTH, WIDE_MOUTH = (0.0, 0.13), (0.55, 1.4)
 ANY = (0.0, 2.0)
 
-# Landmark box, and what the openings of the right eye, the left eye and the mouth must lie between.
+# Landmark box, and bounds for the openings of the right eye, the left eye and the mouth.
 EXPECTED: dict[str, tuple[list[int], tuple[float, float], tuple[float, float], tuple[float, float]]] = {
     "closed_eyes_a": ([35, 33, 160, 162], SHUT, SHUT, CLOSED_MOUTH),
     "closed_eyes_b": ([54, 67, 267, 253], SHUT, SHUT, CLOSED_MOUTH),

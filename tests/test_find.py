@@ -37,13 +37,13 @@ class Stub:
 
     def __call__(self, crops: Image) -> Prediction:
         self.looks += len(crops)
-        # Read anywhere in it, an even volume gives its value.
+        # A constant volume gives its value at every point.
         volume = np.full((len(crops), 4, 4, 4), self.agreement, np.float32)
         return Prediction(volume, np.repeat(self.points_unit[None], len(crops), axis=0))
 
 
 def agreement_of(score: float, size_px: float = 100.0) -> float:
-    """How much landmarks and volume must agree for a face of this score, by bisection."""
+    """The agreement at which a face gets this score, by bisection."""
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
@@ -52,7 +52,7 @@ def agreement_of(score: float, size_px: float = 100.0) -> float:
 
 
 def search(*boxes: Box, first: float, last: float) -> list[FoundFace]:
-    """The faces among proposals, with the default policy; agreement at the first look and at the last."""
+    """The faces among proposals, with the default policy and given agreements in the first and the last pass."""
     return FaceFinder(
         Stub(first),
         Stub(last),
@@ -82,7 +82,7 @@ def test_faces_are_kept_from_their_score_on(score: float, faces: int) -> None:
 
 @pytest.mark.parametrize(("share", "faces"), [(0.75, 0), (0.79, 0), (0.81, 1), (0.9, 1)])
 def test_the_last_look_may_be_a_quarter_better_than_the_first(share: float, faces: int) -> None:
-    # What agrees by 1 / 1.25 = 0.8 of what is needed may still reach it, and gets its last look.
+    # With 1 / 1.25 = 0.8 of the required agreement, a candidate may still reach it, and gets its last pass.
     needed = agreement_of(DEFAULT_POLICY.min_score)
     assert len(search(square(60), first=share * needed, last=agreement_of(0.95))) == faces
 

@@ -88,7 +88,7 @@ def test_mean_shape() -> None:
 
 
 def turn(axis: str, degrees: float) -> np.ndarray:
-    """The mean head after a turn written out in the image: x right, y down, z away (the nose has a negative z)."""
+    """The mean head after a rotation written out in the image: x right, y down, z away (the nose has a negative z)."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     x, y, z = mean_shape_68().T
     if axis == "nose right":
@@ -160,5 +160,5 @@ def test_landmarks_on_a_line_have_no_pose() -> None:
     with pytest.raises(ValueError, match="'line' has no head pose"):
         head_pose(np.zeros((3, 3)), on_a_line)
     assert mean_head(subset(MARKUP_68, (36, 45, 8), "three")) is not None
-    # 68 points of another meaning are not the 68 points.
+    # A markup with 68 other points is not MARKUP_68.
     assert mean_head(replace(MARKUP_68, name="other")) is None

@@ -1,4 +1,4 @@
-"""Half-pixel arithmetic lives in ``jvcr.frames`` alone. This reads the sources and finds it elsewhere.
+"""Half-pixel arithmetic is only allowed in ``jvcr.frames``. This test searches the sources for it.
 
 Found are: half a unit added or subtracted, under any spelling (``x + 0.5``, ``size / 2 - 0.5``, ``x - 1 / 2``,
 ``x += 0.5``, ``np.subtract(x, 0.5)``, a named constant, an array of halves); a literal -0.5, where an image begins;
@@ -50,7 +50,7 @@ ALLOWED = {
         # A blur's least width.
         "0.5 + 1.5 * strength[blurred, 1]",
     },
-    # Whole steps of a mesh: the end of a range is made to count.
+    # Whole steps of a mesh, with the end of the range included.
     "src/jvcr/data/turn/relief.py": {"rim[1, 0] + 0.5", "rim[1, 1] + 0.5"},
     # Cells of a Matplotlib page.
     "src/jvcr/paper/figures.py": {
@@ -163,7 +163,7 @@ def test_half_pixels_are_in_frames_alone() -> None:
 
 
 def test_what_is_allowed_is_there() -> None:
-    """An exception that is no longer needed goes."""
+    """Exceptions that are no longer needed must be removed."""
     texts = sources()
     for name, allowed in ALLOWED.items():
         found = {text for _, text in half_pixels(texts.get(name, ""))}

@@ -158,7 +158,7 @@ def test_truncated_file(tmp_path: Path, ending: str) -> None:
 
 
 def test_huge_header_is_refused_before_decoding() -> None:
-    # Decoding would need 1.2 GB, and would complain of missing data instead.
+    # Decoding would need 1.2 GB, and would report missing data instead.
     with pytest.raises(ImageError, match=r"bomb\.png: .*limit of 170 megapixels"):
         decode_image(png_header(20_000, 20_000), "bomb.png")
 

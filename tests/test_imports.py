@@ -1,4 +1,4 @@
-"""Prediction must not load PyTorch, nor any module of the training side."""
+"""Prediction must not load PyTorch or any training module."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_imports_point_downwards() -> None:
 
 
 def test_no_two_modules_import_each_other() -> None:
-    """Nor do any import each other in a circle, also inside packages."""
+    """There are no circular imports, not even inside packages."""
     waiting = own_imports()
     while free := [module for module, imported in waiting.items() if not imported & waiting.keys()]:
         for module in free:

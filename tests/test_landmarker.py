@@ -84,7 +84,7 @@ def test_the_volume_has_its_peaks_at_the_landmarks(face: Face) -> None:
     assert face.crop is not None
     points_vox = unit_to_vox(crop_to_unit(face.crop.to_crop(face.landmarks), face.crop.size_px), face.volume.shape)
     there = sample(face.volume[None], points_vox[None]).mean()
-    # Narrow blobs that may be off by their own width are predicted as broad, low ones.
+    # If narrow blobs may be off by their own width, the network predicts broad, low ones.
     assert there > 0.25
     assert there > 10 * face.volume.mean()
 
@@ -105,7 +105,7 @@ def test_a_mirrored_photo_gives_mirrored_landmarks(landmarker: Landmarker, face:
     box = [width - 1 - FACE_BOX[2], FACE_BOX[1], width - 1 - FACE_BOX[0], FACE_BOX[3]]
     mirrored = landmarker.predict(PHOTO[:, ::-1], [box])[0].landmarks[list(landmarker.markup.mirror)]
     mirrored[:, 0] = width - 1 - mirrored[:, 0]
-    # Both are estimates: they agree to about the network's own error.
+    # Both are estimates, so they agree only within the network's error.
     assert normalised_mean_error(mirrored[None], face.landmarks[None])[0] < 0.04
 
 
@@ -130,7 +130,7 @@ def test_a_detector_of_ones_own(landmarker: Landmarker) -> None:
 
 
 def test_the_roll_of_a_proposal_turns_the_crop() -> None:
-    # Upside down, one look: without the roll it is as good as lost.
+    # Upside down, single pass: without the roll the prediction is useless.
     turned = np.ascontiguousarray(PHOTO[::-1, ::-1])
     box = Box(511 - FACE_BOX[2], 511 - FACE_BOX[3], 511 - FACE_BOX[0], 511 - FACE_BOX[1])
     upright = Landmarker(threads=1, refine=False, detector=lambda image: [Box(*FACE_BOX)]).predict(PHOTO)[0]
@@ -140,7 +140,7 @@ def test_the_roll_of_a_proposal_turns_the_crop() -> None:
 
 @pytest.mark.parametrize("degrees", [90, 130, 180, -110])
 def test_a_wrong_roll_is_mended(degrees: float) -> None:
-    # The first look hardly believes what it sees turned; the second decides.
+    # On a rotated head, the first pass has low agreement; the second pass decides.
     crop = Crop(255.5, 255.5, 512, 512, degrees)
     truth = crop.to_crop(Landmarker(threads=1).predict(PHOTO, [FACE_BOX])[0].landmarks)
     proposal = Proposal(Box.around(truth), 0.35, 0.0)
@@ -155,7 +155,7 @@ def test_unlikely_proposals_are_looked_at_where_there_is_no_other_face() -> None
         proposals = [*likely, Proposal(face, 0.25)]
         (found,) = Landmarker(threads=1, detector=lambda image, found=proposals: found).predict(PHOTO)  # type: ignore[misc]
         assert found.box.iou(face) > 0.8
-    # Beside a face they are not: the second copy would be found in this doubled photo.
+    # Beside a face they are skipped; otherwise the second copy in this doubled photo would be found.
     doubled = np.concatenate([PHOTO, PHOTO], axis=1)
     beside = Proposal(Box(face.x0 + 512, face.y0, face.x1 + 512, face.y1), 0.25)
     (found,) = Landmarker(threads=1, detector=lambda image: [Proposal(face, 0.9), beside]).predict(doubled)
@@ -170,7 +170,7 @@ def test_scores_combine_both_networks() -> None:
         assert values == sorted(values) and values[0] >= 0 and values[-1] <= 1
     assert score(0.5) > score(0.3)
     assert score(0.0) < 0.01 and score(0.0, 0.2, 50) < 0.01
-    # So does a small one; among large ones the size tells nothing.
+    # So does a small one. Among large ones, the size has no effect.
     assert score(0.4, 0.4, 32) < score(0.4, 0.4, 60) < score(0.4, 0.4, 100)
     assert score(0.4, 0.4, 100) == score(0.4, 0.4, 900)
     assert score(0.4, 0.4, 12) == score(0.4, 0.4, 32)

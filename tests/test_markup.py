@@ -86,7 +86,7 @@ def test_files_of_version_0_1_hold_the_points_of_today(markup: Markup) -> None:
     del old["gaps"]
     old["outer_eyes"] = old.pop("normaliser")
     assert Markup.from_dict(old) == markup
-    # Another markup of that name is another one.
+    # A different markup with the same name is not equal.
     other = {
         **old,
         "n_points": 2,

@@ -70,7 +70,7 @@ def test_landmarks_that_are_only_numbered(tmp_path: Path) -> None:
     assert markup.edges == ((0, 1), (2, 1))
     six, middle, third = markup.derivations["my-7"].terms
     assert (six, middle) == (((6, 1.0),), ((0, 0.5), (1, 0.5)))
-    # Thirds that were cut to three digits are thirds.
+    # Thirds rounded to three digits count as thirds.
     assert dict(third) == pytest.approx({3: 1 / 3, 4: 1 / 3, 5: 1 / 3}, abs=1e-12)
 
 
@@ -241,7 +241,7 @@ def test_built_in_markups_and_those_of_weights_need_no_pydantic(monkeypatch: pyt
 
 @pytest.mark.parametrize("name", ["71", "21", "200"])
 def test_shipped_files_have_the_shape_of_a_file(name: str, tmp_path: Path) -> None:
-    """They are read without that check."""
+    """These files are read without that check."""
     (shipped,) = (ROOT / "src" / "jvcr" / "markups").glob(f"*-{name}.toml")
     assert read(shipped.read_text(encoding="utf-8"), tmp_path) == markup_from(name)
 
@@ -272,7 +272,7 @@ def test_derivation_by_hand() -> None:
     made = derivation.apply(points)
     assert (made.shape, made.dtype) == ((2, 2, 3), np.float32)
     np.testing.assert_array_equal(made[0], [[5, 6, 7], [3, 6, 2]])
-    # What is not marked spoils only what comes from it.
+    # An unmarked landmark only affects the points derived from it.
     np.testing.assert_array_equal(made[1], [[1, 2, 3], [np.nan, 1, np.nan]])
     np.testing.assert_array_equal(derivation.apply(points[..., :2]), made[..., :2])
 

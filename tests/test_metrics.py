@@ -195,7 +195,7 @@ def test_cvgtce_does_not_care_for_the_view(
 
 def test_ced_auc_and_failure_rate_by_hand() -> None:
     errors = np.array([0.02, np.nan, 0.10, 0.08, 0.04])
-    # Strictly below, and the missed face never.
+    # Strictly below; a missed face never counts.
     np.testing.assert_allclose(ced(errors, np.array([0, 0.02, 0.03, 0.08, 0.09, 1])), [0, 0, 0.2, 0.4, 0.6, 0.8])
     assert area_under_ced(errors, 0.08) == pytest.approx((0.75 + 0 + 0 + 0 + 0.5) / 5)
     assert failure_rate(errors, 0.08) == pytest.approx(3 / 5)
@@ -209,7 +209,7 @@ def test_ced_auc_and_failure_rate_by_hand() -> None:
 @given(st.lists(st.one_of(st.floats(0, 0.3), st.just(math.nan)), min_size=1, max_size=12))
 def test_auc_is_the_area_under_the_curve(values: list[float]) -> None:
     errors = np.array(values)
-    # The curve is a staircase: between two neighbours of the errors, it is what it is in their middle.
+    # The curve is a step function: between two neighbouring errors, it has its value at their midpoint.
     steps = np.unique(np.clip([0.0, 0.1, *[v for v in values if v == v]], 0, 0.1))
     middles = (steps[1:] + steps[:-1]) / 2
     slow = [sum(v < t for v in values) / len(values) for t in middles]
@@ -242,7 +242,7 @@ def test_bootstrap_interval_is_as_wide_as_statistics_say() -> None:
     own = errors[300:600]
     assert bounds.high - bounds.low == pytest.approx(2 * 1.96 * own.std() / math.sqrt(300), rel=0.06)
     assert (bounds.low + bounds.high) / 2 == pytest.approx(own.mean(), abs=0.03)
-    # A bin that does not vary stays what it is.
+    # A bin without variation keeps its value.
     errors[600:] = 7
     assert interval(bootstrap(errors, yaw, 100).bins[:, 2]) == interval(np.full(3, 7.0))
 

@@ -1,4 +1,4 @@
-"""The README's Python example runs as it stands, and its links lead somewhere."""
+"""The README's Python example runs unchanged, and its links have targets."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The shipped weights on a fixed tiny set, so tight that a shift of one pixel anywhere on the way fails it.
+"""The shipped weights on a fixed tiny set, with such tight bounds that a shift of one pixel anywhere fails it.
 
-The set is the astronaut photograph (public domain, inside scikit-image), varied. The expected landmarks are what the
-shipped weights gave when they were made: `python tests/test_regression.py` writes them anew, after a look at the
-pictures that it draws beside them (with `--draw FOLDER`). That they are *right* is tested in test_landmarker.py.
+The set is the astronaut photograph (public domain, inside scikit-image), varied. The expected landmarks are
+predictions of the shipped weights. `python tests/test_regression.py` updates them; first check the pictures that
+`--draw FOLDER` draws. Whether they are *right* is tested in test_landmarker.py.
 """
 
 from __future__ import annotations

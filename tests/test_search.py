@@ -1,9 +1,9 @@
 """The search with the shipped networks on a fixed set of photos, no boxes given: which faces, where, and how sure.
 
-The photos are the astronaut (public domain, inside scikit-image), turned, cut, scaled and tiled; and, where JVCR_DATA
-is, photographs of its folder `hard`, by name. What is expected is what the shipped weights gave:
-`python tests/test_search.py` writes `search_faces.json` anew, and `--draw FOLDER` draws the faces to look at first.
-That the faces are *right* is tested in test_landmarker.py and test_faces_on_photos.py, and by `jvcr evaluate detect`.
+The photos are the astronaut (public domain, inside scikit-image), rotated, cropped, scaled and tiled; and, where
+JVCR_DATA is set, photos of its folder `hard`, by name. The expected faces are results of the shipped weights.
+`python tests/test_search.py` updates `search_faces.json`; first check the faces that `--draw FOLDER` draws. Whether
+they are *right* is tested in test_landmarker.py and test_faces_on_photos.py, and by `jvcr evaluate detect`.
 """
 
 from __future__ import annotations

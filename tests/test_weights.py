@@ -13,7 +13,7 @@ from jvcr.weights import FOLDER_VARIABLE, weights_path
 
 @pytest.fixture
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """As if installed from a wheel: no repository around the package, no folder named."""
+    """A package installed from a wheel: no repository around it, no folder given."""
     package = tmp_path / "site-packages" / "jvcr" / "weights"
     monkeypatch.setattr(jvcr.weights, "_PACKAGE", package)
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)

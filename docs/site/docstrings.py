@@ -1,4 +1,4 @@
-"""The package's docstrings as mkdocstrings reads them: small differences of habit, evened out before parsing."""
+"""Convert the package's docstrings to the Google style that mkdocstrings parses."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ _SEVERAL = re.compile(r"^([ \t]+)(\w+(?:, \w+)+):(.*(?:\n\1[ \t]+.*)*)", re.MULT
 
 
 def evened(text: str) -> str:
-    """Docstring → the same in the form that griffe's Google style knows.
+    """Convert a docstring to the form that griffe's Google style expects.
 
-    Examples: ``backend, device: what runs it`` under Args becomes two entries; the text under Returns becomes a
-    paragraph, because a colon in it is punctuation; ``Example::`` becomes ``Example:``; a section begins after a blank
-    line.
+    ``backend, device: what runs it`` under Args becomes two entries. The text under Returns becomes a paragraph,
+    because a colon in it is punctuation. ``Example::`` becomes ``Example:``. A blank line is added before each section.
     """
     text = re.sub(r"::\n", ":\n", text)
     text = re.sub(r"(?<!\n)\n(?=(?:Args|Attributes|Raises|Returns|Yields|Example):)", "\n\n", text)
@@ -37,7 +36,7 @@ def _repeated(match: re.Match[str]) -> str:
 
 
 class Evened(griffe.Extension):
-    """Evens out the docstring of everything that is read."""
+    """A griffe extension that converts every docstring."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         if obj.docstring is not None:

@@ -1,7 +1,7 @@
-"""What the documentation site adds to docs/: notebooks run and shown, pages of the repository that docs/ links to, and
-the API reference. MkDocs calls the functions named ``on_…``.
+"""Hooks that build the documentation site: notebooks, repository pages that docs/ links to, and the API reference.
 
-``JVCR_RUN_NOTEBOOKS=0`` shows the notebooks without running them: a build then takes seconds and needs no PyTorch.
+MkDocs calls the functions named ``on_…``. ``JVCR_RUN_NOTEBOOKS=0`` includes the notebooks without running them: a build
+then takes seconds and does not need PyTorch.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "jvcr"
 
 PROJECT = "project"
-"""Folder of the site for files of the repository outside docs/."""
+"""Folder of the site for repository files outside docs/."""
 
-# Group → its modules and packages, a page each. What is in no group has a page under "More".
+# Group → its modules and packages, one page each. Those in no group get a page under "More".
 API = {
     "Predict": ("landmarker", "results", "images", "frames", "geometry", "markups", "video", "io", "draw"),
     "Extend": ("detect", "runtime", "volume", "find", "locate", "weights", "extras", "report"),
@@ -40,7 +40,7 @@ _FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Fill the sections of the navigation whose pages are listed by no hand: the API, and the decisions."""
+    """Fill the navigation sections that are generated: the API and the decisions."""
     api: list[Any] = ["api/index.md"]
     api += [{group: [{f"jvcr.{name}": page_of(name)} for name in names]} for group, names in api_pages().items()]
     decisions = sorted(Path(config.docs_dir, "decisions").glob("[0-9]*.md"))
@@ -59,7 +59,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add what is not in docs/ as it stands."""
+    """Add generated pages and files from outside docs/."""
     docs = Path(config.docs_dir)
     for notebook in sorted((docs / "notebooks").glob("*.ipynb")):
         for uri, content in rendered(notebook):
@@ -74,7 +74,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Point links that leave docs/ to the site's copies of what they name."""
+    """Redirect links that leave docs/ to the site's copies of their targets."""
     docs = Path(config.docs_dir)
     here = page.file.src_uri
     if here == "index.md":
@@ -91,7 +91,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         uri = uri_of(path, docs)
         found = files.get_file_from_path(uri)
         if found is None or found.inclusion.is_excluded():
-            # A folder, or a file that is only for whoever works on the project.
+            # A folder, or a file that the site does not include: keep the text without a link.
             return text if path.exists() else match[0]
         return f"[{text}]({posixpath.relpath(uri, posixpath.dirname(here))}{anchor})"
 
@@ -103,23 +103,23 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def source_of(uri: str, docs: Path) -> Path:
-    """The file that a page of the site is made from."""
+    """The source file of a page of the site."""
     if not uri.startswith(f"{PROJECT}/"):
         return docs / uri
     return ROOT / posixpath.relpath(uri, PROJECT).replace("/readme.md", "/README.md")
 
 
 def uri_of(path: Path, docs: Path) -> str:
-    """Where a file of the repository is in the site."""
+    """The address in the site of a repository file."""
     if path.is_relative_to(docs):
         page = path.with_suffix(".md") if path.suffix == ".ipynb" else path
         return page.relative_to(docs).as_posix()
-    # MkDocs would make a README the first page of the section that it stands in.
+    # MkDocs would make a README the first page of its section.
     return f"{PROJECT}/{posixpath.relpath(path, ROOT)}".replace("/README.md", "/readme.md")
 
 
 def linked_from(pages: list[Path], docs: Path) -> set[Path]:
-    """Files outside docs/ that these pages link to, and those that Markdown pages among them link to, and so on."""
+    """Files outside docs/ that these pages link to, directly or through other Markdown pages."""
     found: set[Path] = set()
     waiting = [page for page in pages if page.suffix == ".md"]
     while waiting:
@@ -147,7 +147,7 @@ def named_in(nav: Any) -> Iterator[str]:
 
 
 def rendered(path: Path) -> Iterator[tuple[str, str | bytes]]:
-    """A notebook as a Markdown page and its pictures: address in the site, content.
+    """Render a notebook as a Markdown page and its pictures: (address in the site, content).
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell fails.
@@ -159,7 +159,7 @@ def rendered(path: Path) -> Iterator[tuple[str, str | bytes]]:
     text, resources = exporter.from_notebook_node(
         notebook, resources={"output_files_dir": "pictures", "unique_key": path.stem}
     )
-    about = f"*This page is a notebook: `docs/notebooks/{path.name}`. Every build of this site runs it anew.*"
+    about = f"*This page is a notebook: `docs/notebooks/{path.name}`. Every build of this site runs it.*"
     heading, _, rest = text.strip().partition("\n")
     yield f"notebooks/{path.stem}.md", f"{heading}\n\n{about}\n{rest}\n"
     for name, data in resources["outputs"].items():
@@ -170,7 +170,7 @@ def rendered(path: Path) -> Iterator[tuple[str, str | bytes]]:
 
 
 def modules() -> list[str]:
-    """Every public module and package inside ``jvcr`` but the command line, without ``jvcr.``, a package first."""
+    """Names of all public modules and packages except the command line, without ``jvcr.``, packages first."""
     names = []
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
@@ -181,7 +181,7 @@ def modules() -> list[str]:
 
 
 def api_pages() -> dict[str, list[str]]:
-    """Group → the top-level modules and packages that have a page in it; each is in one group."""
+    """Group → its top-level modules and packages. Each is in exactly one group."""
     known = sorted({name.split(".")[0] for name in modules()})
     grouped = {group: [name for name in names if name in known] for group, names in API.items()}
     rest = [name for name in known if not any(name in names for names in API.values())]
@@ -193,7 +193,7 @@ def page_of(name: str) -> str:
 
 
 def api_texts() -> Iterator[tuple[str, str]]:
-    """The pages of the API reference: address in the site, Markdown for mkdocstrings."""
+    """The pages of the API reference: (address in the site, Markdown for mkdocstrings)."""
     all_modules = modules()
     for name in (name for names in api_pages().values() for name in names):
         inside = [module for module in all_modules if module.startswith(f"{name}.")]
@@ -202,16 +202,16 @@ def api_texts() -> Iterator[tuple[str, str]]:
 
 
 def api_overview() -> str:
-    """Tables of the modules, for the end of api/index.md."""
+    """Tables of the modules, appended to api/index.md."""
     lines: list[str] = []
     for group, names in api_pages().items():
-        lines += ["", f"## {group}", "", "| module | |", "|---|---|"]
+        lines += ["", f"## {group}", "", "| module | purpose |", "|---|---|"]
         lines += [f"| [jvcr.{name}]({name}.md) | {first_line(name)} |" for name in names]
     return "\n".join(lines) + "\n"
 
 
 def first_line(name: str) -> str:
-    """The first sentence of a module's docstring; of a package's ``__init__``."""
+    """The first paragraph of the docstring of a module or a package."""
     path = PACKAGE / Path(*name.split("."))
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""

@@ -1,11 +1,12 @@
-"""Where are openings of eyes and mouths lost: in G, or in P?
+"""Find out whether G or P loses the openings of eyes and mouths.
 
     python recipes/experiments/openings_probe.py DATA small
     python recipes/experiments/openings_probe.py DATA runs/small/model.safetensors
 
-A linear probe (ridge regression) reads the openings from the compact volume: from the perfect one, drawn from the
-labels, and from the one that G predicts. Beside it, what P draws. Trained on 4,000 `train` rows whose openings are
-true, up to 30° of yaw, in their true boxes; scored on such `val` rows against their labels, as correlation and slope.
+A linear probe (ridge regression) predicts the openings from the compact volume: from the perfect one, drawn from the
+labels, and from the one that G predicts. The openings of P's landmarks are printed for comparison. The probe is trained
+on 4,000 `train` rows up to 30° of yaw with true openings, in their true boxes. It is scored on such `val` rows against
+their labels, by correlation and slope.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def flattened(volume: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def measured(runtime: Runtime, table: Table, rows: list[int]) -> dict[str, Values]:
-    """Openings by label and by P, and what a probe sees of perfect and predicted volumes."""
+    """Openings of the labels and of P's landmarks, and the probe's inputs from perfect and from predicted volumes."""
     out: dict[str, list[NDArray[np.float32]]] = {name: [] for name in ("label", "P", "perfect", "G")}
     for start in range(0, len(rows), 32):
         samples = [table[row] for row in rows[start : start + 32]]
@@ -63,13 +64,13 @@ def measured(runtime: Runtime, table: Table, rows: list[int]) -> dict[str, Value
 
 
 def openings(points: NDArray[np.float32]) -> Values:
-    """(B, N, 3) → (B, 2): mean of the eyes' openings, and the mouth's."""
+    """(B, N, 3) → (B, 2): mean opening of the eyes, and opening of the mouth."""
     flat = points[..., :2]
     return np.stack([eye_openings(flat).mean(axis=1), mouth_opening(flat)], axis=1)
 
 
 def probe(train: Values, target: Values, test: Values) -> Values:
-    """Ridge regression; its strength is chosen on a fifth of the training rows."""
+    """Predictions by ridge regression, with the strength chosen on a fifth of the training rows."""
     mean, scale = train.mean(axis=0), train.std(axis=0).mean() + 1e-9
     train, test = (train - mean) / scale, (test - mean) / scale
     cut = len(train) // 5
@@ -81,7 +82,7 @@ def probe(train: Values, target: Values, test: Values) -> Values:
 
 def _solve(train: Values, target: Values, test: Values, strength: float) -> Values:
     middle = target.mean(axis=0)
-    # More features than rows: the dual form is the smaller one.
+    # There are more features than rows, so the dual form is smaller.
     gram = train @ train.T + strength * len(train) * np.eye(len(train))
     return np.asarray(middle + test @ (train.T @ np.linalg.solve(gram, target - middle)))
 

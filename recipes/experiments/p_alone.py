@@ -1,9 +1,9 @@
-"""What P costs: train P alone on perfect volumes of unlimited shapes, and test it on those of validation faces.
+"""Measure the error caused by P: train it on perfect volumes of unlimited shapes, test it on those of validation faces.
 
     python recipes/experiments/p_alone.py DATA [STEPS]
 
-Shapes are training faces turned by any yaw, pitch and roll in 3D, with their expression and proportions exaggerated or
-damped about the mean head, at random places and sizes in the crop. Starts from the shipped P.
+Shapes are training faces with random yaw, pitch and roll, with expression and proportions exaggerated or damped about
+the mean head, at random positions and sizes in the crop. Training starts from the shipped P.
 """
 
 import sys
@@ -56,7 +56,7 @@ def error(network: torch.nn.Module) -> str:
 
 
 p = model.coordinate.train()
-print(f"the shipped P, which knows G's volumes: {error(p)}")
+print(f"the shipped P, trained on G's volumes: {error(p)}")
 optimizer = torch.optim.AdamW(p.parameters(), lr=1e-3)
 for step in range(steps):
     for group in optimizer.param_groups:

@@ -1,7 +1,8 @@
-"""Does it help that the detector tells the roll? ``python recipes/experiments/roll_helps.py DATA``.
+"""Measure the benefit of the detector's roll: ``python recipes/experiments/roll_helps.py DATA``.
 
-The validation rows of the training table, each turned about its middle by a roll: faces are found, looked at once or
-twice, with the detector's roll and without it. Mean NME of the faces that are found in both ways.
+Rotates validation rows of the training table about their middle, finds the faces, and predicts landmarks with a single
+pass or with refinement, each with the detector's roll and without. Prints the mean NME of the faces found both with and
+without the roll.
 """
 
 import math
@@ -55,4 +56,5 @@ for refine in (False, True):
             f"{name} {100 * values[both].mean():.2f} ({int(np.isnan(values).sum())} missed)"
             for name, values in tables.items()
         )
-        print(f"{'two looks' if refine else 'one look'}, turned by {roll}°: NME {text}, {both.sum()} faces", flush=True)
+        passes = "refinement" if refine else "single pass"
+        print(f"{passes}, rotated by {roll}°: NME {text}, {both.sum()} faces", flush=True)

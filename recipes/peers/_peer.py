@@ -1,6 +1,6 @@
-"""What the recipes share: photos and boxes in, one face a photo chosen, a predictions file out.
+"""Code shared by the recipes: read photos and boxes, choose one face per photo, write a predictions file.
 
-It runs in the peer's own environment, without jvcr: NumPy and OpenCV only.
+Runs in the aligner's own environment, without jvcr. Needs only NumPy and OpenCV.
 """
 
 from __future__ import annotations
@@ -19,20 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 Find = Callable[[NDArray[np.uint8], "NDArray[np.float64] | None"], list[NDArray[np.float64]]]
-"""A peer: (H, W, 3) uint8 RGB and a box or None → the landmarks of every face, each (68, 3) pixels of that image,
-0-based, integer = pixel centre, x right, y down, z away from the camera."""
+"""An aligner: (H, W, 3) uint8 RGB and a box or None → the landmarks of every face, each (68, 3) in pixels of that
+image, 0-based, integer = pixel centre, x right, y down, z away from the camera."""
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 MIN_OVERLAP = 0.1
-"""A face whose landmark box overlaps the wanted box less (intersection over union) is another face."""
-
+"""Minimum IoU between a face's landmark box and the wanted box; below it, the face is another one."""
 
 MIRROR = (
     *range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31, 45, 44, 43, 42, 47, 46, 39, 38, 37, 36,
     41, 40, 54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
 )  # fmt: skip
-"""The landmark that each of the 68 becomes in the mirror image."""
+"""For each of the 68 landmarks, its index in the mirror image."""
 
 
 def fail(message: str) -> NoReturn:
@@ -40,28 +39,28 @@ def fail(message: str) -> NoReturn:
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
-    """The arguments every recipe has."""
+    """An argument parser with the options that all recipes share."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path, help="folder of photos; a photo's id is its name without the ending")
+    parser.add_argument("photos", type=Path, help="folder of photos; a photo's id is its file name without extension")
     parser.add_argument("out", type=Path, help="predictions file to write (.npz)")
     parser.add_argument(
         "--boxes",
         choices=("none", "roi"),
         default="none",
-        help="none: the tool finds the face itself in the whole photo; roi: it is given the box of --box-file",
+        help="none: the tool's own detector searches the whole photo; roi: the tool gets the box of --box-file",
     )
     parser.add_argument(
         "--box-file",
         type=Path,
         help="NPZ with id (B,) and box (B, 4): tight landmark boxes, 0-based pixels (true_boxes.py writes it). It also "
-        "says which photos to run, and which of several faces counts; without it, the one nearest the photo's centre",
+        "selects the photos, and the face that counts among several; default: the one nearest to the photo's centre",
     )
-    parser.add_argument("--mirrored", action="store_true", help="run on the mirror images, and mirror the results back")
+    parser.add_argument("--mirrored", action="store_true", help="run on the mirror images and mirror the results back")
     return parser
 
 
 def read_boxes(path: Path) -> dict[str, NDArray[np.float64]]:
-    """The box file: photo id → (4,) x0, y0, x1, y1."""
+    """Read a box file: photo id → (4,) x0, y0, x1, y1."""
     if not path.is_file():
         fail(f"{path}: no such file; expected an NPZ with id and box (see true_boxes.py)")
     with np.load(path) as file:
@@ -74,10 +73,10 @@ def read_boxes(path: Path) -> dict[str, NDArray[np.float64]]:
 
 
 def list_photos(folder: Path, names: list[str] | None) -> dict[str, Path]:
-    """Photo id → file, sorted; of the given names, or of every photo in the folder."""
+    """Photo id → file, sorted, for the given names or for every photo in the folder."""
     found = {path.stem: path for path in sorted(folder.glob("*")) if path.suffix.lower() in ENDINGS}
     if not found:
-        fail(f"{folder}: no photo ({', '.join(ENDINGS)})")
+        fail(f"{folder}: no photo; expected files that end in {', '.join(ENDINGS)}")
     if names is None:
         return found
     missing = [name for name in names if name not in found]
@@ -102,15 +101,14 @@ def overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 def choose(
     faces: list[NDArray[np.float64]], wanted: NDArray[np.float64] | None, width: int, height: int
 ) -> NDArray[np.float64] | None:
-    """The face that counts: most overlap with the wanted box, at least ``MIN_OVERLAP``; without a box, nearest the
-    photo's centre.
+    """Choose the face with the highest IoU with the wanted box; without a box, the most central one.
 
     Args:
         faces: landmarks (N, ≥2) of each face found.
-        wanted: (4,) the true landmark box, or None.
+        wanted: (4,) the true landmark box, or None. A face needs an IoU of at least ``MIN_OVERLAP`` with it.
         width, height: of the photo.
     Returns:
-        one of ``faces``, or None.
+        One of ``faces``, or None.
     """
     if not faces:
         return None
@@ -124,7 +122,7 @@ def choose(
 
 
 def through_mirror(find: Find) -> Find:
-    """The peer on mirror images, its landmarks mirrored back: pixel x of a photo W wide becomes W − 1 − x."""
+    """Run an aligner on mirror images and mirror its landmarks back: pixel x of a photo W wide becomes W − 1 − x."""
 
     def mirrored(image: NDArray[np.uint8], box: NDArray[np.float64] | None) -> list[NDArray[np.float64]]:
         last = image.shape[1] - 1
@@ -159,7 +157,7 @@ def write_predictions(
 
 
 def run(find: Find, options: argparse.Namespace, about: dict[str, Any]) -> None:
-    """Run a peer over the photos and write its predictions; after a failure, what is done lies in OUT.partial.npz."""
+    """Run an aligner on all photos and write its predictions; after a failure, write OUT.partial.npz."""
     if options.mirrored:
         find, about = through_mirror(find), about | {"tool": f"{about['tool']}, mirrored"}
     given = read_boxes(options.box_file) if options.box_file else None
@@ -173,9 +171,9 @@ def run(find: Find, options: argparse.Namespace, about: dict[str, Any]) -> None:
     def write(path: Path) -> None:
         missed = sum(points is None for points in done.values())
         wall, processor = np.median(seconds, axis=0).round(5).tolist() if seconds else (None, None)
-        rule = "nearest the photo's centre"
+        rule = "nearest to the photo's centre"
         if given:
-            rule = f"most overlap of its landmark box with the true one, at least {MIN_OVERLAP}"
+            rule = f"highest IoU of its landmark box with the true one, at least {MIN_OVERLAP}"
         facts = {"boxes": "true boxes" if options.boxes == "roi" else "its own detector"} | about
         facts |= {
             "of_several": rule,
@@ -200,7 +198,7 @@ def run(find: Find, options: argparse.Namespace, about: dict[str, Any]) -> None:
             seconds.append((time.perf_counter() - start[0], time.process_time() - start[1]))
         except (Exception, KeyboardInterrupt) as error:
             write(options.out.with_suffix(".partial.npz"))
-            fail(f"{path}: {type(error).__name__}: {error}; what was done before is kept in the file named above")
+            fail(f"{path}: {type(error).__name__}: {error}; the results so far are in the file named above")
         done[name] = choose(faces, box, image.shape[1], image.shape[0])
         elsewhere += bool(faces) and done[name] is None
         if len(done) % 100 == 0:
@@ -208,5 +206,5 @@ def run(find: Find, options: argparse.Namespace, about: dict[str, Any]) -> None:
     write(options.out)
     wall, processor = 1000 * np.median(seconds, axis=0)
     print(
-        f"median {wall:.1f} ms a photo, {processor:.1f} ms of processor time: the whole call without reading the file"
+        f"median {wall:.1f} ms per photo, {processor:.1f} ms of CPU time, for the whole call without reading the file"
     )

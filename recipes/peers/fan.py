@@ -1,7 +1,7 @@
-"""face-alignment (FAN with its depth network) → predictions file: ``python fan.py PHOTOS OUT.npz``, in its environment.
+"""Run face-alignment (FAN with its depth network), in its own environment: ``python fan.py PHOTOS OUT.npz``.
 
-Written for face-alignment 1.5.0. Its weights are not in the wheel: it fetches them on first use, or finds them in
-PyTorch's cache (README.md).
+Writes a predictions file. Made for face-alignment 1.5.0. Its weights are not in the wheel: it downloads them on first
+use, or reads them from PyTorch's cache (README.md).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from _peer import arguments, fail, run
 
 
 def to_68(points: NDArray[np.floating]) -> NDArray[np.float64]:
-    """face-alignment's (68, 3) → ours: its x and y are 0-based pixels, its z pixels that grow towards the camera.
+    """Convert face-alignment's (68, 3), in 0-based pixels with z towards the camera, to ours.
 
-    x and y come cut to whole pixels; they are left so.
+    The tool truncates x and y to whole pixels. This is not corrected.
     """
     points = np.asarray(points, np.float64)
     if points.shape != (68, 3):
@@ -29,7 +29,7 @@ def to_68(points: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def weight_files(detector: bool) -> dict[str, str]:
-    """Weights that face-alignment will ask for: file in PyTorch's cache → address it is fetched from."""
+    """Weights that face-alignment needs: file in PyTorch's cache → URL it is downloaded from."""
     import torch
     from face_alignment.api import models_urls
     from face_alignment.detection.sfd.sfd_detector import models_urls as detector_urls
@@ -41,13 +41,13 @@ def weight_files(detector: bool) -> dict[str, str]:
 def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--no-flip", action="store_true", help="flip_input=False: no averaging with the mirror image")
+    parser.add_argument("--no-flip", action="store_true", help="flip_input=False: no flip averaging")
     options = parser.parse_args()
     try:
         import face_alignment
     except ImportError as error:
-        fail(f"face-alignment is not here ({error}); pip install face-alignment==1.5.0")
-    # "folder" has no weights; with given boxes it is never asked.
+        fail(f"face-alignment is not installed ({error}); pip install face-alignment==1.5.0")
+    # "folder" needs no weights; with given boxes the detector is never called.
     detector = "sfd" if options.boxes == "none" else "folder"
     try:
         net = face_alignment.FaceAlignment(
@@ -62,7 +62,7 @@ def main() -> None:
         missing = [f"  {file}\n    from {url}" for file, url in weights.items() if not Path(file).is_file()]
         if not missing:
             raise
-        fail(f"face-alignment could not get its weights ({error}); put these files there:\n" + "\n".join(missing))
+        fail(f"face-alignment could not load its weights ({error}); add these files:\n" + "\n".join(missing))
 
     def find(image: NDArray[np.uint8], box: NDArray[np.float64] | None) -> list[NDArray[np.float64]]:
         boxes = None if box is None else [box.tolist()]

@@ -1,7 +1,7 @@
-"""MediaPipe Face Mesh → predictions file: ``python mediapipe_mesh.py PHOTOS OUT.npz``, in MediaPipe's environment.
+"""Run MediaPipe Face Mesh, in MediaPipe's own environment: ``python mediapipe_mesh.py PHOTOS OUT.npz``.
 
-Written for mediapipe 0.10.21, the last one that carries its models in the wheel. How the 468 vertices become the 68
-landmarks, and what was measured, is in README.md.
+Writes a predictions file. Made for mediapipe 0.10.21, the last version with the models in the wheel. README.md says how
+the 468 vertices map to the 68 landmarks, and what was measured.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ EYES = (33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380)
 LIPS = (61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87)
 
 VERTICES = JAW + BROWS + NOSE + EYES + LIPS
-"""The mesh vertex of each of the 68 iBUG landmarks; the same in the refined mesh of 478."""
+"""The mesh vertex of each of the 68 iBUG landmarks, in the mesh of 468 vertices and in the refined one of 478."""
 
 
 def to_68(mesh: NDArray[np.floating], width: int, height: int) -> NDArray[np.float64]:
-    """Face Mesh's own numbers → the 68 landmarks in pixels.
+    """Convert Face Mesh's output to the 68 landmarks in pixels.
 
     Args:
         mesh: (468 or 478, 3): x and y in fractions of the image's width and height, measured from its edge; z in
@@ -45,7 +45,7 @@ def to_68(mesh: NDArray[np.floating], width: int, height: int) -> NDArray[np.flo
 
 
 def square_around(box: NDArray[np.float64], margin: float) -> tuple[int, int, int]:
-    """Left, top and side in whole pixels of the square that leaves ``margin`` of the box's longer side around it."""
+    """Left, top and side, in whole pixels, of the square around a box; the margin is in units of its longer side."""
     side = round((1 + 2 * margin) * float(max(box[2] - box[0], box[3] - box[1])))
     left, top = np.round((box[:2] + box[2:]) / 2 - (side - 1) / 2).astype(int)
     return int(left), int(top), max(side, 2)
@@ -63,9 +63,9 @@ def cut(image: NDArray[np.uint8], left: int, top: int, side: int) -> NDArray[np.
 
 def main() -> None:
     parser = arguments(__doc__ or "")
-    parser.add_argument("--margin", type=float, default=0.5, help="roi: around the box, of its longer side")
-    parser.add_argument("--refine", action="store_true", help="refine_landmarks: attention on eyes and lips")
-    parser.add_argument("--faces", type=int, default=5, help="max_num_faces")
+    parser.add_argument("--margin", type=float, default=0.5, help="roi: margin in units of the box's longer side")
+    parser.add_argument("--refine", action="store_true", help="refine_landmarks: attention model for eyes and lips")
+    parser.add_argument("--faces", type=int, default=5, help="max_num_faces: maximum number of faces per photo")
     options = parser.parse_args()
     try:
         import mediapipe
@@ -74,10 +74,10 @@ def main() -> None:
             static_image_mode=True, max_num_faces=options.faces, refine_landmarks=options.refine
         )
     except (ImportError, AttributeError) as error:
-        fail(f"mediapipe.solutions.face_mesh is not here ({error}); pip install mediapipe==0.10.21")
+        fail(f"mediapipe.solutions.face_mesh is not installed ({error}); pip install mediapipe==0.10.21")
 
     def find(image: NDArray[np.uint8], box: NDArray[np.float64] | None) -> list[NDArray[np.float64]]:
-        # A square: for other shapes this version's landmark projection is only right if the face is upright.
+        # Use a square: for other shapes, this version's landmark projection is only right for upright faces.
         if box is None:
             left, top, side = 0, 0, max(image.shape[:2])
         else:
@@ -92,7 +92,7 @@ def main() -> None:
         "settings": {"static_image_mode": True, "max_num_faces": options.faces, "refine_landmarks": options.refine},
     }
     if options.boxes == "roi":
-        # It takes no box: the crop only spares its detector the rest of the photo.
+        # The tool takes no box. The crop only keeps the rest of the photo from its detector.
         about["boxes"] = "its own detector in a true crop"
         about["settings"]["margin"] = options.margin
     run(find, options, about)

@@ -1,9 +1,11 @@
-"""Mean difference of predictions, landmark by landmark, on near-frontal faces: shows a wrong index map or pixel base.
+"""Print the mean difference for each landmark on near-frontal faces, to find a wrong index map or pixel base.
 
-``python recipes/peers/residuals.py PREDICTIONS.npz AFLW2000-3D`` compares with the labels;
-``… PREDICTIONS.npz AFLW2000-3D MIRRORED.npz`` with the same recipe's ``--mirrored`` run: twice the pixel base's error
-in x stands there as the mean of all. In jvcr's own environment (with the train extra). Percent of sqrt(w·h) of the
-labels' box; faces within 20° of frontal, turned upright.
+    python recipes/peers/residuals.py PREDICTIONS.npz AFLW2000-3D
+    python recipes/peers/residuals.py PREDICTIONS.npz AFLW2000-3D MIRRORED.npz
+
+The first command compares with the labels. The second compares with a ``--mirrored`` run of the same recipe: the mean
+of x over all landmarks is then twice the error of the pixel base. Runs in jvcr's own environment (train extra).
+Differences are in percent of sqrt(w·h) of the labels' box, on faces within 20° of frontal, rotated upright.
 """
 
 import sys

@@ -1,6 +1,7 @@
-"""3DDFA_V2 → predictions file: ``python tddfa_v2.py PHOTOS OUT.npz --clone 3DDFA_V2``, in an environment for the clone.
+"""Run 3DDFA_V2, in an environment for its clone: ``python tddfa_v2.py PHOTOS OUT.npz --clone 3DDFA_V2``.
 
-It needs a clone of the repository, built (``build.sh``), with its weights and face model (README.md).
+Writes a predictions file. Needs a clone of the repository, built with ``build.sh``, with its weights and face model
+(README.md).
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from _peer import arguments, fail, run
 
 
 def to_68(vertices: NDArray[np.floating]) -> NDArray[np.float64]:
-    """3DDFA_V2's (3, 68) → ours (68, 3): its x and y are 0-based pixels; its z grows towards the camera.
+    """Convert 3DDFA_V2's (3, 68) to ours (68, 3): its x and y are 0-based pixels, its z grows towards the camera.
 
-    Its similar_transform brings the 1-based frame of its training data to 0-based pixels (x − 1, size − y), scales z
-    like x and y and moves the smallest to 0; its rasteriser keeps the larger z in front.
+    Its similar_transform converts the 1-based frame of its training data to 0-based pixels (x − 1, size − y), scales z
+    like x and y and shifts the smallest z to 0. Its rasteriser keeps the larger z in front.
     """
     points = np.asarray(vertices, np.float64)
     if points.shape != (3, 68):
@@ -30,16 +31,16 @@ def to_68(vertices: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def box_corners(box: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A tight landmark box as 3DDFA_V2's crop_policy "landmark" takes landmarks, (2, n): it reads only their extent."""
+    """A tight landmark box as landmarks (2, n) for 3DDFA_V2's crop_policy "landmark", which reads only their extent."""
     return np.asarray(box, np.float64).reshape(2, 2).T
 
 
 def check_clone(clone: Path, config: str, detector: bool) -> dict[str, Any]:
-    """The configuration of a clone that has all it needs; otherwise an error that names what is missing."""
+    """Read the configuration of a clone; stop with an error that names missing files."""
     if not (clone / "TDDFA.py").is_file():
         fail(f"{clone}: no TDDFA.py; expected a clone of https://github.com/cleardusk/3DDFA_V2")
     if not (clone / config).is_file():
-        fail(f"{clone / config}: no such configuration")
+        fail(f"{clone / config}: no such file; expected a configuration of 3DDFA_V2")
     try:
         import yaml
     except ImportError as error:
@@ -55,14 +56,14 @@ def check_clone(clone: Path, config: str, detector: bool) -> dict[str, Any]:
         needed.append("FaceBoxes/weights/FaceBoxesProd.pth")
     missing = [str(clone / name) for name in needed if not (clone / name).is_file()]
     if missing:
-        fail("3DDFA_V2 lacks these files (its readme files say where they are):\n  " + "\n  ".join(missing))
+        fail("3DDFA_V2 lacks these files (its readme files say where to get them):\n  " + "\n  ".join(missing))
     return settings
 
 
 def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--clone", type=Path, required=True, help="folder of the 3DDFA_V2 repository")
-    parser.add_argument("--config", default="configs/mb1_120x120.yml", help="inside the clone")
+    parser.add_argument("--config", default="configs/mb1_120x120.yml", help="configuration file, relative to the clone")
     parser.add_argument("--gpu", action="store_true")
     options = parser.parse_args()
     clone = options.clone.resolve()
@@ -71,7 +72,7 @@ def main() -> None:
         setattr(options, name, value.resolve() if value else None)
     detect = options.boxes == "none"
     settings = check_clone(clone, options.config, detect)
-    # Its files name each other relative to the clone.
+    # Its files refer to each other by paths relative to the clone.
     sys.path.insert(0, str(clone))
     os.chdir(clone)
     try:

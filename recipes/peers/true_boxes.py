@@ -1,6 +1,6 @@
-"""True landmark boxes of AFLW2000-3D, for peers that are told where the face is.
+"""Write the true landmark boxes of AFLW2000-3D, for aligners that are given boxes.
 
-``python recipes/peers/true_boxes.py AFLW2000-3D boxes.npz``, in jvcr's own environment (with the train extra).
+``python recipes/peers/true_boxes.py AFLW2000-3D boxes.npz``, in jvcr's own environment (train extra).
 """
 
 import sys

@@ -47,7 +47,7 @@ def test_peaks_find_what_was_drawn() -> None:
     points_unit = 0.25 + 0.5 * torch.rand(2, 4, 3)
     volumes = rasterise_each(points_unit, (12, 16, 20), 1.0).view(2, 4, 12, 16, 20)
     found = peaks_unit(volumes)
-    # The centre of mass of 5 voxels a side is drawn a little to the voxel's middle.
+    # The centre of mass over 5 voxels to each side is biased a little towards the voxel's centre.
     assert (found - points_unit).abs().max() < 0.1 / 12
 
 
@@ -109,7 +109,7 @@ def test_variant_trains_and_is_measured(four_faces: Table, tmp_path: Path, name:
 
 def test_cost_is_measured_in_its_own_process() -> None:
     compact, conventional = cost_of("a", "tiny"), cost_of("d", "tiny")
-    # 32 crops, volumes of 2 and 16 slices of 16 × 16 voxels, 4 bytes; 68 times as much with one volume a landmark.
+    # 32 crops, volumes of 2 and 16 slices of 16 × 16 voxels, 4 bytes; 68 times as much with one volume per landmark.
     assert compact.volume_mb == pytest.approx(32 * 18 * 256 * 4 / 1e6)
     assert conventional.volume_mb == pytest.approx(68 * compact.volume_mb)
     assert conventional.step_mb > compact.step_mb > 0

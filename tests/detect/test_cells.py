@@ -12,7 +12,7 @@ ROLL_DEG = np.array([15.0, -170.0, 0.0])
 
 
 def as_output(boxes: np.ndarray, roll_deg: np.ndarray, kinds: np.ndarray) -> np.ndarray:
-    """What a perfect network would say."""
+    """The output of a perfect network."""
     from jvcr.train.detector_loss import true_cells
 
     true = true_cells(*(torch.tensor(v)[None] for v in (boxes, kinds, roll_deg)), side=40, stride=8)
@@ -50,8 +50,8 @@ def test_unsure_faces_are_not_learnt() -> None:
     kinds = torch.tensor([[FACE, IGNORED, NOTHING]])
     true = true_cells(torch.tensor(BOXES)[None], kinds, torch.full((1, 3), float("nan")), side=40, stride=8)
     assert true.heat.max() == 1
-    assert true.heat[0, 2, 13] == 0 and true.counted[0, 2, 13] == 0  # the middle of the unsure one
-    assert true.counted[0, 26, 26] == 1  # of the one that is not there
+    assert true.heat[0, 2, 13] == 0 and true.counted[0, 2, 13] == 0  # the middle of the ignored face
+    assert true.counted[0, 26, 26] == 1  # the middle of the box that holds no face
     assert float(true.share.sum()) == pytest.approx(1)
     assert not true.roll.any()
 

@@ -1,4 +1,4 @@
-"""The shipped detector on the astronaut photograph (public domain), turned, scaled and tiled."""
+"""The shipped detector on the astronaut photograph (public domain), rotated, scaled and tiled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every public name outside the command line says what it is; the API reference is made from it."""
+"""Every public name outside the command line has a docstring; the API reference is made from them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_every_public_name_has_a_docstring() -> None:
     checked = 0
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-        # The command line documents itself by --help; PyInstaller's hook is nobody's API.
+        # The command line is documented by --help; PyInstaller's hook is not public API.
         if "cli" not in parts and "__pyinstaller" not in parts:
             tree = ast.parse(path.read_text(encoding="utf-8"))
             missing += undocumented(".".join(parts).removesuffix(".__init__"), tree)

@@ -1,4 +1,4 @@
-"""Figures that several pages state are those of docs/figures.toml."""
+"""Figures that several pages state agree with docs/figures.toml."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def test_write_changes_values_and_nothing_else(root: Path) -> None:
     ("text", "message"),
     [
         ("x <!-- figure: small.gte -->7.12<!-- /figure -->", "figure 'small.gte' is not in docs/figures.toml"),
-        ("x <!-- figure: small.nme -->3.54", "<!-- figure: small.nme --> is no whole pair"),
-        ("x <!-- figure: small nme -->3.54<!-- /figure -->", "is no whole pair"),
-        ("word\n<!-- figure: small.nme -->3.54<!-- /figure --> %", "page.md:2: a figure's comment begins the line"),
+        ("x <!-- figure: small.nme -->3.54", "<!-- figure: small.nme --> is not a complete pair"),
+        ("x <!-- figure: small nme -->3.54<!-- /figure -->", "is not a complete pair"),
+        ("word\n<!-- figure: small.nme -->3.54<!-- /figure --> %", "page.md:2: a figure's comment starts the line"),
     ],
 )
 def test_slips_of_the_pen_are_named(root: Path, text: str, message: str) -> None:
@@ -72,9 +72,9 @@ def test_slips_of_the_pen_are_named(root: Path, text: str, message: str) -> None
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        (ENTRY.replace("date =", "day ="), "small.nme lacks, or does not know: date, day"),
-        (ENTRY.replace('"3.54"', "3.54"), "small.nme: every field is text"),
-        ('value = "1"\n', "value stands outside an entry"),
+        (ENTRY.replace("date =", "day ="), "small.nme has missing or unknown fields: date, day"),
+        (ENTRY.replace('"3.54"', "3.54"), "small.nme: every field must be text"),
+        ('value = "1"\n', "value is outside an entry"),
     ],
 )
 def test_the_file_is_checked(root: Path, entry: str, message: str) -> None:

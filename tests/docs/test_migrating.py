@@ -68,12 +68,12 @@ def test_mesh_indices_are_those_of_the_recipe(names: dict[str, Any]) -> None:
 
 
 def test_fractions_come_back_as_pixels(names: dict[str, Any]) -> None:
-    """A mesh that has our landmarks as fractions at their vertices is, to the recipe, our landmarks."""
+    """A mesh with our landmarks at their vertices, as fractions, from which the recipe restores our landmarks."""
     mesh = np.zeros((468, 3))
     mesh[list(names["VERTEX_OF"])] = names["fractions"]
     back = recipe("mediapipe_mesh").to_68(mesh, names["width"], names["height"])
     np.testing.assert_allclose(back, names["faces"][0].landmarks, atol=1e-3)
-    # Not by chance on a square photo.
+    # Repeat with a photo that is not square, which tells width from height.
     mesh[list(names["VERTEX_OF"])] = names["as_fractions"](names["faces"][0], 640, 480)
     np.testing.assert_allclose(recipe("mediapipe_mesh").to_68(mesh, 640, 480), names["faces"][0].landmarks, atol=1e-3)
 
@@ -98,7 +98,7 @@ def test_values_make_sense(names: dict[str, Any]) -> None:
     np.testing.assert_allclose(names["tip"], first[30])
     assert names["mouth_width"] == pytest.approx(np.linalg.norm(first[48] - first[54]))
     assert all(0.1 < value < 0.5 for value in names["openness"]), "both eyes of the astronaut are open"
-    # She looks straight ahead: hardly anything is on the far side.
+    # The face looks straight ahead: hardly any landmark is on the occluded side.
     assert len(names["near_side"]) > 60
     assert np.linalg.norm(names["with_box"][0].landmarks - first, axis=1).mean() < 2
     assert names["tracked"].identity == 1 and names["tracked"].raw.shape == (68, 3)

@@ -1,4 +1,4 @@
-"""What is said in several places about versions, the paper and the checks agrees."""
+"""Statements about versions, the paper and the checks agree wherever they are made."""
 
 from __future__ import annotations
 

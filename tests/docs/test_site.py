@@ -1,4 +1,4 @@
-"""The documentation site: complete, and a reader's browser fetches nothing from elsewhere.
+"""The documentation site: it is complete, and loads nothing from other hosts.
 
 ``JVCR_SITE`` names a site that ``mkdocs build`` has made. Without it, one is built here; its notebooks are not run.
 """
@@ -44,7 +44,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Fetched(HTMLParser):
-    """What a browser fetches for a page by itself: everything with an address but links to follow."""
+    """What a browser loads automatically for a page: everything with an address except links."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
         found = parsed(page)
         assert not [address for address in found.addresses if elsewhere(address)], page
         assert found.policy.startswith("default-src 'self'") and "http" not in found.policy, page
-        # The theme would load the program for these diagrams from another host.
+        # The theme would load the script for these diagrams from another host.
         assert "mermaid" not in found.classes, page
     for sheet in site.rglob("*.css"):
         text = re.sub(r"/\*.*?\*/", "", sheet.read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -138,7 +138,7 @@ def test_notebooks_are_stored_without_outputs_and_shown(path: Path, site: Path) 
     page = (site / "notebooks" / path.stem / "index.html").read_text(encoding="utf-8")
     assert page.count("<code>") >= len(code)
     if "JVCR_SITE" in os.environ:
-        # It was run: outputs are there, and pictures.
+        # The notebook was run: it has outputs and pictures.
         pictures = re.findall(rf'src="\.\./(pictures/{path.stem}_[^"]+)"', page)
         assert pictures and all((site / "notebooks" / picture).is_file() for picture in pictures)
 

@@ -40,7 +40,7 @@ def test_half_storage_is_half_as_large_and_loads_as_float32(model: JVCR, tmp_pat
     whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
     save_weights(whole, model, HEADER)
     save_weights(half, model, HEADER, half=True)
-    # So small a network has a header that is not small beside it.
+    # For such a small network, the header is not small compared with the weights.
     assert half.stat().st_size < 0.75 * whole.stat().st_size
     loaded, _ = load_weights(half)
     for (name, want), got in zip(model.state_dict().items(), loaded.state_dict().values(), strict=True):

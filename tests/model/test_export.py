@@ -102,7 +102,7 @@ def test_every_format_and_precision_agrees(
     found = open_backend(path, backend, threads=1)(faces)
     difference = export.landmark_parity(TorchRuntime(tiny[0], tiny[1].markup)(faces), found, 64)
     assert difference.max_px < {Precision.FP32: 0.1, Precision.FP16: 0.5, Precision.INT8: 3.0}[precision]
-    # What is said to be less exact is: the arithmetic has really changed.
+    # The precision claimed to be lower is lower: the arithmetic has really changed.
     if precision is Precision.INT8:
         assert difference.mean_px > 0.002
 
@@ -145,7 +145,7 @@ def test_exported_file_describes_itself_and_nothing_else(exported: Path) -> None
     proto = onnx.load(exported)
     assert [p.key for p in proto.metadata_props] == ["jvcr", "jvcr-crc32"]
     assert json.loads(proto.metadata_props[0].value)["about"] == {"licence": "none"}
-    # The exporter's stack traces hold paths of the machine it ran on.
+    # The exporter's stack traces contain paths of the machine it ran on.
     assert str(Path(export.__file__).parent).encode() not in exported.read_bytes()
     runtime = OnnxRuntime(exported)
     assert runtime.image_size == 64
@@ -195,13 +195,13 @@ def test_shipped_files_agree_and_are_small(name: str) -> None:
     assert path.stat().st_size < (12e6 if name in SHIPPED else 20e6)
     expected = PRESETS[name]
     if name in SEPARATE:
-        # Still those of version 0.1, whose last volume is coarse.
+        # These are still the weights of version 0.1, whose last volume is coarse.
         expected = replace(expected, subvoxels=1, detail_channels=0, regressor_channels=(16, 32, 64, 256))
     assert header.config == expected
     assert sum(p.numel() for p in model.parameters()) < (2.5e6 if name in SHIPPED else 10e6)
     assert "research" in header.about["licence"]
     assert Header.from_json(onnx.load(path).metadata_props[0].value) == header
-    # Both hold the same 16-bit weights, but that ONNX has P's last two layers as one matrix, rounded again.
+    # Both hold the same 16-bit weights, except that ONNX has P's last two layers as one matrix, rounded again.
     difference = parity(model, header, path, crops(header.config.image_size, 5))
     assert difference.max_px < 0.01
 

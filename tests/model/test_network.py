@@ -74,7 +74,7 @@ def test_a_cell_becomes_four_columns_row_by_row_and_p_reads_them_as_its_channels
     cells = columns_as_channels(volume, 2)
     assert cells.shape == (1, 3, 4, 2, 3)
     assert cells[0, 2, 2, 0, 2] == 7 and cells.sum() == 7
-    # Depth to space in G is the way back.
+    # Depth to space in G is the inverse.
     assert torch.nn.functional.pixel_shuffle(cells.flatten(1, 2), 2).equal(volume)
 
 
@@ -82,7 +82,7 @@ def test_a_cell_becomes_four_columns_row_by_row_and_p_reads_them_as_its_channels
 def test_every_parameter_receives_a_gradient_end_to_end(finer: dict[str, int]) -> None:
     torch.manual_seed(0)
     tiny = JVCR(replace(PRESETS["tiny"], **finer))
-    # In evaluation mode: in training mode batch norm takes out the bias before it, whose gradient is then 0.
+    # In evaluation mode: in training mode batch norm cancels the bias before it, whose gradient is then 0.
     output = tiny.eval()(random_crops(3, 64))
     generator = torch.Generator().manual_seed(1)
     losses = [(t * torch.randn(t.shape, generator=generator)).sum() for t in (*output.volumes, output.points_unit)]

@@ -16,7 +16,7 @@ from jvcr.model.rounding import from_steps, to_steps
 
 
 def old_header(network: JVCR) -> str:
-    """As version 0.1 wrote it: without the mark of a checksum."""
+    """A file as version 0.1 wrote it: without a checksum."""
     values = json.loads(Header(network.config, MARKUP_68).to_json())
     return json.dumps({key: values[key] for key in ("config", "markup", "about")})
 

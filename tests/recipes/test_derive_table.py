@@ -49,7 +49,7 @@ def test_labels_are_mixed(folders: tuple[Path, Path], tmp_path: Path) -> None:
     mixed, before = Table(tmp_path / "out", "train"), Table(first, "train")
     assert np.abs(mixed.points - before.points).max() > 0.01
     np.testing.assert_allclose(Table(tmp_path / "out", "val").points, Table(first, "val").points)
-    # All of one's own: twice as far from the labels.
+    # A share of 1 takes only the predictions: twice as far from the labels.
     assert derive(first, tmp_path / "all", "--weights", "small", "--share", "1").returncode == 0
     all_own = Table(tmp_path / "all", "train").points
     np.testing.assert_allclose(mixed.points, (all_own + before.points) / 2, atol=1e-3)
@@ -59,7 +59,7 @@ def test_mistakes_are_named(folders: tuple[Path, Path], tmp_path: Path) -> None:
     first, second = folders
     (tmp_path / "names.txt").write_text("b\nz\n")
     done = derive(first, tmp_path / "out", "--without", tmp_path / "names.txt")
-    assert done.returncode != 0 and "1 of its 2 names are no row of split train" in done.stderr
+    assert done.returncode != 0 and "1 of its 2 names are not rows of split train" in done.stderr
     with np.load(second / "labels.npz") as file:
         np.savez(second / "labels.npz", **{**file, "group": np.array(["s", "u"])})
     done = derive(first, tmp_path / "out", "--add", second)

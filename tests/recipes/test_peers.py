@@ -84,7 +84,7 @@ def test_mesh_fractions_become_pixels() -> None:
 def test_mesh_vertices_are_68_different_ones_of_the_mesh() -> None:
     assert len(mesh.VERTICES) == len(set(mesh.VERTICES)) == 68
     assert set(mesh.VERTICES) <= set(range(468))
-    # 152 the chin, 33 and 263 the outer eye corners, 61 and 291 the mouth's corners, 0 and 17 the lips' middles.
+    # Vertices: 152 chin, 33 and 263 outer eye corners, 61 and 291 mouth corners, 0 and 17 middle of the lips.
     assert [mesh.VERTICES[i] for i in (8, 36, 45, 48, 54, 51, 57)] == [152, 33, 263, 61, 291, 0, 17]
 
 

@@ -1,4 +1,4 @@
-"""The backends agree, can be chosen, and say what they have not."""
+"""The backends agree, can be chosen, and report what they lack."""
 
 from __future__ import annotations
 

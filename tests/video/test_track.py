@@ -150,7 +150,7 @@ def face_at(x: float, y: float = 200.0, size: float = 100.0, score: float = 0.9)
 
 
 class Scripted:
-    """Finds one face at the start; the next look at it sees what it is told to; later searches find nothing."""
+    """Finds one face at the start; the next prediction is given by the test; later searches find nothing."""
 
     def __init__(self, first: Face, seen: Face | None) -> None:
         self.first, self.seen, self.searches = first, seen, 0
@@ -164,7 +164,7 @@ class Scripted:
 
 
 def is_followed(seen: Face | None) -> bool:
-    """Whether the face of the second frame is believed to be the one of the first, at (200, 200), of 100 pixels."""
+    """Whether the face of the second frame is matched to that of the first, at (200, 200), 100 pixels large."""
     landmarker = Scripted(face_at(200), seen)
     tracker = Tracker(landmarker, smooth=0, detect_every_s=10)
     assert len(tracker(FRAME, 0.0)) == 1

@@ -29,7 +29,7 @@ TIMES = np.array([0, 1, 2, 4, 5, 9, 10, 11, 12, 15]) / 30
 
 
 def write(path: Path, images: Sequence[np.ndarray], times: Sequence[float], sound: bool = False) -> Path:
-    """A video written with nothing of ours."""
+    """A video written without jvcr."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=30)
         stream.height, stream.width = images[0].shape[:2]
