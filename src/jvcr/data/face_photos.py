@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import zlib
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,19 @@ def split_of(photo_id: str) -> str:
     """
     place = zlib.crc32(photo_id.encode()) % 10
     return {0: "val", 5: "test"}.get(place, "train")
+
+
+class Half(StrEnum):
+    """Held-out photographs are divided once more. ``seen`` ones may be looked at while choosing between variants;
+    ``fresh`` ones are only reported."""
+
+    SEEN = "seen"
+    FRESH = "fresh"
+
+
+def half_of(name: str) -> Half:
+    """Decided by a hash of the name, another than that of ``split_of``."""
+    return Half.FRESH if zlib.crc32(f"half {name}".encode()) % 2 else Half.SEEN
 
 
 def read_face_photos(folder: Path, *splits: str) -> list[FacePhoto]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import jvcr
-from jvcr.data.face_photos import LABELS_FILE, FacePhoto, read_face_photos
+from jvcr.data.face_photos import LABELS_FILE, FacePhoto, Half, half_of, read_face_photos
 from jvcr.data.formats.aflw2000 import read_aflw2000
 from jvcr.detect.base import Detector, as_proposal
 from jvcr.detect.named import DetectorName, named_detector
@@ -41,6 +41,8 @@ class DetectReport(BenchmarkReport):
 
     results: list[Evaluated]
     detect_size: int
+    left_out: int
+    half: Half | None
     date: str
 
     def tables(self) -> list[Table]:
@@ -66,7 +68,7 @@ class DetectReport(BenchmarkReport):
             "benchmark": "detect",
             "version": jvcr.__version__,
             "date": self.date,
-            "options": {"detect_size": self.detect_size},
+            "options": {"detect_size": self.detect_size, "left_out": self.left_out, "half": self.half},
             "finders": [result.scores.to_dict() for result in self.results],
         }
         return dict(without_nan(record))
@@ -78,6 +80,8 @@ def evaluate(
     *,
     detector: str = DetectorName.OWN,
     detect_size: int = DETECT_SIZE,
+    without: Collection[str] = (),
+    half: Half | None = None,
     execution: Execution = DEFAULT_EXECUTION,
     progress: Progress = no_progress,
 ) -> DetectReport:
@@ -89,6 +93,8 @@ def evaluate(
         weights: landmark networks; ``small`` by default.
         detector: name of the detector.
         detect_size: longer side of the photo in the search, pixels.
+        without: names of images to leave out.
+        half: only one half of the photographs (``jvcr.data.face_photos.Half``).
         execution: what runs the landmark networks; its threads are the detector's, too.
         progress: see ``jvcr.evaluate.benchmark.Progress``.
     Raises:
@@ -97,24 +103,35 @@ def evaluate(
     root = Path(root)
     looks = Looks(detector=detector, detect_size=detect_size, threads=execution.threads)
     networks = open_networks(chosen_weights(weights), execution)
-    photos, complete = _photos(root)
+    photos, complete = _photos(root, without, half)
     finders = _finders(looks, {f"with {name}": network for name, network in networks.items()})
     results = [
         evaluate_detection(name, find, photos, threshold, complete, progress=progress)
         for name, (find, threshold) in finders.items()
     ]
-    return DetectReport(results, detect_size, today())
+    return DetectReport(results, detect_size, len(without), half, today())
 
 
-def _photos(root: Path) -> tuple[list[FacePhoto], bool]:
+def _photos(root: Path, without: Collection[str], half: Half | None) -> tuple[list[FacePhoto], bool]:
     """The photographs, and whether all of their faces are known."""
-    if (root / LABELS_FILE).is_file():
-        return read_face_photos(root, "test"), True
-    one_each = [
+    complete = (root / LABELS_FILE).is_file()
+    photos = read_face_photos(root, "test") if complete else _one_face_each(root)
+    absent = set(without) - {photo.name for photo in photos}
+    if absent:
+        raise ValueError(
+            f"{root}: {len(absent)} of the {len(without)} images to leave out are not there, e.g. {min(absent)}"
+        )
+    left = [p for p in photos if p.name not in without and half in (None, half_of(p.name))]
+    if not left:
+        raise ValueError(f"{root}: no photograph is left to look at")
+    return left, complete
+
+
+def _one_face_each(root: Path) -> list[FacePhoto]:
+    return [
         FacePhoto(s.name, s.image, np.array([s.box.to_list()]), np.array([True]), np.array([s.yaw_deg]))
         for s in read_aflw2000(root)
     ]
-    return one_each, False
 
 
 def _finders(looks: Looks, networks: Mapping[str, Runtime]) -> dict[str, tuple[Finder, float]]:
