@@ -167,10 +167,10 @@ def test_a_rerun_refuses_and_keeps_everything(photos: list[Path], tmp_path: Path
     assert len(before["jvcr-out/landmarks.jsonl"].splitlines()) == 3
     done = jvcr("predict", photos[0])
     assert done.returncode == 1
-    assert "landmarks.jsonl: is there already; nothing was written: go on with --resume" in done.stderr
+    assert "landmarks.jsonl: already exists; nothing was written: go on with --resume" in done.stderr
     done = jvcr("predict", photos[0], "--draw")
     assert done.returncode == 1
-    assert "a_landmarks.jpg: is there already" in done.stderr
+    assert "a_landmarks.jpg: already exists" in done.stderr
     assert contents(tmp_path) == before
 
 
@@ -272,7 +272,7 @@ def test_resuming_replaces_no_foreign_picture(photos: list[Path], tmp_path: Path
     (tmp_path / "jvcr-out" / "b_landmarks.jpg").write_bytes(b"somebody's")
     done = jvcr("predict", *photos, "--resume")
     assert done.returncode == 1
-    assert "b_landmarks.jpg: is there already" in done.stderr
+    assert "b_landmarks.jpg: already exists" in done.stderr
     assert (tmp_path / "jvcr-out" / "b_landmarks.jpg").read_bytes() == b"somebody's"
 
 

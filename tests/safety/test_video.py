@@ -106,7 +106,7 @@ def test_a_truncated_film_says_so(
     assert done.returncode == 1
     assert 5 < lines < 80
     assert f"cut.mp4: cut off: its last frame is number {lines} of 100" in done.stderr
-    assert "everything until there is written" in done.stderr
+    assert "everything before that was written" in done.stderr
 
 
 @pytest.mark.parametrize("ending", ["mkv", "avi", "mp4"])
@@ -254,7 +254,7 @@ def test_a_rerun_destroys_nothing(
     before = [path.read_bytes() for path in results]
     again = jvcr("video", "film.mp4", "--threads", "1")
     assert again.returncode == 1
-    assert "film_landmarks.mp4: is there already; nothing was written: replace it with --overwrite" in again.stderr
+    assert "film_landmarks.mp4: already exists; nothing was written: replace it with --overwrite" in again.stderr
     assert [path.read_bytes() for path in results] == before
     assert jvcr("video", "film.mp4", "--threads", "1", "--seconds", "0.05", "--overwrite").returncode == 0
     assert len(times_of(results[0])) == len(results[1].read_text().splitlines()) == 2
@@ -265,7 +265,7 @@ def test_a_sink_replaces_nothing_unasked(tmp_path: Path, write_film: Callable[..
     film = write_film(tmp_path / "film.mp4", 2)
     (tmp_path / "out.mp4").write_bytes(b"old")
     with VideoSource(film) as source:
-        with pytest.raises(ExistingResults, match=r"out\.mp4: is there already"):
+        with pytest.raises(ExistingResults, match=r"out\.mp4: already exists"):
             VideoSink(tmp_path / "out.mp4", source)
         # Nothing to write is nothing to replace it with.
         with VideoSink(tmp_path / "out.mp4", source, overwrite=True):

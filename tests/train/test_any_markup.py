@@ -122,7 +122,7 @@ def test_markup_verb(tmp_path: Path) -> None:
     assert (tmp_path / "21.png").stat().st_size > 1000
     refused = CliRunner().invoke(app, ["markup", "21", "--write", str(tmp_path / "copy.toml")])
     assert isinstance(refused.exception, ValueError)
-    assert "is there already" in str(refused.exception)
+    assert "already exists" in str(refused.exception)
 
 
 def test_a_run_does_not_go_on_with_another_markup(data: Path, tmp_path: Path) -> None:

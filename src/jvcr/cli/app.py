@@ -60,17 +60,17 @@ def _options(
 
 
 class _Stdout(io.FileIO):
-    """Standard output that ends the run when nobody reads it any more, and never fails twice."""
+    """Standard output that ends the run when its reader is gone, and never fails twice."""
 
     def write(self, data: Any, /) -> int:
         try:
             return super().write(data)
         except OSError as error:
-            # What is still held back goes nowhere, or Python would fail on it again at its exit.
+            # Discard what is still buffered, or Python would fail on it again at exit.
             with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path
                 os.dup2(nowhere.fileno(), self.fileno())
             if isinstance(error, BrokenPipeError):
-                # As a program that SIGPIPE ends: quietly. Files that are open are closed on the way.
+                # End quietly, like a program that SIGPIPE ends. Open files are closed on the way.
                 raise SystemExit(BROKEN_PIPE) from None
             raise cannot_write("standard output", error) from error
 
@@ -80,7 +80,7 @@ BROKEN_PIPE = 128 + 13
 
 
 HUNG_UP = 130
-"""Exit code of a run whose terminal was closed; the same as of Ctrl-C."""
+"""Exit code of a run whose terminal was closed; the same as for Ctrl-C."""
 
 
 def _guard_streams() -> None:
@@ -99,7 +99,7 @@ def _guard_streams() -> None:
         )
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A file name or an arrow that the terminal's encoding lacks must not end the run.
+            # A character that the terminal's encoding lacks must not end the run.
             stream.reconfigure(errors="backslashreplace")
 
 
@@ -108,12 +108,12 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError, ImportError, RuntimeError) as error:
-        # These carry a message for the user; a traceback would only hide it.
+        # These carry a message for the user. A traceback would only hide it.
         if os.environ.get("JVCR_DEBUG"):
             raise
         io_failed = isinstance(error, OSError) and errno.EIO in (error.errno, getattr(error.__cause__, "errno", None))
         if io_failed and not any(os.isatty(number) for number in (1, 2)):
-            # The terminal was closed in the middle of a word: the run ends as by SIGHUP, whose handler came too late.
+            # The terminal was closed during a write: end as SIGHUP does, whose handler ran too late.
             sys.exit(HUNG_UP)
         fail(str(error))
         sys.exit(1)

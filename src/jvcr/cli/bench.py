@@ -1,4 +1,4 @@
-"""``jvcr bench``: how fast it is on this machine."""
+"""``jvcr bench``: speed on this machine."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from jvcr.io.outputs import check_outputs
 
 
 def bench(
-    photo: Annotated[Path | None, typer.Option(help="With one face; by default the astronaut (extra: demo).")] = None,
+    photo: Annotated[
+        Path | None, typer.Option(help="Photo with one face. Default: the astronaut (extra: demo).")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for bench.json and bench.md.")] = None,
     weights: WeightsOption = "small",
-    quick: Annotated[bool, typer.Option("--quick", help="A tenth of the time, on one thread.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Quick estimate: a tenth of the time, on one thread.")] = False,
 ) -> None:
     """Time backends, precisions, batches and threads, whole photos and video, and MediaPipe where it is installed.
 
-    Run it while nothing else runs. A row for each, as Markdown on stdout; what cannot be measured is said on stderr.
+    Run it on an otherwise idle machine. The table goes to stdout as Markdown; what cannot be measured is reported on
+    stderr.
     """
     files = {"bench.md": out / "bench.md", "bench.json": out / "bench.json"} if out is not None else {}
     check_outputs(files, [photo, weights_file(weights)])

@@ -1,4 +1,4 @@
-"""How every verb speaks: logs and errors to stderr."""
+"""Logs and errors, on stderr."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ log = Console(stderr=True)
 _errors = Console(stderr=True)
 
 
-# Of a file's name or a decoder's message, the terminal would take them for commands. Line ends stay.
+# In a file name or a decoder's message, the terminal would interpret them as commands. Line ends are kept.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) != "\n"}
 
 

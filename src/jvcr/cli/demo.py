@@ -1,4 +1,4 @@
-"""``jvcr demo``: the main job on a photograph that everybody has."""
+"""``jvcr demo``: predict landmarks on a photograph that comes with scikit-image."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _RESULTS = ("astronaut_landmarks.jpg", "astronaut_3d.html", "astronaut.json")
 
 def demo(
     out: Annotated[
-        Path, typer.Option(help="Folder for the results. The three files of an earlier demo in it are replaced.")
+        Path, typer.Option(help="Folder for the results. It replaces the three files of an earlier demo.")
     ] = Path("jvcr-demo"),
 ) -> None:
     """Landmarks of the astronaut photograph inside scikit-image (public domain): picture, 3D page and JSON."""
@@ -43,4 +43,4 @@ def demo(
     write_results(written[:2], image, faces, "astronaut")
     write_text(written[2], json.dumps(photo_record("astronaut", image, faces), indent=1))
     typer.echo(summary("astronaut", faces, written))
-    typer.echo("Open the .html file in a browser and turn the face with the mouse; a click on a legend entry hides it.")
+    typer.echo("Open the .html file in a browser and rotate the face with the mouse. Click a legend entry to hide it.")

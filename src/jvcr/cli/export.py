@@ -1,4 +1,4 @@
-"""``jvcr export``: trained weights → a file for prediction."""
+"""``jvcr export``: convert trained weights for prediction."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from jvcr.io.outputs import check_outputs
 def export(
     weights: Annotated[Path, typer.Argument(help="model.safetensors, written by `jvcr train`.")],
     out: Annotated[Path, typer.Argument(help="The file to write: .onnx, .xml (OpenVINO) or .pt (TorchScript).")],
-    format: Annotated[str, typer.Option(help="onnx, openvino or torchscript; by default, what the ending says.")] = "",
-    precision: Annotated[str, typer.Option(help="Of the arithmetic: fp32, fp16, or int8 (not TorchScript).")] = "fp32",
+    format: Annotated[str, typer.Option(help="onnx, openvino or torchscript. Default: by the file's ending.")] = "",
+    precision: Annotated[
+        str, typer.Option(help="Precision of the arithmetic: fp32, fp16, or int8 (not TorchScript).")
+    ] = "fp32",
     calibrate: Annotated[
-        Path | None, typer.Option(help="Training table whose faces int8 is fitted to, and compared on.")
+        Path | None, typer.Option(help="Training table whose faces calibrate int8; also used for the comparison.")
     ] = None,
     half: Annotated[bool, typer.Option(help="Store weights in 16 bits.")] = True,
 ) -> None:
-    """Export for a backend and check the file against PyTorch, in pixels; a file out of bounds is not kept."""
+    """Export for a backend. The result is compared with PyTorch in pixels, and not kept if it differs too much."""
     check_outputs({"OUT": out}, [weights, calibrate])
     try:
         from jvcr.data.calibration import calibration_crops

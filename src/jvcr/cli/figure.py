@@ -34,7 +34,7 @@ _CROP_PX = 480
 
 
 class Number(StrEnum):
-    """Which figure of the paper."""
+    """Number of the figure in the paper."""
 
     PIPELINE = "2"
     VOLUME = "4"
@@ -50,7 +50,7 @@ def figure(
         list[str] | None,
         typer.Argument(
             metavar="[PHOTO…]",
-            help="Photos, folders of photos, or globs; the best face of each. Default: the astronaut (extra: demo).",
+            help="Photos, folders of photos, or globs; each shows its best face. Default: the astronaut (extra: demo).",
         ),
     ] = None,
     out: Annotated[
@@ -65,13 +65,15 @@ def figure(
     ] = "small",
     boxes: Annotated[
         Path | None,
-        typer.Option(help="Landmark boxes, as for `jvcr predict`: one face a box, no face where there is none."),
+        typer.Option(
+            help="Landmark boxes, as for `jvcr predict`: one face per box; photos without a box show no face."
+        ),
     ] = None,
     landmarks: Annotated[
         Path | None,
         typer.Option(
-            help="True landmarks instead of boxes, in the form of `jvcr predict --json`. Figure 4 draws their volume "
-            "beside the predicted one."
+            help="Ground-truth landmarks instead of boxes, in the format of `jvcr predict --json`. Figure 4 draws their "
+            "volume beside the predicted one."
         ),
     ] = None,
 ) -> None:
@@ -115,11 +117,11 @@ def figure(
 
 
 def _runtime(weights: str, all_volumes: bool) -> Runtime:
-    """The network; of a kind that can tell all its volumes where that is asked for.
+    """The network; for figure 2, one that exposes all its volumes.
 
     Raises:
-        MissingExtra: that needs PyTorch.
-        ValueError: an ONNX file, which holds the last volume only, without its weights beside it.
+        MissingExtra: figure 2 needs PyTorch.
+        ValueError: an ONNX file, which has only the last volume, without its .safetensors file beside it.
     """
     path = weights_path(weights)
     if all_volumes and path.suffix != ".safetensors":
@@ -144,7 +146,7 @@ def _read_landmarks(path: Path) -> dict[str, list[Points]]:
     """(N, 3) landmarks of each photo's faces, image pixels, from JSON lines as `jvcr predict --json` writes them.
 
     Raises:
-        ValueError: the file is missing or of another form; the line is named.
+        ValueError: the file is missing or malformed; the message names the line.
     """
     labels: dict[str, list[Points]] = {}
     for number, line in enumerate(read_text(path).splitlines(), 1):
@@ -163,7 +165,7 @@ def _read_landmarks(path: Path) -> dict[str, list[Points]]:
 
 
 def _boxes(path: Path, image: Image, finder: Landmarker | None, given: GivenBoxes | None) -> list[Box]:
-    """The given boxes of a photo, or that of its best face."""
+    """The given boxes of a photo, or the box of its best face."""
     if finder is not None:
         found = [face.box for face in finder.predict(image)[:1]]
         reason = "no face found; give its landmark box with --boxes"

@@ -1,4 +1,4 @@
-"""``jvcr markup``: check a markup file, look at it, or take a built-in one as a start."""
+"""``jvcr markup``: check, draw or write a markup."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ _PICTURE_PX = 640
 
 def markup(
     name: Annotated[str, typer.Argument(help="68, 66, 71, 21, 200 or a markup file (docs/markup.md).")],
-    write: Annotated[Path | None, typer.Option(help="Write it to this TOML file, to start one's own from.")] = None,
-    draw: Annotated[Path | None, typer.Option(help="Write a picture of it, on the mean head.")] = None,
+    write: Annotated[
+        Path | None, typer.Option(help="Write the markup to this TOML file, as a starting point for your own.")
+    ] = None,
+    draw: Annotated[Path | None, typer.Option(help="Draw the markup on the mean head and write the picture.")] = None,
 ) -> None:
-    """Check a markup, and say what is in it."""
+    """Check a markup and describe it."""
     check_outputs({"--write": write, "--draw": draw}, [name])
     found = markup_from(name)
     typer.echo(summary(found))
     if write is not None:
         if write.exists():
-            raise ValueError(f"{write}: is there already; choose another --write")
+            raise ValueError(f"{write}: already exists; choose another --write")
         write_markup(write, found)
         typer.echo(f"→ {write}")
     if draw is not None:
@@ -58,7 +60,7 @@ def summary(markup: Markup) -> str:
 
 
 def mean_face(markup: Markup) -> Face:
-    """The mean head, to fill the picture.
+    """The mean head, scaled to fill the picture.
 
     Raises:
         ValueError: the markup has none.

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -17,25 +17,31 @@ DetectorOption = Annotated[
     DetectorName,
     typer.Option(
         "--detector",
-        help="What finds the faces: own, the package's network; or whole-image, for images that are face crops.",
+        help="Face detector: own (the package's network), or whole-image (for images that are face crops).",
     ),
 ]
 DetectSizeOption = Annotated[
     int,
-    typer.Option(min=64, help="Longer side of the photo in the search; larger finds smaller faces, and is slower."),
+    typer.Option(
+        min=64,
+        help="Longer side of the photo for face detection, pixels. A larger value finds smaller faces and is slower.",
+    ),
 ]
 MirrorOption = Annotated[
     bool,
-    typer.Option("--mirror/--no-mirror", help="Average with the mirrored crop: less error, twice the network's time."),
+    typer.Option(
+        "--mirror/--no-mirror",
+        help="Flip averaging: average with the mirrored crop. Less error for twice the network's time.",
+    ),
 ]
-BackendOption = Annotated[Backend, typer.Option(help="What runs the landmark network (docs/performance.md).")]
+BackendOption = Annotated[Backend, typer.Option(help="Runtime of the landmark network (docs/performance.md).")]
 DeviceOption = Annotated[
-    str, typer.Option(help="Where: cpu; cuda, coreml, directml (onnxruntime), gpu, npu (openvino), cuda, mps (torch).")
+    str, typer.Option(help="Device: cpu; cuda, coreml, directml (onnxruntime); gpu, npu (openvino); cuda, mps (torch).")
 ]
-PrecisionOption = Annotated[str, typer.Option(help="Arithmetic: fp32; bf16, fp16 (openvino, torch).")]
-ThreadsOption = Annotated[int, typer.Option(min=0, help="CPU threads, at most one a core; 0 takes all cores.")]
+PrecisionOption = Annotated[str, typer.Option(help="Precision of the arithmetic: fp32; bf16, fp16 (openvino, torch).")]
+ThreadsOption = Annotated[int, typer.Option(min=0, help="CPU threads, at most one per core; 0 uses all cores.")]
 OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite", help="Replace results that are there already; each stays until its own is ready.")
+    bool, typer.Option("--overwrite", help="Replace existing results; each is kept until its replacement is complete.")
 ]
 
 
@@ -48,5 +54,5 @@ def chosen_landmarker(
 
 
 def weights_file(weights: str) -> Path | None:
-    """The file that ``--weights`` names; None for a name of shipped weights. A run must not write over it."""
+    """The file that ``--weights`` names; None for shipped weights. A run must not overwrite it."""
     return None if weights in (*SHIPPED, *SEPARATE, *DETECTORS) else Path(weights)

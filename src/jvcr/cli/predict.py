@@ -1,4 +1,4 @@
-"""``jvcr predict``: photos in, landmarks out."""
+"""``jvcr predict``: landmarks of the faces in photos."""
 
 from __future__ import annotations
 
@@ -50,21 +50,25 @@ def predict(
         Path | None,
         typer.Option(
             help="Landmark boxes: JSON {photo: [[x0, y0, x1, y1], …]} or CSV lines photo,x0,y0,x1,y1. "
-            "Photos are named by path or file name; one that is not named gets no face."
+            "Photos are named by path or file name; a photo that is not listed gets no faces."
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for pictures and pages.")] = _DEFAULT_OUT,
     json_to: Annotated[
-        str | None, typer.Option("--json", metavar="FILE|-", help="One JSON object a photo a line; - is stdout.")
+        str | None,
+        typer.Option("--json", metavar="FILE|-", help="Write JSON lines, one object per photo; - is stdout."),
     ] = None,
-    draw: Annotated[bool, typer.Option("--draw", help="Write each photo with its landmarks.")] = False,
+    draw: Annotated[bool, typer.Option("--draw", help="Write each photo with its landmarks drawn.")] = False,
     html: Annotated[bool, typer.Option("--html", help="Write a 3D page for each photo (extra: demo).")] = False,
     weights: WeightsOption = "small",
     detector: DetectorOption = DetectorName.OWN,
     detect_size: DetectSizeOption = DETECT_SIZE,
-    min_score: Annotated[float, typer.Option(help="Drop found faces with a lower score.")] = MIN_SCORE,
+    min_score: Annotated[float, typer.Option(help="Drop detected faces with a lower score.")] = MIN_SCORE,
     refine: Annotated[
-        bool, typer.Option("--refine/--no-refine", help="Look at each face a second time, upright and centred.")
+        bool,
+        typer.Option(
+            "--refine/--no-refine", help="Refinement: run a second pass on an upright, centred crop of each face."
+        ),
     ] = True,
     mirror: MirrorOption = True,
     backend: BackendOption = Backend.ONNXRUNTIME,
@@ -72,23 +76,27 @@ def predict(
     precision: PrecisionOption = "fp32",
     threads: ThreadsOption = 0,
     max_pixels: Annotated[
-        int, typer.Option(min=1, help="Refuse larger photos (width × height); one takes up to 7 bytes a pixel.")
+        int,
+        typer.Option(
+            min=1, help="Refuse larger photos (width × height). A photo takes up to 7 bytes of memory per pixel."
+        ),
     ] = MAX_PIXELS,
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Go on: skip photos that --json FILE has already, unless size or time of change differ."
+            "--resume",
+            help="Resume: skip photos that --json FILE already contains, unless their size or time of change differs.",
         ),
     ] = False,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Find faces and their landmarks in 3D: the 68 points, or those of the weights' own markup.
+    """Find faces and predict their landmarks in 3D: 68 points, or those of the weights' own markup.
 
-    With none of --json, --draw and --html: pictures and landmarks.jsonl in the --out folder. Results that are there
-    already stay: the run refuses, unless --resume or --overwrite says otherwise.
+    Without --json, --draw and --html, pictures and landmarks.jsonl are written to the --out folder. If results already
+    exist, the run refuses, unless you give --resume or --overwrite.
     """
     if resume and overwrite:
-        raise ValueError("--resume and --overwrite: give one of them")
+        raise ValueError("--resume and --overwrite are both given; give one of them")
     if json_to is None and not draw and not html:
         draw, json_to = True, str(out / "landmarks.jsonl")
     if html:
@@ -127,7 +135,7 @@ def predict(
         log.print(f"{sum(work.done for work in plan)} of {len(plan)} photos are done already", highlight=False)
         drop_lines(Path(json_to), earlier.dropped)
     done = 0
-    # Summaries on a terminal show the progress; a bar would be drawn across them.
+    # On a terminal the summaries show the progress, and a bar would overwrite them.
     hide_bar = len(paths) < 2 or (sys.stdout is not None and sys.stdout.isatty())
     with (
         json_lines(json_to, overwrite=overwrite, append=earlier is not None) as lines,
@@ -138,7 +146,7 @@ def predict(
             if work.done:
                 continue
             try:
-                # Asked before the photo is read: a change in between is a change.
+                # Taken before the photo is read, so that a change in between counts as one.
                 source = source_entry(path)
                 image = read_image(path, max_pixels)
                 faces = landmarker.predict(image, own, volumes=html)
@@ -170,15 +178,15 @@ def predict(
 def _earlier(
     json_to: str | None, paths: Sequence[Path], results: _Results, inputs: Sequence[Path | str | None]
 ) -> Earlier | None:
-    """What the file of an earlier run has; None where there is no such file."""
+    """Records of an earlier run's file; None if there is no such file."""
     if json_to is None or json_to == "-":
-        raise ValueError("--resume goes by the records of an earlier run; give --json FILE")
+        raise ValueError("--resume needs the records of an earlier run; give --json FILE")
     file = Path(json_to)
     if not file.exists():
         return None
     check_outputs({"--json": json_to}, inputs)
     if not file.is_file():
-        raise ValueError(f"--json {json_to}: no ordinary file; --resume has nothing to read there")
+        raise ValueError(f"--json {json_to}: not a regular file, so --resume cannot read earlier records from it")
     wanted = {str(path): path for path in paths}
 
     def is_done(name: str, entry: Done) -> bool | None:
@@ -190,7 +198,7 @@ def _earlier(
 
 
 def _own(json_to: str | None, earlier: Earlier | None, out: Path) -> set[Path]:
-    """What an earlier run wrote, and this one may replace."""
+    """Files of an earlier run that this one may replace."""
     if earlier is None or json_to is None:
         return set()
     return {Path(json_to), *(out / name for entry in earlier.records.values() for name in entry.written)}
@@ -198,7 +206,7 @@ def _own(json_to: str | None, earlier: Earlier | None, out: Path) -> set[Path]:
 
 @dataclass(frozen=True)
 class _Work:
-    """photo: to be read. title: its name in the results. targets: files to write. done: nothing is to be done."""
+    """photo: file to read. title: its name in the results. targets: files to write. done: by an earlier run."""
 
     photo: Path
     title: str
@@ -214,12 +222,12 @@ class _Results:
         self._endings = ["_landmarks.jpg"] * draw + ["_3d.html"] * html
 
     def are_there(self, entry: Done) -> bool:
-        """Whether all that is wanted of a photo was written, and still is there."""
+        """Whether all results of a photo were written, and still exist."""
         kinds = {ending for ending in self._endings for name in entry.written if name.endswith(ending)}
         return len(kinds) == len(self._endings) and all((self._folder / name).is_file() for name in entry.written)
 
     def plan(self, photos: Sequence[Path], earlier: dict[str, Done]) -> list[_Work]:
-        """A piece of work each photo, in order. Those of an earlier run keep their names."""
+        """One piece of work per photo, in order. Photos of an earlier run keep their names."""
         names = {photo: self._earlier_name(earlier.get(str(photo))) for photo in photos}
         used = {spelling(name) for name in names.values() if name is not None}
         plan = []
@@ -251,7 +259,7 @@ def _is_unchanged(photo: Path, entry: Done) -> bool:
 
 
 def write_results(targets: Sequence[Path], image: Image, faces: list[Face], title: str) -> None:
-    """Write pictures (``.jpg``) and pages (``.html``), each whole or not at all."""
+    """Write pictures (``.jpg``) and pages (``.html``), each completely or not at all."""
     for target in targets:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".html":
@@ -265,7 +273,7 @@ def write_results(targets: Sequence[Path], image: Image, faces: list[Face], titl
 
 
 def summary(name: str, faces: list[Face], written: Sequence[Path]) -> str:
-    """A few readable lines a photo."""
+    """A readable summary of a photo."""
     lines = [f"{printable(name)}: {len(faces)} face{'' if len(faces) == 1 else 's'}"]
     for number, face in enumerate(faces, 1):
         b = face.box

@@ -1,4 +1,4 @@
-"""``jvcr video``: landmarks through a video, a camera or a stream."""
+"""``jvcr video``: landmarks in a video, or from a camera or a stream."""
 
 from __future__ import annotations
 
@@ -46,13 +46,16 @@ def video(
     source: Annotated[str, typer.Argument(help="Video file, camera number (0, 1, …), or a stream's URL (rtsp://…).")],
     out: Annotated[Path | None, typer.Option(help="Write the video with landmarks: .mp4, .mov or .mkv.")] = None,
     json_to: Annotated[
-        str | None, typer.Option("--json", metavar="FILE|-", help="One JSON object a frame a line; - is stdout.")
+        str | None,
+        typer.Option("--json", metavar="FILE|-", help="Write JSON lines, one object per frame; - is stdout."),
     ] = None,
-    show: Annotated[bool, typer.Option("--show", help="Show it while it runs; q ends it.")] = False,
-    smooth: Annotated[float, typer.Option(min=0, max=1, help="0: each frame's own landmarks; 1: the steadiest.")] = 0.5,
-    detect_every: Annotated[float, typer.Option(min=0, help="Seconds between searches of the whole frame.")] = 1.0,
-    most_faces: Annotated[int, typer.Option(min=1, help="Follow so many faces at most, the largest.")] = 16,
-    seconds: Annotated[float, typer.Option(min=0, help="Stop after so much of the video.")] = math.inf,
+    show: Annotated[bool, typer.Option("--show", help="Show the video while it is processed; q quits.")] = False,
+    smooth: Annotated[
+        float, typer.Option(min=0, max=1, help="Smoothing: 0 gives each frame's own landmarks, 1 the steadiest.")
+    ] = 0.5,
+    detect_every: Annotated[float, typer.Option(min=0, help="Seconds between detections in the whole frame.")] = 1.0,
+    most_faces: Annotated[int, typer.Option(min=1, help="Track at most this many faces, the largest ones.")] = 16,
+    seconds: Annotated[float, typer.Option(min=0, help="Stop after this much of the video.")] = math.inf,
     weights: WeightsOption = "small",
     detector: DetectorOption = DetectorName.OWN,
     detect_size: DetectSizeOption = DETECT_SIZE,
@@ -63,10 +66,10 @@ def video(
     threads: ThreadsOption = 0,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Follow the faces of a video: landmarks in 3D, an identity each, smoothed over time.
+    """Track the faces of a video: 3D landmarks with an identity for each face, smoothed over time.
 
-    With none of --out, --json and --show: FILE_landmarks.mp4 and FILE_landmarks.jsonl beside the file. Results that are
-    there already stay: the run refuses, unless --overwrite says otherwise.
+    Without --out, --json and --show, FILE_landmarks.mp4 and FILE_landmarks.jsonl are written beside the file. If
+    results already exist, the run refuses, unless you give --overwrite.
     """
     opened: str | int = int(source) if source.isdigit() and not Path(source).exists() else source
     if out is None and json_to is None and not show:
@@ -112,24 +115,24 @@ def video(
         if path is not None:
             typer.echo(f"→ {printable(str(path))}", err=json_to == "-")
     if stopped.is_set():
-        log.print("interrupted; what was written can be played", highlight=False)
+        log.print("interrupted; the video written so far can be played", highlight=False)
         raise typer.Exit(130)
     failed = False
     if reader.damaged:
         fail(f"{reader.name}: {reader.damaged} damaged packets were skipped")
         failed = True
     if reader.failure is not None:
-        fail(f"{reader.failure}; everything until there is written")
+        fail(f"{reader.failure}; everything before that was written")
         failed = True
     if not frames:
-        fail(f"{reader.name}: there is no frame in it")
+        fail(f"{reader.name}: contains no frame")
         failed = True
     if failed:
         raise typer.Exit(1)
 
 
 def _check_numbers(**numbers: float) -> None:
-    """Not-a-number passes every comparison, and so typer's bounds."""
+    """NaN passes every comparison, and so typer's bounds too."""
     for name, value in numbers.items():
         if math.isnan(value):
             raise ValueError(f"--{name.replace('_', '-')} is nan; expected a number")
@@ -141,13 +144,13 @@ def _record(frame: TrackedFrame) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _stopping() -> Iterator[threading.Event]:
-    """Ctrl-C, SIGTERM and a closed terminal set the event, so that a frame is never half done; a second Ctrl-C or
-    SIGTERM ends at once."""
+    """Ctrl-C, SIGTERM and a closed terminal set the event, so the current frame is finished. A second Ctrl-C or SIGTERM
+    ends at once."""
     asked = threading.Event()
 
     def ask(number: int, frame: object) -> None:
         if number == hangup:
-            # The terminal takes nothing any more, and every word to it would be an error.
+            # The terminal accepts no output any more, so every write would be an error.
             for terminal in terminals:
                 with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - no path
                     os.dup2(nowhere.fileno(), terminal)
@@ -156,10 +159,10 @@ def _stopping() -> Iterator[threading.Event]:
         asked.set()
 
     hangup = getattr(signal, "SIGHUP", None)
-    # Asked now: a terminal that is gone is none.
+    # Checked now, because a terminal that is gone no longer counts as one.
     terminals = [number for number in (1, 2) if os.isatty(number)]
     numbers = [signal.SIGINT, signal.SIGTERM]
-    # Whoever was started with nohup goes on without a terminal.
+    # A run started with nohup continues without a terminal.
     if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
         numbers.append(hangup)
     before = {number: signal.signal(number, ask) for number in numbers}
@@ -185,7 +188,7 @@ def _shown(image: Any) -> bool:
     """Show a frame; True when q was pressed.
 
     Raises:
-        RuntimeError: OpenCV was built without windows.
+        RuntimeError: OpenCV was built without GUI support.
     """
     import cv2
 
@@ -194,6 +197,6 @@ def _shown(image: Any) -> bool:
         return bool(cv2.waitKey(1) & 0xFF == ord("q"))
     except cv2.error as error:
         raise RuntimeError(
-            "--show needs an OpenCV with windows, and opencv-python-headless has none: "
+            "--show needs OpenCV with GUI support, which opencv-python-headless lacks: "
             "pip uninstall opencv-python-headless && pip install 'opencv-python<5'"
         ) from error

@@ -1,4 +1,4 @@
-"""What a run writes: nothing that it reads, nothing twice, and nothing that is there already unless it may."""
+"""What a run writes: nothing that it reads, no file twice, and no existing result unless it may be replaced."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Named = Mapping[str, "Path | str | None"] | Iterable[tuple[str, "Path | str | N
 
 
 class ExistingResults(ValueError):
-    """A result is there already, and the run may not replace it."""
+    """A result already exists, and the run may not replace it."""
 
 
 def check_outputs(
@@ -29,14 +29,14 @@ def check_outputs(
 
     Args:
         outputs: what is to be written, by what the user calls it (``"--json"``); ``"-"`` and None are no files.
-        inputs: files and folders that the run reads. A file that is there already inside such a folder counts as one of
+        inputs: files and folders that the run reads. An existing file inside such a folder counts as one of
             its inputs. Those that are no files (URLs, names of shipped weights) are left alone.
         may_replace: earlier results may be replaced; or those that may.
     Raises:
         ValueError: an output is an input, by whatever name (links of both kinds, other capitals on a file system that
             does not tell them apart), or lies inside one that is a file; two outputs are one file, or would be where
             capitals do not count; an output is a folder.
-        ExistingResults: an output is there already, and it may not be replaced.
+        ExistingResults: an output already exists, and may not be replaced.
     """
     files, folders = _inputs(inputs)
     named = outputs.items() if isinstance(outputs, Mapping) else outputs
@@ -57,7 +57,7 @@ def check_outputs(
         if found is not None:
             _check_no_input(label, path, real, _id(found), files, folders)
             if may_replace is not True and (may_replace is False or path not in may_replace):
-                raise ExistingResults(f"{path}: is there already")
+                raise ExistingResults(f"{path}: already exists")
         for key in (spelling(real), _id(found) if found is not None else None):
             if key is not None and (other := taken.setdefault(key, (number, f"{label} {path}")))[0] != number:
                 raise ValueError(f"{label} {path} and {other[1]} are one file; give them different names")
@@ -88,7 +88,7 @@ def _check_no_input(
             found = _stat(parent)
             if found is not None and _id(found) in folders:
                 raise ValueError(
-                    f"{label} {path} is there already, inside the input {folders[_id(found)]}; nothing was written: "
+                    f"{label} {path} already exists inside the input {folders[_id(found)]}; nothing was written: "
                     f"choose another {label}"
                 )
 
@@ -143,7 +143,7 @@ def growing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     try:
         os.close(os.open(place, WRITING | os.O_CREAT | os.O_EXCL, 0o666))
     except FileExistsError as error:
-        raise ExistingResults(f"{path}: is there already") from error
+        raise ExistingResults(f"{path}: already exists") from error
     try:
         yield place
     except BaseException:
