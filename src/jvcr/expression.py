@@ -1,8 +1,7 @@
-"""What a face does, from its 68 landmarks: openings of eyes and mouth, smile, height of the brows.
+"""Expression from 68 landmarks: openings of eyes and mouth, smile, height of the brows.
 
-All are ratios of distances, so they depend neither on the face's size nor on where it is. They shrink with yaw in 2D;
-give 3D points where the depth is to be trusted. A ratio is NaN where a landmark is, or where what it is measured by
-has no length.
+All are ratios of distances, so they do not depend on the face's size or position. In 2D they shrink with yaw; use 3D
+points if you trust the depth. A ratio is NaN if one of its landmarks is NaN or its denominator is zero.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 
 CLOSED_EYE, OPEN_EYE = 0.12, 0.20
-"""An eye opening below the first is closed, above the second open; between them it is neither."""
+"""An eye is closed below the first opening and open above the second; between them it is neither."""
 
 SHUT_MOUTH, WIDE_MOUTH = 0.05, 0.50
-"""A mouth opening below the first is shut, above the second wide open."""
+"""A mouth is shut below the first opening and wide open above the second."""
 
 
 def eye_openings(points: NDArray[Any]) -> Values:
@@ -61,7 +60,7 @@ def brow_heights(points: NDArray[Any]) -> Values:
 
 
 def _ratio(part: Values, whole: Values) -> Values:
-    """NaN where the whole has no length."""
+    """NaN where the denominator is zero."""
     return np.divide(part, whole, out=np.full_like(part, np.nan), where=whole > 0)
 
 

@@ -1,4 +1,4 @@
-"""Files of the disk: read only where they are ordinary ones, written whole or not at all."""
+"""Files on disk: only regular files are read, and files are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KINDS = (
 
 
 def check_name(path: Path) -> None:
-    """Raise ValueError for a name that no file can have."""
+    """Raise ValueError for a name that no file can have (NUL)."""
     if "\0" in str(path):
         raise ValueError(f"{str(path)!r}: a file name cannot hold the character NUL")
 
@@ -40,7 +40,7 @@ def open_regular(path: Path) -> Iterator[BinaryIO]:
         ValueError: no ordinary file, or no file name. OSError: it cannot be opened.
     """
     check_name(path)
-    # Opening alone can block on a pipe and do things to a device. Asked again below: the name may have changed hands.
+    # Opening alone can block on a pipe or act on a device. Checked again below: the name may be replaced in between.
     check_regular(path, path.stat().st_mode)
     number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(number, "rb") as file:
@@ -63,13 +63,13 @@ def read_text(path: Path) -> str:
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes its place at the end: whoever dies half-way leaves what was there before, or nothing.
+    """Write a file and move it into place at the end. A run that dies half-way leaves the old file, or none.
 
-    It is written beside, as a hidden ``.jvcr-….part``, and renamed. A link is followed, so that what it points to is
-    replaced; another name of the same file (a hard link) keeps the old content. Pipes and devices are written directly.
+    The file is written beside its target, as a hidden ``.jvcr-….part``, and renamed. A symbolic link is followed, so
+    its target is replaced. A hard link to the same file keeps the old content. Pipes and devices are written directly.
 
     Raises:
-        CannotWrite: it cannot (the disk is full, say); the message names it.
+        CannotWrite: it cannot be written (a full disk, for example); the message names it.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -103,7 +103,7 @@ class CannotWrite(OSError):
 
 
 def cannot_write(path: Path | str, error: OSError) -> CannotWrite:
-    """The same error with the file's name and what to do."""
+    """This error with the file's name and what to do."""
     if isinstance(error, CannotWrite):
         return error
     return CannotWrite(
@@ -112,7 +112,7 @@ def cannot_write(path: Path | str, error: OSError) -> CannotWrite:
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Write a file whole (``written_whole``)."""
+    """Write a file completely or not at all (``written_whole``)."""
     with written_whole(path) as file:
         file.write(data)
 

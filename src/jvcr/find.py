@@ -1,4 +1,4 @@
-"""The search for faces: a detector's proposals → looks of the landmark network → faces."""
+"""Face search: a detector proposes boxes, the landmark network verifies and refines them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from jvcr.runtime.base import Runtime
 
 @dataclass(frozen=True)
 class SearchPolicy:
-    """What is looked at again, and what is kept. Chosen on held-out photographs (docs/LOG.md).
+    """Which candidates get another forward pass, and which are kept. Chosen on held-out photographs (docs/LOG.md).
 
     Attributes:
         min_score: faces with a lower score are dropped.
         same_face_iou: two results whose boxes overlap more are one face.
-        first_look_iou: the same for the first look, which is judged mildly, because its crop is not centred yet.
-        may_grow: how much better landmarks and volume may agree in the last look than in the one before. What cannot
-            reach ``min_score`` even so gets no last look.
-        turned_deg, may_grow_turned: a head that the first look saw turned by more than this is hardly believed. Its
-            agreement may grow by this factor, and it is looked at once more before the last look.
+        first_look_iou: the limit after the first pass, which is milder, because its crop is not centred yet.
+        may_grow: the factor by which the agreement of landmarks and volume may grow in the last pass. A candidate that
+            cannot reach ``min_score`` with it gets no last pass.
+        turned_deg, may_grow_turned: a head that is rotated by more than this in the crop of the first pass scores low
+            there. Its agreement may grow by this factor, and it gets one more pass before the last one.
         likely_score: proposals with a lower detector score are skipped when a face was already found.
     """
 
@@ -43,7 +43,7 @@ DEFAULT_POLICY = SearchPolicy()
 
 
 class FoundFace(NamedTuple):
-    """located: of the last look. box: around its landmarks. score: the probability that it is a face."""
+    """located: result of the last pass. box: around its landmarks. score: the probability that it is a face."""
 
     located: LocatedFace
     box: Box
@@ -54,10 +54,10 @@ class FaceFinder:
     """Finds the faces of a photo.
 
     Args:
-        runtime: takes the looks before the last, which only need to find the place.
-        last_look: takes the last look.
-        refine: take two looks, the second upright and centred by the first.
-        min_score: in place of the policy's.
+        runtime: runs all passes but the last; they only need to find the position.
+        last_look: runs the last pass.
+        refine: run a second pass on an upright crop that is centred on the result of the first.
+        min_score: replaces the policy's.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class FaceFinder:
         return faces
 
     def candidates(self, image: Image) -> list[tuple[LocatedFace, Proposal]]:
-        """The result of every proposal of the detector before scores decide, with its proposal."""
+        """The result for each of the detector's proposals, with the proposal, before any is dropped by score."""
         return self._looked_at(image, as_proposals(self._detector(image)))
 
     def _kept(self, image: Image, candidates: list[tuple[LocatedFace, Proposal]]) -> list[FoundFace]:
@@ -104,7 +104,7 @@ class FaceFinder:
         return [faces[i] for i in best]
 
     def _looked_at(self, image: Image, proposals: list[Proposal]) -> list[tuple[LocatedFace, Proposal]]:
-        """The last look at each proposal that may still reach the least score."""
+        """The result of the last pass for each proposal that may still reach the minimum score."""
         policy = self._policy
         crops = [
             Crop.from_box(p.box, self._runtime.image_size, -p.roll_deg, self._runtime.crop_rule) for p in proposals
@@ -132,7 +132,7 @@ class FaceFinder:
         return list(zip(located, proposals, strict=True))
 
     def _score(self, face: LocatedFace, proposal: Proposal, factor: float = 1.0) -> float:
-        """The face's score, if its agreement were larger by a factor."""
+        """The face's score, with its agreement multiplied by a factor."""
         box = Box.around(face.points_img)
         return self._runtime.confidence.score(factor * face.score, proposal.score, max(box.width, box.height))
 
@@ -142,6 +142,6 @@ def _turned_deg(crop: Crop, other: Crop) -> float:
 
 
 def _kept_on(image: Image, boxes: Sequence[Box], scores: Sequence[float], min_score: float) -> list[int]:
-    """Indices of those with enough score whose box meets the image."""
+    """Indices of the results with enough score whose box overlaps the image."""
     height, width = image.shape[:2]
     return [i for i, box in enumerate(boxes) if scores[i] >= min_score and box.meets(width, height)]

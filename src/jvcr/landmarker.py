@@ -39,15 +39,15 @@ class Landmarker:
         detect_size: photos are reduced to this on their longer side for the package's detector. Larger finds smaller
             faces, down to about 12 pixels at that size, and takes longer.
         min_score: faces of the detector with a lower score are dropped. Faces of given boxes never are.
-        refine: look at each face a second time, upright and centred by the first prediction: boxes need not be exact
+        refine: run a second pass on an upright crop that is centred on the first prediction. Boxes need not be exact,
             nor heads upright.
-        mirror: average each face over its crop and the crop's mirror image: less error for twice the network's time.
-        backend, device, precision: what runs the landmark network, where, and in which arithmetic
-            (``jvcr.runtime.backends.open_backend``); or a ``Runtime`` of your own, then ``weights`` is not used.
-        threads: CPU threads of each network; 0 takes all cores.
-        batch_size: crops in one forward pass. More are hardly faster, and take 6 MB each.
+        mirror: flip averaging: average over the crop and its mirror image. Less error for twice the network's time.
+        backend, device, precision: runtime of the landmark network, its device and its arithmetic
+            (``jvcr.runtime.backends.open_backend``). With a ``Runtime`` of your own, ``weights`` is not used.
+        threads: CPU threads of each network; 0 uses all cores.
+        batch_size: crops in one forward pass. More are hardly faster, and each takes 6 MB.
 
-    May be shared between threads. Results do not depend on what else is in the batch, but for rounding.
+    May be shared between threads. Except for rounding, a result does not depend on the rest of the batch.
 
     Example::
 
@@ -80,7 +80,7 @@ class Landmarker:
             if isinstance(backend, str)
             else backend
         )
-        # The looks before the last only need to find the place.
+        # The passes before the last only need to find the position.
         self._last_look: Runtime = MirrorAveraged(self._runtime) if mirror else self._runtime
         self._refine = refine
         self._batch_size = batch_size
@@ -95,20 +95,20 @@ class Landmarker:
 
     @property
     def markup(self) -> Markup:
-        """Names, mirror pairs and outline of the landmarks that come out."""
+        """Names, mirror pairs and lines of the predicted landmarks."""
         return self._runtime.markup
 
     def predict(self, image_rgb: Image, boxes: Iterable[Any] | None = None, *, volumes: bool = False) -> list[Face]:
-        """Landmarks of every face.
+        """Predict the landmarks of every face.
 
         Args:
             image_rgb: (H, W, 3) uint8, red first. Not modified.
             boxes: landmark boxes, (K, 4) x0, y0, x1, y1 in image pixels, tight around the landmarks. They may reach
                 beyond the image. None: find the faces.
-            volumes: keep each face's ``volume``. A face takes 1.5 kB without, and its volume 4 bytes a voxel: 512 kB
-                with the 32 × 64 × 64 voxels of ``small``.
+            volumes: keep each face's ``volume``. A face takes 1.5 kB without it. A volume takes 4 bytes per voxel:
+                512 kB for the 32 × 64 × 64 voxels of ``small``.
         Returns:
-            With boxes: one ``Face`` a box, in their order. Without: the faces found, best score first; [] for none.
+            With boxes: one ``Face`` per box, in their order. Without: the detected faces, best score first; may be [].
         Raises:
             TypeError: not a NumPy array of uint8.
             ValueError: another shape; a box that is empty, not finite, or entirely outside the image (the message
@@ -128,7 +128,7 @@ class Landmarker:
         return [self._face(*found, volumes) for found in self._finder(image)]
 
     def track(self, source: str | Path | int, *, smooth: float = 0.5, **settings: Any) -> Iterator[TrackedFrame]:
-        """Follow the faces of a video (extra ``video``). For frames of your own, use ``jvcr.video.track.Tracker``.
+        """Track the faces of a video (extra ``video``). For frames of your own, use ``jvcr.video.track.Tracker``.
 
         Args:
             source: video file, URL of a stream, or number of a camera.
@@ -136,7 +136,7 @@ class Landmarker:
             settings: of ``Tracker``.
         Raises:
             MissingExtra: PyAV is not installed.
-            ValueError: it cannot be opened; or, after its frames, that it broke or was cut off before its end. Damaged
+            ValueError: the source cannot be opened; or, after the last frame, it broke or ended too early. Damaged
                 packets are skipped, and a warning says how many.
 
         Example::
@@ -155,12 +155,12 @@ class Landmarker:
                 raise ValueError(frames.failure)
 
     def look_again(self, image: Image, landmarks: Sequence[NDArray[np.float32]]) -> list[Face | None]:
-        """One look at faces whose landmarks are about known, as in the next frame of a video.
+        """One forward pass for each face whose landmarks are approximately known, as in the next frame of a video.
 
         Args:
             landmarks: (N, 3) each, image pixels.
         Returns:
-            a face each, its box around its landmarks; None for one that has left the image.
+            one face each, with the box around its landmarks; None for a face that has left the image.
         """
         height, width = image.shape[:2]
         there = [Box.around(points).meets(width, height) for points in landmarks]
@@ -178,13 +178,13 @@ class Landmarker:
         return faces
 
     def candidates(self, image: Image) -> list[tuple[LocatedFace, Proposal]]:
-        """The result of every proposal of the detector before scores decide, with its proposal."""
+        """The result for each of the detector's proposals, with the proposal, before any is dropped by score."""
         return self._finder.candidates(image)
 
     def _crop(self, box: Box, rotation_deg: float = 0.0) -> Crop:
         return Crop.from_box(box, self._runtime.image_size, rotation_deg, self._runtime.crop_rule)
 
     def _face(self, found: LocatedFace, box: Box, score: float, volumes: bool = False) -> Face:
-        # A copy, so that a face that is kept does not keep its whole batch.
+        # Copied, so that a face does not keep its whole batch in memory.
         volume = found.volume.copy() if volumes else None
         return Face(found.points_img, box, score, volume, found.crop, self.markup)

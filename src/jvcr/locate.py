@@ -1,4 +1,4 @@
-"""From crops to landmarks in the image: the one path that every prediction takes."""
+"""From crops to landmarks in the image. Every prediction takes this path."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LocatedFace(NamedTuple):
 def agreement(volume: NDArray[np.float32], points_unit: NDArray[np.float32]) -> NDArray[np.float32]:
     """(B,) mean over the landmarks of the volume at the predicted points, 0…1.
 
-    G must have put a peak where P reads a landmark. On a face the two agree; where there is none the volume is
+    G must have put a peak where P reads a landmark. On a face the two agree; without a face, the volume is
     empty. A perfect prediction scores about 0.8, because reading between voxels misses the peaks.
     """
     return sample(volume, unit_to_vox(points_unit, volume.shape[1:])).mean(axis=1).clip(0, 1)
@@ -45,10 +45,10 @@ def locate(runtime: Runtime, image: Image, crops: Sequence[Crop], batch_size: in
 def locate_many(
     runtime: Runtime, work: Iterator[tuple[Image, Crop]], batch_size: int = 16, rough: Runtime | None = None
 ) -> Iterator[LocatedFace]:
-    """The same for crops of many images: the results come in the order of the work.
+    """Run the network on crops of many images. Results come in the order of the work.
 
     Args:
-        rough: takes a first look at the given crops; ``runtime`` then looks at upright ones around what was seen.
+        rough: runs a first pass on the given crops; ``runtime`` then runs on upright crops around its results.
     """
     while pending := [pair for _, pair in zip(range(batch_size), work, strict=False)]:
         if rough is not None:
@@ -73,6 +73,6 @@ def upright_crop(runtime: Runtime, points_img: NDArray[np.float32]) -> Crop:
 
 
 def _second(runtime: Runtime, image: Image, crop: Crop, seen: LocatedFace) -> Crop:
-    """Where to look again. Nobody knows what the first look saw if it is not even on the image."""
+    """The crop of the second pass; the first crop again if the first result is not even on the image."""
     there = Box.around(seen.points_img).meets(image.shape[1], image.shape[0])
     return upright_crop(runtime, seen.points_img) if there else crop

@@ -12,7 +12,7 @@ from jvcr.frames import Points
 from jvcr.geometry import align
 
 Errors = NDArray[np.floating]
-"""(B,) one error a face. Where a function says so, a face that was missed is NaN."""
+"""(B,) one error per face. Where a function says so, NaN is a missed face."""
 
 YAW_BINS_DEG: tuple[tuple[float, float], ...] = ((0, 30), (30, 60), (60, float("inf")))
 """The published "(60, 90]" takes in the few faces beyond 90° too: its counts, 1312/383/305, add up to all 2,000."""
@@ -253,7 +253,7 @@ def bootstrap(errors: Errors, yaw_deg: NDArray[np.floating], draws: int = 2000, 
 def bootstrap_groups(errors: Errors, groups: Sequence[str], draws: int = 2000, seed: int = 0) -> NDArray[np.float64]:
     """(draws,) means over faces when whole groups (all views of one person) are resampled with replacement.
 
-    For errors that are alike within a group, where drawing faces one by one would promise too much.
+    For errors that are correlated within a group: drawing single faces would give too narrow an interval.
     """
     _, group_of = np.unique(np.asarray(groups), return_inverse=True)
     sums, sizes = np.bincount(group_of, errors), np.bincount(group_of)
@@ -263,7 +263,7 @@ def bootstrap_groups(errors: Errors, groups: Sequence[str], draws: int = 2000, s
 
 @dataclass(frozen=True)
 class Balanced:
-    """Mean over as many faces of each yaw bin: ``mean`` and sample ``std`` over ``draws`` choices of ``per_bin``."""
+    """Mean over equally many faces per yaw bin: ``mean`` and sample ``std`` over ``draws`` choices of ``per_bin``."""
 
     per_bin: int
     draws: int

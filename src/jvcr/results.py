@@ -22,12 +22,12 @@ class Face:
         landmarks: (N, 3) float32 image pixels, integer = pixel centre: x right, y down, z *away* from the camera
             in the same pixel unit, mean of z = 0.
         box: landmark box, image pixels: the given one, or for a face that was found, the box around ``landmarks``.
-        score: 0…1, how probable it is that ``box`` is a face's (that it overlaps the true landmark box by 0.4,
-            intersection over union): from the detector's score and from how strongly the volume speaks for the
-            points (``jvcr.runtime.confidence``); for given boxes, from the latter alone.
+        score: 0…1, the probability that ``box`` contains a face (an IoU of at least 0.4 with the true landmark box),
+            from the detector's score and the agreement of the volume with the points
+            (``jvcr.runtime.confidence``); for given boxes, from the agreement alone.
         volume: (D, H, W) float32, the predicted compact volume, about 0…1 with a peak at each landmark; None unless it
             was asked for (``Landmarker.predict(…, volumes=True)``), and after ``from_dict``.
-        crop: where in the image the volume lies, in depth too: ``crop.to_crop(landmarks)`` are its coordinates
+        crop: the position of the volume in the image, including depth: ``crop.to_crop(landmarks)`` are its coordinates
             (``jvcr.frames``); None after ``from_dict``.
         markup: names the landmarks.
 
@@ -53,7 +53,7 @@ class Face:
 
     @property
     def has_pose(self) -> bool:
-        """Whether the markup says how it comes from the 68 points, so that ``pose`` is known."""
+        """Whether the markup is derived from the 68 points, so that ``pose`` is defined."""
         return mean_head(self.markup) is not None
 
     @cached_property
@@ -66,7 +66,7 @@ class Face:
         return head_pose(self.landmarks, self.markup)
 
     def to_dict(self, names: bool = False) -> dict[str, Any]:
-        """Plain lists and numbers, as in the command line's JSON. The volume is left out.
+        """Plain lists and numbers, as in the command line's JSON, without the volume.
 
         ``markup`` is the markup's name, left out for the 68 points; with ``names``, ``names`` holds N names, in the
         order of the landmarks.

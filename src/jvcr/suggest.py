@@ -1,4 +1,4 @@
-"""What somebody meant to write."""
+"""Suggestions for misspelt words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
-    """The known word most like a misspelt one; signs and capitals do not count. None if none is like it.
+    """The known word closest to a misspelt one, ignoring punctuation and case. None if none is close.
 
     Args:
         cutoff: least likeness, 0…1 (``difflib``).

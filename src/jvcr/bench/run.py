@@ -1,4 +1,4 @@
-"""How fast it is on this machine: backends, precisions, batches, threads, whole paths, video, and peers beside us."""
+"""Speed on this machine: backends, precisions, batch sizes, threads, complete pipelines, video, and peers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PRECISIONS = {
     Backend.OPENVINO: ("fp32", "bf16"),
     Backend.TORCH: ("fp32", "bf16"),
 }
-"""What is timed of each backend."""
+"""Settings that are timed for each backend."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Work:
 
 
 def run(photo: Image, weights: str = "small", quick: bool = False) -> Iterator[Timing | str]:
-    """Rows, each measured in a fresh process; or, for what cannot be, a line that says why.
+    """Rows, each measured in a fresh process; or a line with the reason for a row that cannot be measured.
 
     Args:
         photo: (H, W, 3) uint8 RGB with one face that is found.
@@ -102,7 +102,7 @@ def run(photo: Image, weights: str = "small", quick: bool = False) -> Iterator[T
 
 
 def machine() -> dict[str, Any]:
-    """What the figures hold for."""
+    """The machine and the versions that the figures hold for."""
     return {
         "date": time.strftime("%Y-%m-%d"),
         "processor": _processor(),

@@ -72,8 +72,8 @@ def figure(
     landmarks: Annotated[
         Path | None,
         typer.Option(
-            help="Ground-truth landmarks instead of boxes, in the format of `jvcr predict --json`. Figure 4 draws their "
-            "volume beside the predicted one."
+            help="Ground-truth landmarks instead of boxes, in the format of `jvcr predict --json`. Figure 4 draws "
+            "their volume beside the predicted one."
         ),
     ] = None,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The protocol of a detector, and removing overlapping boxes."""
+"""The detector protocol, and non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Proposal:
 class Detector(Protocol):
     """Proposes faces. A plain function will do.
 
-    The boxes are *landmark boxes* (see ``Proposal``). They may be rough, overlap and be wrong: the landmark network
-    re-crops around its own first prediction, drops what it does not believe, and merges what overlaps. May be called
-    from several threads at once.
+    The boxes are *landmark boxes* (see ``Proposal``). They may be rough, overlap, and include false positives: the
+    landmark network crops again around its first prediction, drops low scores, and merges overlapping results. The
+    detector may be called from several threads at once.
     """
 
     def __call__(self, image: Image) -> Sequence[Proposal | Box | Sequence[float]]:
@@ -45,7 +45,7 @@ class Detector(Protocol):
 
 @runtime_checkable
 class CloseUpDetector(Protocol):
-    """A detector that can also look for faces larger than the image. It is asked where it found none otherwise."""
+    """A detector that can also look for faces larger than the image. It is asked to if no face was found otherwise."""
 
     def close_up(self, image: Image) -> Sequence[Proposal | Box | Sequence[float]]:
         """As ``Detector.__call__``. Boxes reach beyond the image."""
@@ -53,7 +53,7 @@ class CloseUpDetector(Protocol):
 
 
 def as_proposal(found: Proposal | Box | Sequence[float]) -> Proposal:
-    """Whatever a detector may return.
+    """Convert one result of a detector.
 
     Raises:
         ValueError: not four finite numbers x0 < x1, y0 < y1.
@@ -72,10 +72,10 @@ def as_proposal(found: Proposal | Box | Sequence[float]) -> Proposal:
 
 
 def as_proposals(found: Sequence[Proposal | Box | Sequence[float]]) -> list[Proposal]:
-    """All that a detector returned.
+    """Convert all results of a detector.
 
     Raises:
-        ValueError: one is none, or its score or roll is no number; it is named by its index.
+        ValueError: a result is not a proposal, or its score or roll is not a number; the message names its index.
     """
     proposals = []
     for index, one in enumerate(found):

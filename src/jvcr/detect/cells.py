@@ -1,4 +1,4 @@
-"""From the detector network's cells to boxes: decoding, in NumPy."""
+"""Decoding: from the detector network's cells to boxes, in NumPy."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ class Found(NamedTuple):
 
 
 def decode(cells: NDArray[np.float32], min_score: float) -> Found:
-    """The faces of one picture, before overlapping ones are merged: cells that are at least as hot as their eight
-    neighbours.
+    """The faces of one picture before NMS: cells whose heat is at least that of their eight neighbours.
 
     Args:
         cells: (7, H, W) heat 0…1; centre x, y in cells from the cell's own; log of width and height in cells; cosine

@@ -1,4 +1,4 @@
-"""The detectors that have a name on the command line."""
+"""The detectors that the command line knows by name."""
 
 from __future__ import annotations
 

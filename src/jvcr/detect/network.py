@@ -1,4 +1,4 @@
-"""The detector that comes with the package: a small network, run by ONNX Runtime."""
+"""The package's own detector: a small network, run by ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from jvcr.runtime.onnx import open_session
 from jvcr.weights import weights_path
 
 SAME_FACE = 0.4
-"""Overlap (intersection over union) from which two boxes are of one face."""
+"""Two boxes with a larger IoU show the same face."""
 
 DETECT_SIZE = 640
-"""Photos are reduced to this on their longer side for the search, by default."""
+"""Default longer side of the photo in the finest search, pixels."""
 
 PROPOSE_SCORE, LIKELY_SCORE = 0.2, 0.35
-"""Boxes with less than the first are not proposed; the landmark network judges the others, those with less than the
-second only where the better ones are no faces."""
+"""Boxes below the first score are not proposed. The landmark network runs on those below the second only if the better
+ones contain no face."""
 
 _COARSEST = 320
 """Side of the coarsest search of every photo, for the largest faces."""
 
 _GUIDE_SCORE, _GUIDE_LARGEST = 0.1, 28.0
-"""A finer search of twice the size only looks where the coarse one saw something small: at least this score, and at
-most so many of its pixels. Larger faces are seen well enough."""
+"""The finer search only looks around small candidates of the coarse one: at least this score, and at most this many of
+its pixels. The coarse search sees larger faces well enough."""
 
 _GUIDED_TILE, _GUIDED_MARGIN = 128, 8
 """Side of a tile of that finer search, and the least distance of what is looked for from its edges, pixels."""
@@ -45,7 +45,7 @@ _LARGEST_PICTURE, _TILE, _OVERLAP = 1024, 640, 128
 """Larger pictures are searched in overlapping tiles, to bound the memory."""
 
 PADDING = 127
-"""Grey of what lies beyond the picture."""
+"""Grey value beyond the picture."""
 
 
 class NetworkDetector:

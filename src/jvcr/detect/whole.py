@@ -1,4 +1,4 @@
-"""For images that are face crops already: the face is all there is."""
+"""A detector for images that are face crops."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from jvcr.images import Image
 
 
 def whole_image(image: Image) -> list[Proposal]:
-    """A detector: a face whose crop is about the whole image, and one that fills it; the landmark network's second
-    look tells. None on images under 16 pixels."""
+    """Propose a face whose crop is the whole image, and one that fills the image. The landmark network then decides.
+    Images under 16 pixels give no proposal."""
     height, width = image.shape[:2]
     x, y, side = middle_of(width), middle_of(height), min(width, height)
     halves = [side / CROP_RULE.factor / 2, side / 2.4] if side >= 16 else []

@@ -1,4 +1,4 @@
-"""Landmarks drawn on a photo. What is near is warm, what is far is cold; the side turned away is thin and hollow."""
+"""Landmarks drawn on a photo: near points warm, far points cold, the far side of the head thin and hollow."""
 
 from __future__ import annotations
 

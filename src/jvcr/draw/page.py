@@ -1,4 +1,4 @@
-"""A self-contained HTML page: 3D landmarks and predicted volume, to turn with the mouse (plotly, extra ``demo``)."""
+"""A self-contained HTML page with an interactive 3D view of landmarks and predicted volume (plotly, extra ``demo``)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jvcr.results import Face
 
 _PICTURE_PX = 96
 _VOXEL_FROM = 0.15
-"""Emptier voxels are not shown."""
+"""Voxels of lower density are not shown."""
 
 
 def import_plotly() -> tuple[Any, Any]:
@@ -34,7 +34,7 @@ def import_plotly() -> tuple[Any, Any]:
 
 
 def write_html(path: Path, image: Image, faces: Sequence[Face], title: str) -> None:
-    """Write one page with a 3D scene a face.
+    """Write one page with a 3D scene for each face.
 
     Raises:
         MissingExtra: plotly is not installed.

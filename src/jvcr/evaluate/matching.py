@@ -1,4 +1,4 @@
-"""Found boxes matched with true ones: precision, recall, average precision."""
+"""Detected boxes matched with ground truth: precision, recall, average precision."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ON_FACE_OVERLAP = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What was found in one photo, or in many, beside the truth.
+    """Detections in one photo, or in many, matched with the ground truth.
 
     Attributes:
         scores, hits: (n,) of the found boxes that count: whether each is a face.
@@ -47,7 +47,7 @@ class Judged:
         return float((self.truth_scores >= score).mean()) if len(self.truth_scores) else float("nan")
 
     def false_per_photo(self, score: float) -> float:
-        """Boxes with at least this score that are no face, a photo."""
+        """False positives per photo at this score."""
         return float((~self.hits & (self.scores >= score)).sum()) / self.photos
 
     def precision_recall(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

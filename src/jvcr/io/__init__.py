@@ -1,1 +1,1 @@
-"""What goes in and what comes out: checked inputs and outputs, photos, box files, records."""
+"""Checked inputs and outputs, photos, box files and records."""

@@ -1,4 +1,4 @@
-"""Files that say where the faces of photos are."""
+"""Files of landmark boxes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class GivenBoxes:
         self._unused = set(self._boxes)
 
     def of(self, path: Path) -> list[list[float]]:
-        """Boxes of one photo; [] for a photo that is not named."""
+        """Boxes of one photo; [] for a photo that is not listed."""
         for name in (path.as_posix(), path.name):
             if name in self._boxes:
                 self._unused.discard(name)
@@ -31,10 +31,10 @@ class GivenBoxes:
 
     @classmethod
     def read(cls, path: Path) -> GivenBoxes:
-        """From JSON or CSV, by the file's ending.
+        """Read JSON or CSV, by the file's ending.
 
         Raises:
-            ValueError: the file is missing or of another form; the line is named.
+            ValueError: the file is missing or malformed; the message names the line.
         """
         text = read_text(path)
         expected = "expected JSON {photo: [[x0, y0, x1, y1], …]} or CSV lines photo,x0,y0,x1,y1"

@@ -1,4 +1,4 @@
-"""Images and boxes that a caller gives, checked."""
+"""Checks of the images and boxes that a caller passes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jvcr.frames import Box
 from jvcr.images import Image
 
 _LARGEST_BOX = 20
-"""A given box may be this many times as large as the image; beyond that it is a mistake."""
+"""A given box may be up to this many times as large as the image; a larger one is a mistake."""
 
 
 def check_image(image: object) -> None:
@@ -31,7 +31,7 @@ def check_image(image: object) -> None:
 
 
 _SMALLEST_BOX = 1.0
-"""Pixels of the longer side: landmarks inside a smaller one cannot be told apart."""
+"""Minimum longer side of a box, pixels: in a smaller one, landmarks cannot be told apart."""
 
 
 def check_boxes(boxes: Iterable[Any], image: Image) -> list[Box]:

@@ -1,4 +1,4 @@
-"""Files of JSON lines: they hold whole lines, whatever happens, and a later run can go on from them."""
+"""Files of JSON lines. They contain only complete lines, whatever happens, and a later run can resume from them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Lines(Protocol):
 
 
 class LineFile:
-    """A file of lines that grows. It holds whole lines only: what cannot be written whole is taken back.
+    """A growing file of lines. It contains only complete lines: a line that cannot be written completely is removed.
 
     Args:
         path: for messages. number: of the open file, which is closed by ``close``.
@@ -42,7 +42,7 @@ class LineFile:
         """Write whole lines at once.
 
         Raises:
-            OSError: they cannot be written (the disk is full, say); nothing of them is left in the file.
+            OSError: they cannot be written (a full disk, for example); no part of them stays in the file.
         """
         data = memoryview(text.encode("utf-8"))
         try:
@@ -71,21 +71,21 @@ class LineFile:
 def json_lines(target: str | Path | None, *, overwrite: bool = False, append: bool = False) -> Iterator[Lines | None]:
     """Where to write lines to: a file, stdout for ``-``, or nowhere for None.
 
-    A new file grows under its own name, line by line: whoever is killed leaves whole lines (and at most a part of one,
-    which ``read_earlier`` finds). A file that replaces another grows beside it, as ``part_of`` says, and takes its
-    place at the end; until then the old one stays as it was.
+    A new file grows under its own name, line by line. A killed run leaves complete lines and at most one partial line,
+    which ``read_earlier`` detects. A file that replaces another grows beside it (``part_of``) and takes its place at
+    the end; until then the old file is unchanged.
 
     Args:
-        overwrite: a file that is there is replaced. append: it is continued.
+        overwrite: replace an existing file. append: continue it.
     Raises:
-        ExistingResults: the file is there, and neither was asked for.
+        ExistingResults: the file exists, and neither was requested.
         ValueError: ``-``, and stdout is closed. OSError: it cannot be opened.
     """
     if target is None:
         yield None
         return
     if target == "-":
-        # None: the process was started without one, and everything would be lost in silence.
+        # None: the process was started without stdout, and all output would be lost silently.
         if sys.stdout is None:
             raise ValueError("--json -: standard output is closed; open it, or give a file's name")
         yield sys.stdout
@@ -115,7 +115,7 @@ class Done(NamedTuple):
 
 
 def source_entry(path: Path) -> dict[str, int]:
-    """What tells whether a photo is still the one that was looked at."""
+    """Identifies the version of a photo that was processed."""
     found = path.stat()
     return {"bytes": found.st_size, "modified_ns": found.st_mtime_ns}
 
@@ -129,7 +129,7 @@ class Earlier(NamedTuple):
 
 
 def read_earlier(path: Path, is_done: Callable[[str, Done], bool | None]) -> Earlier:
-    """The photos that a file of JSON lines has already.
+    """The photos that a file of JSON lines already contains.
 
     To be dropped are a last line that was cut short by a kill, and the lines of photos that are to be done again.
 

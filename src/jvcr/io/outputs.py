@@ -25,10 +25,10 @@ class ExistingResults(ValueError):
 def check_outputs(
     outputs: _Named, inputs: Iterable[Path | str | None] = (), *, may_replace: bool | Collection[Path] = True
 ) -> None:
-    """Check where a run is to write, before anything is opened.
+    """Check the outputs of a run, before anything is opened.
 
     Args:
-        outputs: what is to be written, by what the user calls it (``"--json"``); ``"-"`` and None are no files.
+        outputs: files to write, by the option that the user gave (``"--json"``); ``"-"`` and None are not files.
         inputs: files and folders that the run reads. An existing file inside such a folder counts as one of
             its inputs. Those that are no files (URLs, names of shipped weights) are left alone.
         may_replace: earlier results may be replaced; or those that may.
@@ -52,7 +52,7 @@ def check_outputs(
         if found is not None and not stat.S_ISREG(found.st_mode):
             if stat.S_ISDIR(found.st_mode):
                 raise ValueError(f"{label} {path}: is a folder; expected the name of a file to write")
-            # Devices and pipes take what comes, and keep nothing.
+            # Devices and pipes store nothing, so nothing can be overwritten.
             continue
         if found is not None:
             _check_no_input(label, path, real, _id(found), files, folders)
@@ -94,7 +94,7 @@ def _check_no_input(
 
 
 def _check_folder(folder: str, label: str, path: Path, taken: dict[object, tuple[int, str]]) -> None:
-    """Every folder above an output must be one, or be nothing yet. ``folder`` is in the spelling of ``taken``."""
+    """Every parent of an output must be a folder, or not exist yet. ``folder`` is in the spelling of ``taken``."""
     for parent in (Path(folder), *Path(folder).parents):
         if str(parent) in taken:
             raise ValueError(f"{label} {path} lies inside {taken[str(parent)][1]}, which is to be a file; rename one")
@@ -107,7 +107,7 @@ def _check_folder(folder: str, label: str, path: Path, taken: dict[object, tuple
 
 
 def spelling(real: str) -> str:
-    """What names have in common that are one on some file systems."""
+    """A key that is equal for names that some file systems treat as one."""
     return unicodedata.normalize("NFC", real).casefold()
 
 
@@ -123,12 +123,12 @@ def _id(found: os.stat_result) -> _FileId:
 
 
 WRITING = os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-"""How files are opened that grow: never emptied."""
+"""How growing files are opened: never truncated."""
 
 
 @contextlib.contextmanager
 def growing(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Where to write a file that is worth something before it is complete: an empty file, made just now.
+    """Where to write a file that is useful before it is complete: a new, empty file.
 
     A new file grows under its own name. One that replaces another grows beside it (``part_of``) and takes its place at
     the end; after an error the old one stays, and the new one beside it.

@@ -11,14 +11,14 @@ from jvcr.images import IMAGE_ENDINGS
 
 
 class FoundPhotos(NamedTuple):
-    """The photos, each once, in order; and what matched nothing, one line each that says why."""
+    """The photos, each once, in order; and one line for each argument that matched nothing, with the reason."""
 
     paths: list[Path]
     problems: list[str]
 
 
 def find_photos(arguments: Iterable[str]) -> FoundPhotos:
-    """Expand paths, folders (their own images, not those of folders in them) and globs."""
+    """Expand paths, folders (not recursively) and globs."""
     found: dict[Path, None] = {}
     problems: list[str] = []
     for argument in arguments:

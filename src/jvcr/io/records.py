@@ -1,4 +1,4 @@
-"""Results as JSON: one object a photo or a frame, one a line."""
+"""Results as JSON lines: one object per photo or frame."""
 
 from __future__ import annotations
 

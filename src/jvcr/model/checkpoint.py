@@ -1,4 +1,4 @@
-"""Weights that describe themselves: a ``safetensors`` file whose header says what the network is and whence."""
+"""Weights that describe themselves: a ``safetensors`` file; its header has configuration and provenance."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STEP_SIZE = ":step"
 
 @dataclass(frozen=True)
 class Header:
-    """What travels with weights.
+    """The description that is stored with weights.
 
     Attributes:
         config, markup: rebuild the network and name its points.
@@ -43,7 +43,7 @@ class Header:
     about: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """As text, for the weights file."""
+        """The header as text, for the weights file."""
         values = {"config": self.config.to_dict(), "markup": self.markup.to_dict(), "about": self.about}
         return json.dumps(values | MARK)
 
@@ -69,7 +69,7 @@ class Header:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call ``write(temporary_path)`` and move the result into place: whoever dies half-way leaves the old file.
+    """Call ``write(temporary_path)`` and move the result into place. A process that dies half-way leaves the old file.
 
     Raises:
         OSError: it cannot be written (a full disk, say); the old file is untouched.

@@ -1,5 +1,5 @@
-"""What a network is: the numbers that travel with its weights. No PyTorch here, so that a checkpoint's
-header or an ONNX file's metadata can be read without it."""
+"""A network's configuration, which is stored with its weights. No PyTorch here, so that a checkpoint's header or an
+ONNX file's metadata can be read without it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every backend offers."""
+"""The interface of every backend."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Runtime(Protocol):
 
 
 def bounded_threads(threads: int) -> int:
-    """At most one thread a core that this process may use: more would only wait for each other. 0 stays 0: all.
+    """Limit threads to the cores that this process may use; more would only wait for each other. 0 stays 0: all.
 
     Raises:
         ValueError: less than 0.

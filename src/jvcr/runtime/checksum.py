@@ -1,10 +1,10 @@
-"""A checksum inside a weights file, over all of its bytes but the checksum's own: damage is seen before it predicts.
+"""A checksum inside a weights file, over all of its bytes but its own: damage is detected before prediction.
 
-That there is one is said in the description of the network, too, so that a flipped bit in its name does not hide it.
+The network's description also states that there is one, so a flipped bit in its name cannot hide it.
 
-It is a CRC-32: it finds accidents of disks and copies (every change of up to 32 neighbouring bits, and all but one in
-four billion of the others) in a millisecond. It protects from nobody who wants to deceive: such a file carries the
-checksum of its own content.
+It is a CRC-32. In a millisecond it detects errors of disks and copies: every change of up to 32 neighbouring bits, and
+all but one in four billion of the others. It does not protect against manipulation: a forged file carries a valid
+checksum of its own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a weights file says of itself, checked field by field: files come from anywhere."""
+"""The header of a weights file, checked field by field, because files come from anywhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jvcr.markups.markup import Markup
 from jvcr.runtime.confidence import Confidence
 
 _LARGEST = 16_384
-"""Of any size in a network. What is larger is damage, and would ask for more memory than there is."""
+"""Largest size in a network. A larger one means damage, and would need more memory than there is."""
 
 _MOST = 64
 """Entries of a list of sizes."""
@@ -114,7 +114,7 @@ class Fields:
 
 
 class Description(NamedTuple):
-    """What an exported file says of itself, as of ``jvcr.runtime.base.Runtime``."""
+    """The description in an exported file; fields as in ``jvcr.runtime.base.Runtime``."""
 
     image_size: int
     markup: Markup
@@ -123,10 +123,10 @@ class Description(NamedTuple):
 
 
 def read_described(path: Path, header: str | None) -> Description:
-    """What the header of an exported file says.
+    """Read the description in the header of an exported file.
 
     Raises:
-        ValueError: it says nothing, or something wrong; file and field are named.
+        ValueError: it is missing or wrong; the message names file and field.
     """
     fields = Fields.of(path, "jvcr", header)
     config = fields.inner("config")

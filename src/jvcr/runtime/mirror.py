@@ -1,4 +1,4 @@
-"""Test-time averaging: a network that is asked about each crop and its mirror image."""
+"""Flip averaging (test-time augmentation): run a network on each crop and its mirror image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jvcr.runtime.base import Prediction, Runtime
 
 
 class MirrorAveraged:
-    """Another runtime's mean over a crop and its mirror image, turned back. Twice the time, less error.
+    """The mean of another runtime over a crop and its mirror image, flipped back. Less error for twice the time.
 
     Volumes are averaged too: slices along x are reversed, and no channel belongs to a landmark.
     """

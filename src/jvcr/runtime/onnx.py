@@ -1,4 +1,4 @@
-"""ONNX Runtime: the default backend. Needs nothing of PyTorch."""
+"""ONNX Runtime, the default backend. It needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class OnnxRuntime:
     Args:
         path: the ONNX file; its metadata says crop size and markup.
         threads: of one call, at most one a core; 0 takes all cores.
-        device: one of ``PROVIDERS``; what it cannot compute, the CPU does.
+        device: one of ``PROVIDERS``; operations that it lacks run on the CPU.
     Raises:
         FileNotFoundError: no such file.
         ValueError: not an ONNX file, or not one of this project; a device that this ONNX Runtime has not.

@@ -1,4 +1,4 @@
-"""The training of the face detector: scenes, cells, and how many faces are found in photographs kept aside."""
+"""Training of the face detector, and its validation on held-out photographs."""
 
 from __future__ import annotations
 
@@ -52,8 +52,7 @@ class SceneBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class DetectionReport:
-    """Found among validation scenes, at the score with 0.02 false faces a photo, and the area under the
-    precision–recall curve."""
+    """Recall on validation scenes at the score with 0.02 false positives per scene, and the average precision."""
 
     recall: float
     score: float
@@ -94,7 +93,7 @@ class DetectTask:
         self.network: nn.Module = FaceDetector(config.model)
         self.start, self._init = "", init
         if config.scenes.hard_share and init is not None:
-            # From the weights to start from, so that a run that goes on finds the same ones.
+            # Mined with the initial weights, so that a resumed run finds the same ones.
             hard = _mined(init, self.training.empty, config.model.image_size)
             self.training = replace(self.training, hard=hard).ready()
 

@@ -1,4 +1,4 @@
-"""Where trained weights are: the shipped ones in the package, larger ones beside it."""
+"""Paths of trained weights: the shipped ones in the package, larger ones beside it."""
 
 from __future__ import annotations
 
