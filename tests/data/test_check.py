@@ -281,7 +281,7 @@ def test_arrays_of_landmarks_have_the_labels_shape(faces: Faces, tmp_path: Path)
     faces.more["hand2d"] = np.zeros((len(faces.names), 5, 2))
     report = check(faces.source(tmp_path))
     (finding,) = report.findings
-    assert finding.code == "bad-labels" and "hand2d is float64 (12, 5, 2)" in finding.cases[0].detail
+    assert finding.code == "bad-labels" and "hand2d is float64 of shape (12, 5, 2)" in finding.cases[0].detail
 
 
 def test_the_landmarks_that_are_wrong_are_named(faces: Faces, tmp_path: Path) -> None:
@@ -469,8 +469,8 @@ def test_a_file_that_is_no_archive(faces: Faces, tmp_path: Path) -> None:
         (lambda path: path.unlink(), "FileNotFoundError"),
         (lambda path: path.write_bytes(path.read_bytes()[:-300]), "BadZipFile"),
         (lambda path: np.savez(path, id=np.array(["a"])), r"'split', 'points', 'weight', 'source'"),
-        (lambda path: rewrite(path, points=np.zeros((12, 68, 2))), r"float64 (12, 68, 2)"),
-        (lambda path: rewrite(path, weight=np.ones(11)), "'weight': 11"),
+        (lambda path: rewrite(path, points=np.zeros((12, 68, 2))), r"float64 of shape (12, 68, 2)"),
+        (lambda path: rewrite(path, weight=np.ones(11)), "array weight is float64 of shape (11,)"),
     ],
 )
 def test_labels_that_cannot_be_read(

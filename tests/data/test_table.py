@@ -270,7 +270,7 @@ def test_without_them_nothing_is_known_and_everything_taught(make_table: MakeTab
         ({"visibility": np.full((2, 68), 3, np.int8)}, "row face0 has a visibility of 3; expected -1, 0, 1, 2"),
         (
             {"hand2d": np.zeros((2, 67, 2), np.float32)},
-            r"array hand2d has shape \(2, 67, 2\); expected \(rows, 68, 2\)",
+            r"array hand2d is float32 of shape \(2, 67, 2\); expected numbers of shape \(2, 68, 2\)",
         ),
     ],
 )

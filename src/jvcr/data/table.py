@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jvcr.data.labels import NEEDED, label_faults
 from jvcr.data.reading import KNOWN_MARKUPS, Samples, markup_of, read_arrays
 from jvcr.data.sample import Sample
 from jvcr.data.tars import find_members, images_of
@@ -23,7 +24,6 @@ from jvcr.frames import Box
 from jvcr.geometry import head_pose, mean_head
 from jvcr.markups.markup import MARKUP_68, Markup
 
-_NEEDED = ("id", "split", "points", "weight", "source")
 MEMORY_GB = 4.0
 
 OPENINGS = ("hand", "mesh", "exact", "model")
@@ -74,7 +74,10 @@ class Table:
         path = folder / "labels.npz"
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file; expected a training table (labels.npz and *.tar)")
-        labels = read_arrays(path, _NEEDED)
+        labels = read_arrays(path, NEEDED)
+        faults = label_faults(labels)
+        if faults:
+            raise ValueError(f"{path}: {faults[0]}")
         rows = np.arange(len(labels["id"])) if split is None else np.flatnonzero(labels["split"] == split)
         if not len(rows):
             raise ValueError(f"{path}: no row has split {split!r}; found {sorted(set(labels['split'].tolist()))}")
@@ -90,8 +93,8 @@ class Table:
         self.origin = _numbers(labels, "origin", rows, 3)
         self.openings = _text(labels, "openings", rows)
         n_points = self.points.shape[1]
-        self.hand2d = _of_landmarks(labels, "hand2d", rows, (n_points, 2), np.float32, math.nan, path)
-        self.visibility = _of_landmarks(labels, "visibility", rows, (n_points,), np.int8, -1, path)
+        self.hand2d = _of_landmarks(labels, "hand2d", rows, (n_points, 2), np.float32, math.nan)
+        self.visibility = _of_landmarks(labels, "visibility", rows, (n_points,), np.int8, -1)
         if markup is None and "markup" in labels:
             markup = _stored_markup(str(labels["markup"]), path)
         if markup is not None:
@@ -170,8 +173,10 @@ class Table:
         return stored
 
 
-def read_table(root: Path, split: str = "", memory_gb: float = MEMORY_GB, markup: Markup | None = None) -> Samples:
+def read_table(root: Path, split: str = "", markup: Markup | None = None) -> Samples:
     """The rows of a training table as samples, those with NaN included; of all splits by default.
+
+    Each image is decoded when its row is reached, so a damaged one is an error of that row alone.
 
     Args:
         markup: of the points, where none is stored and they are not 68 or 66.
@@ -179,7 +184,7 @@ def read_table(root: Path, split: str = "", memory_gb: float = MEMORY_GB, markup
     Raises:
         FileNotFoundError, ValueError, ImageError: as ``Table``.
     """
-    table = Table(root, split or None, memory_gb, incomplete=True, markup=markup)
+    table = Table(root, split or None, memory_gb=0, incomplete=True, markup=markup)
     _ = table.markup
     return Samples(range(len(table)), table.__getitem__)
 
@@ -218,10 +223,7 @@ def _of_landmarks(
     shape: tuple[int, ...],
     kind: type[np.generic],
     unknown: float,
-    path: Path,
 ) -> NDArray[Any]:
     if key not in labels:
         return np.full((len(rows), *shape), unknown, kind)
-    if labels[key].shape[1:] != shape:
-        raise ValueError(f"{path}: array {key} has shape {labels[key].shape}; expected (rows, {str(shape)[1:-1]})")
     return labels[key][rows].astype(kind)

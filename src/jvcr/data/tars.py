@@ -61,12 +61,18 @@ def tar_members(path: Path) -> Iterator[Member]:
     Raises:
         ValueError: not an uncompressed tar file, or damaged.
     """
+    size = path.stat().st_size
     try:
         with tarfile.open(path, "r:") as archive:
             for member in archive:
                 if member.isreg() and not member.issparse():
+                    if member.offset_data + member.size > size:
+                        raise ValueError(
+                            f"{path}: {member.name} has {member.size} bytes by its header, but the tar file ends at "
+                            f"{size}; make or copy it again"
+                        )
                     yield Member(path, member.name, member.offset_data, member.size)
-    except tarfile.TarError as error:
+    except (tarfile.TarError, OverflowError, EOFError) as error:
         raise ValueError(f"{path}: not an uncompressed tar file, or damaged ({error})") from error
 
 

@@ -7,12 +7,13 @@ import tarfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.data.doctor.report import Case
+from jvcr.data.labels import NEEDED, OPTIONAL, label_faults, readable
 from jvcr.data.sample import Sample
 from jvcr.images import Image, ImageError, decode_image
 from jvcr.markups.markup import MARKUP_66, MARKUP_68, Markup
@@ -20,9 +21,6 @@ from jvcr.markups.markup import MARKUP_66, MARKUP_68, Markup
 _READING = (ValueError, OSError, LookupError, TypeError, RuntimeError)
 """What readers raise."""
 _REPEATS = 3
-_NEEDED = ("id", "split", "points", "weight", "source")
-_READ = ("group", "openings", "hand2d", "visibility")
-"""Arrays that are looked at where they are there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,26 +239,18 @@ class TableSource:
         path = self._folder / "labels.npz"
         try:
             with np.load(path) as file:
-                arrays = {key: file[key] for key in (*_NEEDED, *_READ) if key in file}
-                found = sorted(file)
+                arrays = {key: file[key] for key in (*NEEDED, *OPTIONAL) if key in file}
                 markup = Markup.from_dict(json.loads(str(file["markup"]))) if "markup" in file else None
         except Exception as error:  # whatever zipfile, zlib and NumPy make of bytes from anywhere
             self.cases.append(Case("bad-labels", str(path), f"{type(error).__name__}: {error}"))
             return None
-        lost = [key for key in _NEEDED if key not in arrays]
-        if lost:
-            self.cases.append(Case("bad-labels", str(path), f"arrays {lost} are missing; found {found}"))
-        if "id" not in arrays or "points" not in arrays:
+        # The same id twice has a finding of its own.
+        faults = [fault for fault in label_faults(arrays) if "more than once" not in fault]
+        self.cases += [Case("bad-labels", str(path), fault) for fault in faults]
+        arrays = readable(arrays)
+        if not arrays:
             return None
         n, points = len(arrays["id"]), arrays["points"]
-        if points.ndim != 3 or points.shape[2] != 3 or points.shape[1] < 2 or points.dtype.kind not in "fiu":
-            what = f"points are {points.dtype} {points.shape}; expected numbers of shape ({n}, at least 2, 3)"
-            self.cases.append(Case("bad-labels", str(path), what))
-            return None
-        short = {key: len(values) for key, values in arrays.items() if len(values) != n}
-        if short:
-            self.cases.append(Case("bad-labels", str(path), f"{n} ids, but other arrays hold {short} rows"))
-            return None
         # The table stores z towards the camera; only its differences count.
         points = points.astype(np.float64) * (1, 1, -1)
         marked = np.isfinite(points[..., 2])
@@ -269,30 +259,19 @@ class TableSource:
         nothing = np.full(n, "")
         labels = _Labels(
             names=[str(name) for name in arrays["id"].tolist()],
-            splits=[str(split) for split in arrays.get("split", nothing).tolist()],
+            splits=[str(split) for split in arrays["split"].tolist()],
             points=points,
-            weights=[float(weight) for weight in arrays.get("weight", np.ones(n)).tolist()],
-            sources=[str(source) for source in arrays.get("source", nothing).tolist()],
+            weights=[float(weight) for weight in arrays["weight"].tolist()],
+            sources=[str(source) for source in arrays["source"].tolist()],
             groups=[str(group) for group in arrays.get("group", nothing).tolist()],
             markup=markup or markup_of(points.shape[1]),
             openings=[str(opening) for opening in arrays.get("openings", nothing).tolist()],
-            hand2d=self._of_landmarks(arrays, "hand2d", (*points.shape[:2], 2)),
-            visibility=self._of_landmarks(arrays, "visibility", points.shape[:2]),
+            hand2d=arrays["hand2d"].astype(np.float64) if "hand2d" in arrays else None,
+            visibility=arrays["visibility"].astype(np.int64) if "visibility" in arrays else None,
         )
         for row, name in enumerate(labels.names):
             labels.rows_of.setdefault(name, []).append(row)
         return labels
-
-    def _of_landmarks(self, arrays: dict[str, NDArray[Any]], key: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
-        """An optional array of numbers, one row of them a landmark; what is wrong with it becomes a case."""
-        if key not in arrays:
-            return None
-        values = arrays[key]
-        if values.shape != shape or values.dtype.kind not in "fiu":
-            what = f"{key} is {values.dtype} {values.shape}; expected numbers of shape {shape}"
-            self.cases.append(Case("bad-labels", str(self._folder / "labels.npz"), what))
-            return None
-        return values.astype(np.float64 if key == "hand2d" else np.int64)
 
     def _background_names(self) -> set[str]:
         """Photographs without labelled landmarks, which a table may hold besides (docs/datasets.md)."""
