@@ -59,6 +59,7 @@ def test_training_on_a_markup_file(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("n_points", [21, 200])
+@pytest.mark.slow
 def test_from_the_table_to_pictures(n_points: int, data: Path, tmp_path: Path) -> None:
     markup = markup_from(str(n_points))
     assert "on 3 faces" in train(data, tmp_path / "run", n_points)

@@ -110,7 +110,7 @@ def test_losses_and_validations_are_recorded(trained: Loop) -> None:
 def test_other_data_or_another_task_is_refused(trained: Loop, data: Path) -> None:
     other = sources(data, "train")
     other.photos[0].boxes[0] += 1
-    with pytest.raises(ValueError, match="the training table: other rows, labels or backgrounds"):
+    with pytest.raises(ValueError, match="the training table: other labels"):
         Loop(DetectTask(SHORT, other, sources(data, "val")), trained.out, Silent(), Hardware("cpu"))
     with pytest.raises(ValueError, match=r"box_weight: 2\.0 → 3\.0"):
         make(replace(SHORT, box_weight=3.0), data, trained.out)
@@ -163,6 +163,7 @@ def test_weights_travel_with_their_sizes(trained: Loop, tmp_path: Path) -> None:
         torch.testing.assert_close(value, other, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_export_that_differs_is_refused(trained: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network, header = load_detector(trained.out / "model.safetensors")
     path = tmp_path / "d.onnx"
@@ -175,6 +176,7 @@ def test_an_export_that_differs_is_refused(trained: Loop, tmp_path: Path, monkey
     assert path.read_bytes() == before and not list(tmp_path.glob("*.candidate"))
 
 
+@pytest.mark.slow
 def test_a_detector_reads_any_size(trained: Loop, tmp_path: Path) -> None:
     network, header = load_detector(trained.out / "model.safetensors")
     export_detector(network, header, tmp_path / "d.onnx")
@@ -188,6 +190,7 @@ def test_a_detector_reads_any_size(trained: Loop, tmp_path: Path) -> None:
         np.testing.assert_allclose(theirs[:, 1:], ours[:, 1:], atol=5e-3)
 
 
+@pytest.mark.slow
 def test_exported_convolutions_can_be_merged_with_what_follows(trained: Loop, tmp_path: Path) -> None:
     export_detector(*load_detector(trained.out / "model.safetensors"), tmp_path / "d.onnx", half=False)
     graph = onnx.load(tmp_path / "d.onnx").graph
@@ -201,6 +204,7 @@ def jvcr(*arguments: object) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_from_data_to_a_report_on_the_command_line(data: Path, tmp_path: Path) -> None:
     settings = tmp_path / "mine.toml"
     settings.write_text('preset = "tiny-detector"\nbatch_size = 4\n[scenes]\nmosaic_share = 0.5\n')

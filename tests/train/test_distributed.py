@@ -43,6 +43,7 @@ final_lr = 1e-4
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are started as on Linux and macOS")
+@pytest.mark.slow
 def test_two_processes_equal_one_with_the_whole_batch(make_table: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     splits = ["train"] * 5 + ["val"] * 2

@@ -44,6 +44,7 @@ Loop(LandmarkTask(config, MARKUP_68, table, table, Backgrounds()), out, Listener
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+@pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted(make_table: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     data = make_table(tmp_path / "data", (5.0, -20.0, 45.0, -75.0))

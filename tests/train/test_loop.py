@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import copy
 import csv
+import tarfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +24,16 @@ from jvcr.train.data.augment import Augmentation
 from jvcr.train.data.backgrounds import Backgrounds
 from jvcr.train.data.stream import Batch, Sampling, batches
 from jvcr.train.landmarks import LandmarkTask
-from jvcr.train.loop import Hardware, Loop, Progress, TrainingFailed, ema_of, learning_rate, stage_at
+from jvcr.train.loop import (
+    _CHECKPOINT_FIELDS,
+    Hardware,
+    Loop,
+    Progress,
+    TrainingFailed,
+    ema_of,
+    learning_rate,
+    stage_at,
+)
 from jvcr.train.losses import LossConfig, coordinate_loss, voxel_loss
 from jvcr.train.targets import rasterise
 
@@ -206,8 +217,75 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(four_faces: Table, t
 def test_folder_with_another_table_is_refused(uninterrupted: Loop, four_faces: Table) -> None:
     moved = copy.copy(four_faces)
     moved.points = four_faces.points + np.float32(0.5)
-    with pytest.raises(ValueError, match="the training table: other rows, labels or backgrounds"):
+    with pytest.raises(ValueError, match="the training table: other labels"):
         make(SHORT, moved, uninterrupted.out)
+
+
+def test_folder_with_other_images_under_the_same_labels_is_refused(
+    make_table: Callable[..., Path], tmp_path: Path
+) -> None:
+    folders = [tmp_path / name for name in ("one", "other")]
+    for folder in folders:
+        folder.mkdir()
+        make_table(folder, (5.0, -20.0))
+    # The labels stay; the two faces change places in the tar file.
+    with tarfile.open(folders[0] / "faces.tar") as old, tarfile.open(folders[1] / "faces.tar", "w") as new:
+        for name, source in (("face0.webp", "face1.webp"), ("face1.webp", "face0.webp")):
+            member = tarfile.TarInfo(name)
+            member.size = old.getmember(source).size
+            new.addfile(member, old.extractfile(source))
+    one, other = (Table(folder, "train") for folder in folders)
+    assert one.image_digest != other.image_digest
+    make(SHORT, one, tmp_path / "run").save()
+    with pytest.raises(ValueError, match=r"last\.ckpt comes from a run .*the training table: other images\)"):
+        make(SHORT, other, tmp_path / "run")
+    assert make(SHORT, Table(folders[0], "train"), tmp_path / "run").step == 0
+
+
+@pytest.fixture
+def saved(four_faces: Table, tmp_path: Path) -> Path:
+    """The checkpoint of a run that has just begun."""
+    make(SHORT, four_faces, tmp_path).save()
+    return tmp_path / "last.ckpt"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_a_checkpoint_that_is_cut_short_is_named(saved: Path, four_faces: Table, share: float) -> None:
+    data = saved.read_bytes()
+    saved.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(
+        ValueError, match=r"last\.ckpt is not a whole checkpoint of `jvcr train`: it is cut short, or no"
+    ):
+        make(SHORT, four_faces, saved.parent)
+
+
+@pytest.mark.parametrize("data", [b"\x80\x04K\x01.", b"PK\x03\x04", b"not a checkpoint"])
+def test_something_else_is_no_checkpoint(saved: Path, four_faces: Table, data: bytes) -> None:
+    saved.write_bytes(data)
+    with pytest.raises(ValueError, match=r"last\.ckpt is not a whole checkpoint .*model\.safetensors"):
+        make(SHORT, four_faces, saved.parent)
+
+
+@pytest.mark.parametrize("field", _CHECKPOINT_FIELDS)
+def test_a_field_that_a_checkpoint_lacks_is_named(saved: Path, four_faces: Table, field: str) -> None:
+    state = torch.load(saved, weights_only=True)
+    assert state.keys() == _CHECKPOINT_FIELDS.keys()
+    torch.save({key: value for key, value in state.items() if key != field}, saved)
+    with pytest.raises(
+        ValueError, match=rf"last\.ckpt is not a whole checkpoint .*: field '{field}' is missing\. Restore"
+    ):
+        make(SHORT, four_faces, saved.parent)
+    torch.save({**state, field: "text"}, saved)
+    with pytest.raises(ValueError, match=rf"last\.ckpt .*: field '{field}' is a str\. Restore"):
+        make(SHORT, four_faces, saved.parent)
+
+
+@pytest.mark.parametrize("field", ["model", "average", "optimizer"])
+def test_a_field_of_another_network_is_named(saved: Path, four_faces: Table, field: str) -> None:
+    state = torch.load(saved, weights_only=True)
+    torch.save({**state, field: {}}, saved)
+    with pytest.raises(ValueError, match=rf"last\.ckpt .*: field '{field}' does not fit the network"):
+        make(SHORT, four_faces, saved.parent)
 
 
 def test_start_from_weights(uninterrupted: Loop, four_faces: Table, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from jvcr.data.labels import NEEDED, label_faults
 from jvcr.data.reading import KNOWN_MARKUPS, Samples, markup_of, read_arrays
 from jvcr.data.sample import Sample
-from jvcr.data.tars import find_members, images_of
+from jvcr.data.tars import digest, find_members, images_of
 from jvcr.frames import Box
 from jvcr.geometry import head_pose, mean_head
 from jvcr.markups.markup import MARKUP_68, Markup
@@ -107,7 +108,8 @@ class Table:
             self.taught[np.flatnonzero(untrusted)[:, None], rims] = False
         self._check(incomplete)
         self.yaw_deg = self._yaws(_numbers(labels, "yaw_deg", rows, 1)[:, 0])
-        self.images = images_of(find_members(folder, self.names), memory_gb)
+        self._members = find_members(folder, self.names)
+        self.images = images_of(self._members, memory_gb)
 
     @property
     def markup(self) -> Markup:
@@ -117,6 +119,15 @@ class Table:
             ValueError: there is none, and the number of points does not tell.
         """
         return markup_of(self.points.shape[1], self.known_markup, self.path)
+
+    @cached_property
+    def image_digest(self) -> str:
+        """A checksum of the stored images, in the order of the rows.
+
+        Raises:
+            ImageError: an image cannot be read.
+        """
+        return digest(self._members)
 
     def __len__(self) -> int:
         return len(self.names)

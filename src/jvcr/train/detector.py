@@ -32,7 +32,7 @@ from jvcr.train.data.negatives import HardNegatives, mine
 from jvcr.train.data.scenes import FACE, Scene, SceneSources, compose, scene_rates
 from jvcr.train.data.stream import one_thread
 from jvcr.train.detector_loss import detector_losses, true_cells
-from jvcr.train.task import Share
+from jvcr.train.task import Share, pixel_digest
 from jvcr.train.vary import vary_pixels
 
 _VALIDATION_SCENES = 400
@@ -170,8 +170,17 @@ class DetectTask:
         assert isinstance(network, FaceDetector)
         save_detector(path, network, DetectorHeader(self.config.model, about))
 
-    def fingerprint(self) -> str:
+    def fingerprint(self) -> dict[str, str]:
         """See ``jvcr.train.task.Task``."""
+        return {"labels": self._labels_digest(), "images": self._images_digest}
+
+    @cached_property
+    def _images_digest(self) -> str:
+        sources = (self.training, self.validation)
+        photos = [pixel_digest([photo.image for photo in source.photos]) for source in sources]
+        return " ".join([*photos, *(source.crops.image_digest for source in sources)])
+
+    def _labels_digest(self) -> str:
         digest = hashlib.sha256()
         for sources in (self.training, self.validation):
             names = [photo.name for photo in sources.photos]

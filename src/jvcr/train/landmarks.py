@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from jvcr.train.data.backgrounds import Backgrounds
 from jvcr.train.data.stream import Batch, batches, row_rates
 from jvcr.train.initial import Taken, take_weights
 from jvcr.train.learner import JVCRLearner, Learner, Part
-from jvcr.train.task import Share
+from jvcr.train.task import Share, pixel_digest
 from jvcr.train.vary import vary_pixels
 
 
@@ -128,8 +129,16 @@ class LandmarkTask:
         """Write weights that describe themselves."""
         self.learner.save(path, network, about)
 
-    def fingerprint(self) -> str:
+    def fingerprint(self) -> dict[str, str]:
         """See ``jvcr.train.task.Task``."""
+        return {"labels": self._labels_digest(), "images": self._images_digest}
+
+    @cached_property
+    def _images_digest(self) -> str:
+        others = [*self.backgrounds.without_faces, *(photo for photo, _ in self.backgrounds.with_faces)]
+        return f"{self.table.image_digest} {self.validation.image_digest} {pixel_digest(others)}"
+
+    def _labels_digest(self) -> str:
         names = (*self.table.names, "", *self.validation.names)
         digest = hashlib.sha256("\n".join(names).encode())
         rates = row_rates(self.table, self.config.sampling)

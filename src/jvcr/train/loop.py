@@ -73,6 +73,20 @@ _MAY_CHANGE = frozenset({"workers", "checkpoint_seconds", "compile", "pictures",
 """Settings that a continued run may have changed: they do not touch the result."""
 
 
+_CHECKPOINT_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "model": dict,
+    "average": dict,
+    "optimizer": dict,
+    "step": int,
+    "config": dict,
+    "data": dict,
+    "task": dict,
+    "validated": (dict, type(None)),
+    "last": dict,
+}
+"""Fields of ``last.ckpt`` and their types."""
+
+
 class TrainingFailed(RuntimeError):
     """Training cannot go on; the last good checkpoint is untouched."""
 
@@ -359,31 +373,62 @@ class Loop:
         return self.task.batches(self.step, self._share)
 
     def _resume(self) -> None:
-        try:
-            state = torch.load(self._checkpoint, map_location=self.fabric.device, weights_only=True)
-            saved = {**state["config"], **state["task"]}
-        except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError) as error:
-            raise ValueError(f"{self._checkpoint}: not a checkpoint of `jvcr train` ({error})") from error
+        state = self._read_checkpoint()
+        saved = {**state["config"], **state["task"]}
         wanted = {**self.config.to_dict(), **self.task.identity}
         different = [
             f"{key}: {_short(saved.get(key))} → {_short(value)}"
             for key, value in wanted.items()
             if not _is_same(saved.get(key), value) and key not in _MAY_CHANGE
         ]
-        if state.get("data") != self.task.fingerprint():
-            different.append("the training table: other rows, labels or backgrounds")
+        different += [
+            f"the training table: other {part}"
+            for part, checksum in self.task.fingerprint().items()
+            if state["data"].get(part) != checksum
+        ]
         if different:
             raise ValueError(
                 f"{self._checkpoint} comes from a run with other settings ({'; '.join(different)}); "
                 "continue it with its own settings, or choose another output folder"
             )
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for field, target in (("model", self.model), ("average", self.average), ("optimizer", self.optimizer)):
+            try:
+                target.load_state_dict(state[field])
+            except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+                raise self._damaged(
+                    f"field {field!r} does not fit the network ({str(error).splitlines()[0]})"
+                ) from error
         self.step = state["step"]
         self.ema.n_averaged.fill_(self.step + 1)
         self._validated = state["validated"]
         self._last = state["last"]
+
+    def _read_checkpoint(self) -> dict[str, Any]:
+        """The fields of ``last.ckpt``.
+
+        Raises:
+            ValueError: it cannot be read, or a field is missing or of the wrong type; file and field are named.
+        """
+        try:
+            state = torch.load(self._checkpoint, map_location=self.fabric.device, weights_only=True)
+        # Whatever zipfile and PyTorch make of bytes from anywhere.
+        except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError, ValueError, OSError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise self._damaged(f"it is cut short, or no checkpoint ({reason})") from error
+        if not isinstance(state, dict):
+            raise self._damaged(f"it holds a {type(state).__name__}; expected the fields of a checkpoint")
+        for field, kind in _CHECKPOINT_FIELDS.items():
+            if field not in state:
+                raise self._damaged(f"field {field!r} is missing")
+            if not isinstance(state[field], kind):
+                raise self._damaged(f"field {field!r} is a {type(state[field]).__name__}")
+        return state
+
+    def _damaged(self, what: str) -> ValueError:
+        return ValueError(
+            f"{self._checkpoint} is not a whole checkpoint of `jvcr train`: {what}. Restore it from a copy; or delete "
+            f"it and start again, for example with --init {self.out / 'model.safetensors'}"
+        )
 
     def _log_losses(self, losses: dict[str, Tensor], lr: float, seconds: float) -> None:
         means = {name: float(self._mean(value)) for name, value in losses.items()}

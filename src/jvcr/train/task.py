@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -85,6 +87,14 @@ class Task(Protocol):
         """Write weights that describe themselves."""
         ...
 
-    def fingerprint(self) -> str:
-        """Of all that decides which pictures are drawn, but for their own bytes."""
+    def fingerprint(self) -> dict[str, str]:
+        """Checksums of the training data, by part: ``labels`` and ``images``. A run is only resumed on the same."""
         ...
+
+
+def pixel_digest(images: Iterable[Image]) -> str:
+    """A checksum of (H, W, 3) pictures, in their order."""
+    total = 0
+    for image in images:
+        total = zlib.crc32(np.ascontiguousarray(image), zlib.crc32(repr(image.shape).encode(), total))
+    return f"{total:08x}"
