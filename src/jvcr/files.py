@@ -118,5 +118,5 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 
 
 def write_text(path: Path, text: str, errors: str = "strict") -> None:
-    """Write UTF-8 text whole (``written_whole``), with ``\\n`` at line ends on every system."""
+    """Write UTF-8 text completely or not at all, with ``\\n`` at line ends on every system."""
     write_bytes(path, text.encode("utf-8", errors))

@@ -171,7 +171,7 @@ OPTIONS = {
     "views": FILES | SYSTEMS | {"draws", "seed"},
     "table": FILES | {"weights"} | LOOKS | RUNTIME,
     "robustness": FILES | {"weights", "limit", "seed"} | LOOKS | RUNTIME,
-    "detect": FILES | {"weights", "detector", "detect-size", "worst"} | RUNTIME,
+    "detect": FILES | {"weights", "without", "half", "detector", "detect-size", "worst"} | RUNTIME,
     "paper": FILES | SYSTEMS - {"save-predictions"} | {"results", "pixel-base", "without", "draws", "seed"},
 }
 """Everything that a benchmark uses, and nothing that it could only ignore."""

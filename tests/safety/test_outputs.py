@@ -466,3 +466,17 @@ def test_the_demo_replaces_its_own_files_alone(tmp_path: Path, jvcr: Run) -> Non
     assert (tmp_path / "jvcr-demo" / "mine.txt").read_text() == "mine"
     assert len(json.loads((tmp_path / "jvcr-demo" / "astronaut.json").read_text())["faces"]) == 1
     assert len(list((tmp_path / "jvcr-demo").iterdir())) == 4
+
+
+def test_a_training_does_not_replace_the_weights_it_starts_from(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="training needs PyTorch (extra: train)")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "link.safetensors").hardlink_to(run / "model.safetensors")
+    for name in ("run/model.safetensors", "link.safetensors"):
+        done = CliRunner().invoke(
+            app, ["train", "--data", str(tmp_path), "--out", str(run), "--init", str(tmp_path / name)]
+        )
+        assert "model.safetensors is the same file as the input" in f"{done.output} {done.exception}"
+        assert contents(run) == {"model.safetensors": b"weights"}

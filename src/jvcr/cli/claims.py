@@ -12,6 +12,7 @@ import typer
 from jvcr.cli.console import log
 from jvcr.cli.train import TrainingBar
 from jvcr.extras import missing
+from jvcr.files import write_text
 
 
 def claims(
@@ -64,6 +65,6 @@ def claims(
             cost = measure_cost(name, out / name, preset)
         rows.append((outcome, cost))
     text = table_of(rows)
-    (out / "claims.md").write_text(text + "\n", encoding="utf-8")
-    (out / "claims.json").write_text(json.dumps([asdict(o) | asdict(c) for o, c in rows], indent=1), encoding="utf-8")
+    write_text(out / "claims.md", text + "\n")
+    write_text(out / "claims.json", json.dumps([asdict(o) | asdict(c) for o, c in rows], indent=1))
     typer.echo(text)

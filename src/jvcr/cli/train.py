@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from jvcr.cli.console import log
 from jvcr.extras import missing
+from jvcr.io.outputs import check_outputs
 from jvcr.weights import weights_path
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class _Wishes:
 
 def train(
     data: Annotated[Path, typer.Option(help="Folder of a training table: labels.npz and *.tar (docs/datasets.md).")],
-    out: Annotated[Path, typer.Option(help="Folder of the run. A run that is there already goes on.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run. An existing run is resumed.")],
     task: Annotated[
         TaskName, typer.Option(help="landmarks, or detect: the face detector (docs/detector.md).")
     ] = TaskName.LANDMARKS,
@@ -73,25 +74,25 @@ def train(
     init: Annotated[
         str | None, typer.Option(help="Start from trained weights: shipped ones by name, or a .safetensors file.")
     ] = None,
-    samples: Annotated[
-        int | None, typer.Option(min=1, help="Stretch or shorten the recipe to so many pictures.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides weights, order and augmentation.")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Scale the recipe to this many pictures.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, order and augmentation.")] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="Devices on each machine (DDP); they share every batch.")] = 1,
+    devices: Annotated[int, typer.Option(min=1, help="Devices per machine (DDP); they share every batch.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines; start the command on each (docs/training.md).")] = 1,
-    minutes: Annotated[float, typer.Option(help="Stop (and save) after this long; run again to go on.")] = math.inf,
+    minutes: Annotated[
+        float, typer.Option(help="Stop and save after this many minutes; run again to resume.")
+    ] = math.inf,
     markup: Annotated[
         str | None,
         typer.Option(help="68, 66, 71, 21, 200 or a file (docs/markup.md); the table's own by default."),
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that prepare pictures, a device.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Data loader processes per device.")] = None,
 ) -> None:
     """Train a landmark network: G and P side by side on true volumes, then end to end. Or the face detector.
 
-    In the --out folder, model.safetensors holds the averaged weights, log.csv the validations, losses.csv the losses,
-    pictures/ drawn validation pictures, tensorboard/ all of that, and last.ckpt all that is needed to go on: run the
-    same command again after an interruption.
+    The --out folder gets model.safetensors (EMA weights), log.csv (validations), losses.csv, pictures/ (drawn
+    validation pictures), tensorboard/ and last.ckpt (the checkpoint). To resume after an interruption, run the same
+    command again.
     """
     try:
         from jvcr.train.loop import Hardware, Loop
@@ -100,6 +101,12 @@ def train(
     # Of several processes on a machine, the first one speaks.
     log.quiet = os.environ.get("LOCAL_RANK", "0") != "0"
     initial = None if init is None else weights_path(init, ".safetensors")
+    # A run replaces its own files, but never what it reads.
+    check_outputs(
+        [("--out", out / name) for name in ("last.ckpt", "model.safetensors", "log.csv", "losses.csv")],
+        [config, initial, markup],
+        may_replace=True,
+    )
     wishes = _Wishes(data, preset, config, initial, samples, seed, workers, markup)
     log.print(f"reading {data} …", highlight=False)
     chosen: Task = _detect_task(wishes) if task is TaskName.DETECT else _landmark_task(wishes)
@@ -108,9 +115,9 @@ def train(
         loop = Loop(chosen, out, bar, Hardware(accelerator, devices, nodes))
         bar.start_at(loop.samples)
         if loop.samples >= total:
-            log.print(f"{out} is a finished run: nothing is left to do", highlight=False)
+            log.print(f"{out} is a finished run; there is nothing left to do", highlight=False)
         elif loop.step:
-            log.print(f"going on from {out / 'last.ckpt'} at {loop.samples} samples", highlight=False)
+            log.print(f"resuming from {out / 'last.ckpt'} at {loop.samples} samples", highlight=False)
         elif initial is not None:
             log.print(f"starting from {initial}: {chosen.start}", highlight=False)
         result = loop.run(seconds=minutes * 60)
@@ -118,7 +125,7 @@ def train(
         typer.echo(str(result))
         typer.echo(f"→ {out / 'model.safetensors'}")
     if loop.samples < total:
-        log.print(f"stopped at {loop.samples:,} of {total:,} pictures; the same command goes on", highlight=False)
+        log.print(f"stopped at {loop.samples:,} of {total:,} pictures; run the same command to resume", highlight=False)
 
 
 def _landmark_task(wishes: _Wishes) -> LandmarkTask:

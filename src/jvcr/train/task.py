@@ -96,5 +96,5 @@ def pixel_digest(images: Iterable[Image]) -> str:
     """A checksum of (H, W, 3) pictures, in their order."""
     total = 0
     for image in images:
-        total = zlib.crc32(np.ascontiguousarray(image), zlib.crc32(repr(image.shape).encode(), total))
+        total = zlib.crc32(np.ascontiguousarray(image).data, zlib.crc32(repr(image.shape).encode(), total))
     return f"{total:08x}"

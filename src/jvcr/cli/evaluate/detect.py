@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jvcr.cli.evaluate.benchmark_options import JsonOption, OutOption, WeightsOption, need_scipy
+from jvcr.cli.evaluate.benchmark_options import (
+    JsonOption,
+    OutOption,
+    WeightsOption,
+    WithoutOption,
+    names_to_leave_out,
+    need_scipy,
+)
 from jvcr.cli.evaluate.report_output import ProgressBar, Writer, prepare_outputs, show_and_write
 from jvcr.cli.options import (
     BackendOption,
@@ -18,8 +25,10 @@ from jvcr.cli.options import (
     PrecisionOption,
     ThreadsOption,
 )
+from jvcr.data.face_photos import Half
 from jvcr.detect.named import DetectorName
 from jvcr.detect.network import DETECT_SIZE
+from jvcr.files import written_whole
 from jvcr.images import write_image
 from jvcr.runtime.backends import Backend
 
@@ -33,6 +42,10 @@ def detect(
     out: OutOption = None,
     worst: Annotated[int, typer.Option(min=0, help="Photos to draw in the report.")] = 20,
     json_to: JsonOption = None,
+    without: WithoutOption = None,
+    half: Annotated[
+        Half | None, typer.Option(help="Only one half of the photos: seen (may guide choices) or fresh (reports only).")
+    ] = None,
     detector: DetectorOption = DetectorName.OWN,
     detect_size: DetectSizeOption = DETECT_SIZE,
     threads: ThreadsOption = 0,
@@ -53,7 +66,7 @@ def detect(
         out,
         json_to,
         root=root,
-        inputs=weights or (),
+        inputs=[*(weights or ()), without],
     )
     with ProgressBar() as progress:
         report = benchmark.evaluate(
@@ -61,10 +74,17 @@ def detect(
             weights,
             detector=detector,
             detect_size=detect_size,
+            without=names_to_leave_out(without),
+            half=half,
             execution=Execution(backend, device, precision, threads),
             progress=progress,
         )
     show_and_write(report, out, json_to, {} if out is None else _pictures(report, worst))
+
+
+def _write_figure(figure: Any, path: Path) -> None:
+    with written_whole(path) as file:
+        figure.savefig(file, dpi=110, format="png")
 
 
 def _pictures(report: DetectReport, worst: int) -> dict[str, Writer]:
@@ -73,7 +93,7 @@ def _pictures(report: DetectReport, worst: int) -> dict[str, Writer]:
     writers: dict[str, Writer] = {}
     for name, figure in report.figures().items():
         stem = name.replace(" ", "_")
-        writers[f"{stem}.png"] = partial(figure.savefig, dpi=110)
+        writers[f"{stem}.png"] = partial(_write_figure, figure)
         if name in sheets:
             writers[f"{stem}_worst.png"] = partial(write_image, image=sheets[name])
     return writers
