@@ -478,5 +478,6 @@ def test_a_training_does_not_replace_the_weights_it_starts_from(tmp_path: Path) 
         done = CliRunner().invoke(
             app, ["train", "--data", str(tmp_path), "--out", str(run), "--init", str(tmp_path / name)]
         )
-        assert "model.safetensors is the same file as the input" in f"{done.output} {done.exception}"
+        said = f"{done.output} {done.exception}"
+        assert "model.safetensors is " in said and "input" in said and "nothing was written" in said
         assert contents(run) == {"model.safetensors": b"weights"}

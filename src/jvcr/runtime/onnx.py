@@ -69,10 +69,11 @@ def open_session(path: Path, threads: int, device: str = "cpu") -> tuple[onnxrun
     # Before its parser sees it.
     sealed = verify(path)
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        # Its own fallback would print to stdout and try again without the device.
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
+        metadata = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # ONNX Runtime's own exception types share no public base
         raise ValueError(f"{path}: ONNX Runtime cannot load it ({error})") from error
-    metadata = session.get_modelmeta().custom_metadata_map
     for description in metadata.values():
         check_mark(path, description, sealed)
     return session, metadata
@@ -80,7 +81,10 @@ def open_session(path: Path, threads: int, device: str = "cpu") -> tuple[onnxrun
 
 def _check_ends(path: Path, found: Any, expected: dict[str, tuple[int | None, ...]]) -> None:
     """Raise ValueError unless a network has these inputs or outputs; None stands for any extent."""
-    shapes = {end.name: tuple(end.shape) for end in found}
+    try:
+        shapes = {end.name: tuple(end.shape) for end in found}
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: damaged: a name in it is no text ({error})") from error
     for name, shape in expected.items():
         there = shapes.get(name)
         fits = there is not None and len(there) == len(shape)

@@ -78,7 +78,7 @@ class VideoSource:
                 self._container: Any = av.open(f"/dev/video{source}", format="v4l2")
             elif _is_url(source):
                 # A stream that says nothing for ten seconds has broken.
-                self._container = av.open(str(source), timeout=10.0)
+                self._container = av.open(str(source), timeout=10.0, metadata_errors="replace")
             else:
                 self._container = _open_file(av, Path(source))
         except (av.error.FFmpegError, OSError) as error:
@@ -88,8 +88,11 @@ class VideoSource:
             ) from error
         if not self._container.streams.video:
             self._container.close()
-            raise ValueError(f"{self.name}: there is no picture in it; expected a video")
+            raise ValueError(f"{self.name}: it has no video stream; expected a video")
         self._video: Any = self._container.streams.video[0]
+        if self._video.codec_context is None:
+            self._container.close()
+            raise ValueError(f"{self.name}: its codec is unknown or damaged; convert it to H.264 first")
         self._video.thread_type = "AUTO"
         width, height = self._video.codec_context.width, self._video.codec_context.height
         if width * height > MAX_PIXELS:
@@ -384,7 +387,7 @@ def _open_file(av: Any, path: Path) -> Any:
     """A file of the disk, whatever colons are in its name; nothing that it names itself is fetched from a network."""
     check_name(path)
     check_regular(path, path.stat().st_mode)
-    container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+    container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
     if _PLAYLISTS & set(container.format.name.split(",")):
         container.close()
         raise ValueError(f"{path}: is a list of other files, not a video; give one of these")
