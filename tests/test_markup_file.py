@@ -317,3 +317,11 @@ def test_the_example_of_the_documentation_is_a_markup(tmp_path: Path) -> None:
     with pytest.raises(ValueError) as error:
         read(wrong, tmp_path)
     assert str(error.value).removeprefix(f"{tmp_path / 'mine.toml'}: ") in page
+
+
+@pytest.mark.parametrize("number", [100_001, 2**62, 10**30])
+def test_a_number_of_points_that_would_take_all_memory(tmp_path: Path, number: int) -> None:
+    path = tmp_path / "many.toml"
+    path.write_text(f'name = "many"\nn_points = {number}\nmirror = []\nnormaliser = [0, 1]\n', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"many\.toml: n_points: expected at most 100,000"):
+        read_markup(path)

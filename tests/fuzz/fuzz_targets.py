@@ -116,9 +116,11 @@ def records() -> Target:
 
     line = {
         "image": "a.jpg",
-        "size": [4, 3],
+        "width": 4,
+        "height": 3,
         "faces": [],
-        "source": {"size": 5, "modified_ns": 6, "written": ["a.jpg"]},
+        "source": {"bytes": 5, "modified_ns": 6},
+        "written": ["a.jpg"],
     }
     good = [b"\n".join(json.dumps({**line, "image": f"{k}.jpg"}).encode() for k in range(3)) + b"\n"]
 

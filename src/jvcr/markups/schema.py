@@ -39,6 +39,10 @@ Name = Annotated[str, Field(pattern=r"\D")]
 """A name of digits alone could not be told from a number where keys are texts."""
 
 
+MOST_POINTS = 100_000
+"""A markup has at most so many landmarks; a larger number is a mistake that would take all memory."""
+
+
 class MarkupFile(BaseModel):
     """The keys of a markup file, as ``tomllib`` reads them (docs/markup.md)."""
 
@@ -46,7 +50,7 @@ class MarkupFile(BaseModel):
 
     name: Annotated[str, Field(min_length=1)]
     names: Annotated[list[Name], Field(min_length=1)] | None = None
-    n_points: Annotated[int, Field(ge=2)] | None = None
+    n_points: Annotated[int, Field(ge=2, le=MOST_POINTS)] | None = None
     normaliser: Pair
     mirror: list[Pair]
     groups: dict[str, Annotated[list[Landmark], Field(min_length=1)]] = {}
@@ -79,6 +83,7 @@ _EXPECTED = {
     "string_pattern_mismatch": "a text that is not a number",
     "int_type": "a whole number from 2 on",
     "greater_than_equal": "a whole number from 2 on",
+    "less_than_equal": f"at most {MOST_POINTS:,}",
     "list_type": "a list",
     "dict_type": "a table",
     "model_type": "a table",
