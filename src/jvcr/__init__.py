@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jvcr.markups.markup import Markup as Markup
     from jvcr.results import Face as Face
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "Box": "frames",
