@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from jvcr.data.doctor.report import Case
 from jvcr.data.labels import NEEDED, OPTIONAL, label_faults, readable
+from jvcr.data.reading import plain_array
 from jvcr.data.sample import Sample
 from jvcr.images import Image, ImageError, decode_image
 from jvcr.markups.markup import MARKUP_66, MARKUP_68, Markup
@@ -239,7 +240,7 @@ class TableSource:
         path = self._folder / "labels.npz"
         try:
             with np.load(path) as file:
-                arrays = {key: file[key] for key in (*NEEDED, *OPTIONAL) if key in file}
+                arrays = {key: plain_array(file, key) for key in (*NEEDED, *OPTIONAL) if key in file}
                 markup = Markup.from_dict(json.loads(str(file["markup"]))) if "markup" in file else None
         except Exception as error:  # whatever zipfile, zlib and NumPy make of bytes from anywhere
             self.cases.append(Case("bad-labels", str(path), f"{type(error).__name__}: {error}"))
