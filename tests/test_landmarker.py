@@ -146,7 +146,7 @@ def test_a_wrong_roll_is_mended(degrees: float) -> None:
     proposal = Proposal(Box.around(truth), 0.35, 0.0)
     (face,) = Landmarker(threads=1, detector=lambda image: [proposal]).predict(extract(PHOTO, crop))
     np.testing.assert_allclose(face.landmarks[:, :2], truth[:, :2], atol=3)
-    assert face.score > 0.9
+    assert face.score > 0.85
 
 
 def test_unlikely_proposals_are_looked_at_where_there_is_no_other_face() -> None:
