@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import copy
 import csv
+import struct
 import tarfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -277,6 +279,38 @@ def test_a_field_that_a_checkpoint_lacks_is_named(saved: Path, four_faces: Table
         make(SHORT, four_faces, saved.parent)
     torch.save({**state, field: "text"}, saved)
     with pytest.raises(ValueError, match=rf"last\.ckpt .*: field '{field}' is a str\. Restore"):
+        make(SHORT, four_faces, saved.parent)
+
+
+@pytest.mark.parametrize("place", [0.1, 0.35, 0.6, 0.85])
+def test_a_checkpoint_with_a_flipped_bit_is_refused(saved: Path, four_faces: Table, place: float) -> None:
+    with zipfile.ZipFile(saved) as archive:
+        largest = sorted(archive.infolist(), key=lambda entry: entry.file_size)[-4:]
+    data = bytearray(saved.read_bytes())
+    entry = largest[int(4 * place)]
+    # The name and an extra field of a length of its own come between the header and the bytes.
+    name, extra = struct.unpack_from("<HH", data, entry.header_offset + 26)
+    data[entry.header_offset + 30 + name + extra + int(place * entry.file_size)] ^= 0x10
+    saved.write_bytes(data)
+    with pytest.raises(ValueError, match=r"last\.ckpt is not a whole checkpoint .*: its bytes have changed"):
+        make(SHORT, four_faces, saved.parent)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("step", -1),
+        ("step", True),
+        ("step", 10**15),
+        ("validated", {}),
+        ("validated", {"samples": "8"}),
+        ("last", {"lr": "1e-3"}),
+        ("last", {"lr": torch.zeros(2)}),
+    ],
+)
+def test_a_field_with_an_impossible_value_is_named(saved: Path, four_faces: Table, field: str, value: object) -> None:
+    torch.save({**torch.load(saved, weights_only=True), field: value}, saved)
+    with pytest.raises(ValueError, match=rf"last\.ckpt is not a whole checkpoint .*: field '{field}' (is|has) "):
         make(SHORT, four_faces, saved.parent)
 
 

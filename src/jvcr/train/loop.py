@@ -8,8 +8,8 @@ so a run that was killed goes on as if nothing had happened, also on another num
 from __future__ import annotations
 
 import math
-import pickle
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -410,11 +410,16 @@ class Loop:
             ValueError: it cannot be read, or a field is missing or of the wrong type; file and field are named.
         """
         try:
-            state = torch.load(self._checkpoint, map_location=self.fabric.device, weights_only=True)
-        # Whatever zipfile and PyTorch make of bytes from anywhere.
-        except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError, ValueError, OSError) as error:
+            # PyTorch does not compare the checksums of the archive: flipped bits would become weights.
+            with zipfile.ZipFile(self._checkpoint) as archive:
+                damaged = archive.testzip()
+            if damaged is None:
+                state = torch.load(self._checkpoint, map_location=self.fabric.device, weights_only=True)
+        except Exception as error:  # zipfile and PyTorch fail on damaged bytes in many ways
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise self._damaged(f"it is cut short, or no checkpoint ({reason})") from error
+        if damaged is not None:
+            raise self._damaged(f"its bytes have changed (the checksum of {damaged} differs)")
         if not isinstance(state, dict):
             raise self._damaged(f"it holds a {type(state).__name__}; expected the fields of a checkpoint")
         for field, kind in _CHECKPOINT_FIELDS.items():
@@ -422,6 +427,17 @@ class Loop:
                 raise self._damaged(f"field {field!r} is missing")
             if not isinstance(state[field], kind):
                 raise self._damaged(f"field {field!r} is a {type(state[field]).__name__}")
+        steps = math.ceil(self.config.total_samples / self.config.batch_size)
+        if isinstance(state["step"], bool) or state["step"] < 0:
+            raise self._damaged(f"field 'step' is {state['step']!r}; expected the number of steps that were taken")
+        if state["config"] == self.config.to_dict() and state["step"] > steps:
+            raise self._damaged(f"field 'step' is {state['step']}, but the run has {steps} steps")
+        samples = 0 if state["validated"] is None else state["validated"].get("samples")
+        if isinstance(samples, bool) or not isinstance(samples, int):
+            raise self._damaged(f"field 'validated' has samples {samples!r}; expected a whole number")
+        for name, value in state["last"].items():
+            if not isinstance(value, Tensor) or value.numel() != 1:
+                raise self._damaged(f"field 'last' has {name!r} that is not one number")
         return state
 
     def _damaged(self, what: str) -> ValueError:
