@@ -179,7 +179,7 @@ def test_nothing_is_overwritten(faces: list[Sample], tmp_path: Path) -> None:
     (tmp_path / "table").mkdir()
     assert convert(iter(faces), tmp_path / "table", TRAIN).rows == 6
     before = (tmp_path / "table" / "labels.npz").read_bytes()
-    with pytest.raises(FileExistsError, match="table: is there already; choose a folder that is not"):
+    with pytest.raises(FileExistsError, match="table: already exists; choose another folder"):
         convert(iter(faces), tmp_path / "table", TRAIN)
     assert (tmp_path / "table" / "labels.npz").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["table"]

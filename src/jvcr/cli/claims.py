@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from jvcr.cli.console import log
-from jvcr.cli.train import TrainingBar
+from jvcr.cli.train import TrainingBar, run_outputs, table_files
 from jvcr.extras import missing
 from jvcr.files import write_text
+from jvcr.io.outputs import check_outputs
 
 
 def claims(
@@ -38,6 +39,11 @@ def claims(
     unknown = [name for name in chosen if name not in VARIANTS]
     if unknown:
         raise ValueError(f"variants {unknown} are unknown; expected some of {', '.join(VARIANTS)}")
+    results = [out / "claims.md", out / "claims.json"]
+    for name in chosen:
+        results += [out / name / f"{file}.json{ending}" for file in ("outcome", "cost") for ending in ("", ".part")]
+    runs = [output for name in chosen for output in run_outputs(out / name)]
+    check_outputs([*(("--out", path) for path in results), *runs], table_files(data))
     left = [name for name in chosen if not (out / name / "outcome.json").is_file()]
     if left:
         log.print(f"reading {data} …", highlight=False)

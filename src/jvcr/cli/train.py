@@ -27,11 +27,34 @@ if TYPE_CHECKING:
     _Config = TypeVar("_Config", bound=RunConfig)
 
 
+_LISTED = 10
+
+
 class TaskName(enum.StrEnum):
     """What is trained."""
 
     LANDMARKS = "landmarks"
     DETECT = "detect"
+
+
+class OnBad(enum.StrEnum):
+    """What to do with damaged images."""
+
+    STOP = "stop"
+    SKIP = "skip"
+
+
+def run_outputs(out: Path) -> list[tuple[str, Path]]:
+    """The files that a training in this folder writes, for ``check_outputs``."""
+    names = ("last.ckpt", "model.safetensors", "log.csv", "losses.csv")
+    # Each is first written under another name, with this ending.
+    files = [out / f"{name}{ending}" for name in names for ending in ("", ".part")]
+    return [("--out", path) for path in (*files, *sorted((out / "pictures").glob("*.jpg")))]
+
+
+def table_files(data: Path) -> list[Path]:
+    """The files of a training table that a training reads."""
+    return [data / "labels.npz", data / "detect_labels.npz", *sorted(data.glob("*.tar"))]
 
 
 @dataclass(frozen=True)
@@ -46,6 +69,7 @@ class _Wishes:
     seed: int | None
     workers: int | None
     markup: str | None
+    left_out: list[str] | None
 
     def applied(self, settings: _Config, rows: int) -> _Config:
         """Settings for a table of so many rows, with what was asked for."""
@@ -87,6 +111,9 @@ def train(
         typer.Option(help="68, 66, 71, 21, 200 or a file (docs/markup.md); the table's own by default."),
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Data loader processes per device.")] = None,
+    on_bad: Annotated[
+        OnBad, typer.Option(help="Damaged images: stop, or skip (leave them out and list their ids).")
+    ] = OnBad.STOP,
 ) -> None:
     """Train a landmark network: G and P side by side on true volumes, then end to end. Or the face detector.
 
@@ -102,14 +129,13 @@ def train(
     log.quiet = os.environ.get("LOCAL_RANK", "0") != "0"
     initial = None if init is None else weights_path(init, ".safetensors")
     # A run replaces its own files, but never what it reads.
-    check_outputs(
-        [("--out", out / name) for name in ("last.ckpt", "model.safetensors", "log.csv", "losses.csv")],
-        [config, initial, markup],
-        may_replace=True,
-    )
-    wishes = _Wishes(data, preset, config, initial, samples, seed, workers, markup)
+    check_outputs(run_outputs(out), [*table_files(data), config, initial, markup], may_replace=True)
+    left_out: list[str] | None = [] if on_bad is OnBad.SKIP else None
+    wishes = _Wishes(data, preset, config, initial, samples, seed, workers, markup, left_out)
     log.print(f"reading {data} …", highlight=False)
     chosen: Task = _detect_task(wishes) if task is TaskName.DETECT else _landmark_task(wishes)
+    if left_out:
+        _list_left_out(left_out)
     total = chosen.config.total_samples
     with TrainingBar(total) as bar:
         loop = Loop(chosen, out, bar, Hardware(accelerator, devices, nodes))
@@ -126,6 +152,16 @@ def train(
         typer.echo(f"→ {out / 'model.safetensors'}")
     if loop.samples < total:
         log.print(f"stopped at {loop.samples:,} of {total:,} pictures; run the same command to resume", highlight=False)
+
+
+def _list_left_out(left_out: list[str]) -> None:
+    """Name every image that was left out; the reason for the first few."""
+    for line in left_out[:_LISTED]:
+        log.print(f"left out: {line}", markup=False, highlight=False, soft_wrap=True)
+    if len(left_out) > _LISTED:
+        names = " ".join(line.partition(" (")[0] for line in left_out[_LISTED:])
+        log.print(f"left out: {names}", markup=False, highlight=False, soft_wrap=True)
+    log.print(f"{len(left_out)} damaged images left out", highlight=False)
 
 
 def _landmark_task(wishes: _Wishes) -> LandmarkTask:
@@ -154,11 +190,11 @@ def _landmark_task(wishes: _Wishes) -> LandmarkTask:
                 "or choose those of the weights, or the same with more stacks as deep as the last"
             )
     wanted = markup_from(wishes.markup) if wishes.markup is not None else None
-    table, validation = Table(wishes.data, "train"), Table(wishes.data, "val")
+    table, validation = (Table(wishes.data, split, left_out=wishes.left_out) for split in ("train", "val"))
     wanted = wanted or table.markup
     table, validation = derived(table, wanted), derived(validation, wanted)
     settings = wishes.applied(settings, len(table))
-    backgrounds = read_backgrounds(wishes.data)
+    backgrounds = read_backgrounds(wishes.data, left_out=wishes.left_out)
     log.print(
         f"{len(table)} training and {len(validation)} validation faces, "
         f"{len(backgrounds.without_faces)} photographs without a face",
@@ -179,7 +215,11 @@ def _detect_task(wishes: _Wishes) -> DetectTask:
         raise ValueError("--markup is for landmarks; leave it out with --task detect")
     settings = settings_of(DETECT_RECIPES, wishes.config, wishes.preset, "detector")
     training, validation = (
-        SceneSources(read_face_photos(wishes.data, split), Table(wishes.data, split)) for split in ("train", "val")
+        SceneSources(
+            read_face_photos(wishes.data, split, left_out=wishes.left_out),
+            Table(wishes.data, split, left_out=wishes.left_out),
+        )
+        for split in ("train", "val")
     )
     settings = wishes.applied(settings, len(training.photos))
     log.print(

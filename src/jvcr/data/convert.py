@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.data.cutting import Cut, cut, outside
+from jvcr.data.labels import broken_landmarks
 from jvcr.data.sample import Sample
 from jvcr.data.tars import TarShards
 from jvcr.markups.markup import Markup
@@ -128,8 +129,7 @@ def convert(
         ImageError: likewise.
     """
     storage = storage or Storage()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{out}: is there already; choose a folder that is not, or delete it first")
+    check_new(out)
     partial = out.with_name(f"{out.name}.partial")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -147,6 +147,15 @@ def convert(
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return result
+
+
+def check_new(out: Path) -> None:
+    """Raise FileExistsError unless ``out`` does not exist, or is an empty folder.
+
+    A symbolic link counts as existing: the folder that takes its name could not replace it.
+    """
+    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+        raise FileExistsError(f"{out}: already exists; choose another folder, or delete it first")
 
 
 def _write(
@@ -327,6 +336,9 @@ def _cut(sample: Sample, storage: Storage) -> Cut:
         unmarked = int((~np.isfinite(points[:, :2]).all(axis=1)).sum())
         what = f"{unmarked} landmarks are not marked" if unmarked else "its labels have no depth"
         raise ValueError(f"{what} (keep_incomplete stores it nevertheless; training refuses such rows)")
+    broken = np.flatnonzero(broken_landmarks(points.astype(np.float64), strict=False))
+    if len(broken):
+        raise ValueError(f"landmark {broken[0]} (from 0) is incomplete: {points[broken[0]].tolist()}")
     if not np.isfinite(points[:, :2]).any():
         raise ValueError("no landmark is marked")
     box = sample.box

@@ -97,7 +97,7 @@ def find_members(folder: Path, names: list[str]) -> list[Member]:
     missing = [name for name in names if name not in found]
     if missing:
         raise FileNotFoundError(
-            f"{folder}: {len(missing)} of {len(names)} images are in no *.tar file, e.g. {missing[0]}"
+            f"{missing[0]} is in no *.tar of {folder}; {len(missing)} of {len(names)} images are missing"
         )
     return [found[name] for name in names]
 
@@ -113,6 +113,22 @@ def digest(members: Sequence[Member]) -> str:
     for k in range(count):
         total = zlib.crc32(members[k * len(members) // count].read(), total)
     return f"{total:08x}"
+
+
+def without_damaged(members: Sequence[Member], left_out: list[str]) -> list[int]:
+    """The places of the members that can be decoded. A line with name and reason is appended for each other one."""
+
+    def reason(member: Member) -> str:
+        try:
+            member.decode()
+        except ImageError as error:
+            return f"{Path(member.name).stem} ({error})"
+        return ""
+
+    with ThreadPoolExecutor() as pool:
+        reasons = list(pool.map(reason, members))
+    left_out += filter(None, reasons)
+    return [place for place, text in enumerate(reasons) if not text]
 
 
 def decode_all(members: Sequence[Member]) -> list[Image]:

@@ -67,8 +67,9 @@ def check(
     if sheet is not None and sheet.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise ValueError(f"--sheet {sheet}: expected a file name that ends in .png")
     roots = [Path(where[-1]), against and Path(against.rpartition(":")[2]), against]
-    check_outputs({"--json": json_to, "--sheet": sheet}, [*roots, weights_file(weights)])
     options = reader_options(option or [])
+    # Options may name files (a markup, for example). Values that are no files do no harm.
+    check_outputs({"--json": json_to, "--sheet": sheet}, [*roots, *options.values(), weights_file(weights)])
     source = open_source(where[0] if len(where) == 2 else "table", Path(where[-1]), incomplete, options)
     other: Source | None = None
     if against is not None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from jvcr.cli.data.reader_options import reader_options
-from jvcr.cli.data.storing import store
+from jvcr.cli.data.storing import check_folder, store
 from jvcr.extras import missing
 
 
@@ -64,6 +64,7 @@ def convert(
         on_bad="stop" if on_bad == "stop" else "skip",
         keep_incomplete=keep_incomplete,
     )
+    check_folder(out, [root, *map(Path, options.values())])
     samples = read_samples(format, root, **options)
     about = {"format": format, "root": str(root.resolve()), "options": options}
     store(samples, out, storage, about, strict=on_bad == "skip")

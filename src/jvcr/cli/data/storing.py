@@ -9,12 +9,26 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jvcr.cli.console import log
+from jvcr.io.outputs import check_outputs
 
 if TYPE_CHECKING:
     from jvcr.data.convert import Storage
     from jvcr.data.reading import Samples
 
 _LISTED = 10
+
+
+def check_folder(out: Path, inputs: list[Path]) -> None:
+    """Refuse an output folder that exists, or that lies inside an input file.
+
+    Raises:
+        ValueError: as ``check_outputs``.
+        FileExistsError: the folder exists and is not empty.
+    """
+    from jvcr.data.convert import check_new
+
+    check_new(out)
+    check_outputs([("OUT", out / name) for name in ("labels.npz", "convert.json")], inputs, may_replace=False)
 
 
 def store(samples: Samples, out: Path, storage: Storage, about: dict[str, Any], strict: bool) -> None:

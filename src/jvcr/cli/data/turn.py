@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jvcr.cli.data.storing import store
+from jvcr.cli.data.storing import check_folder, store
 from jvcr.extras import missing
 
 
@@ -28,6 +28,7 @@ def turn(
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
     wanted = [source.strip() for source in sources.split(",") if source.strip()]
+    check_folder(out, [table])
     samples = turned_samples(table, wanted, per_face, seed)
     about = {"turned": str(table.resolve()), "sources": wanted, "per_face": per_face, "seed": seed}
     store(samples, out, Storage(), about, strict=True)

@@ -20,7 +20,17 @@ from jvcr.data.doctor.duplicates import SAME, Fingerprints, belongs
 from jvcr.data.doctor.entries import Entry, Source
 from jvcr.data.doctor.report import Case, Counts, Report, findings_of, tally
 from jvcr.data.doctor.shapes import judge_shapes
-from jvcr.data.table import OPENINGS, VISIBILITIES
+from jvcr.data.labels import (
+    OPENINGS,
+    VISIBILITIES,
+    broken_landmarks,
+    duplicate_fault,
+    extent_fault,
+    landmarks_fault,
+    openings_fault,
+    visibility_fault,
+    weight_fault,
+)
 from jvcr.frames import Box, Crop, borders, crop_to_unit
 from jvcr.geometry import HeadPose
 from jvcr.images import Image
@@ -127,7 +137,7 @@ def _examine(entry: Entry, kept: _Kept) -> list[Case]:
         if image[::2, ::2].std(axis=(0, 1)).max() < BLANK_STD:
             cases.append(_case(entry, "blank-image", f"standard deviation {image.std():.1f} of 255"))
     if not (0 <= entry.weight <= 1) or (entry.strict and entry.weight == 0):
-        cases.append(_case(entry, "weight-out-of-range", f"{entry.weight:g}"))
+        cases.append(_case(entry, "weight-out-of-range", _detail(entry, weight_fault(entry.name, entry.weight))))
     cases += _examine_marks(entry)
     box, found = _examine_points(entry, image)
     kept.entries.append(entry)
@@ -140,10 +150,10 @@ def _examine_marks(entry: Entry) -> list[Case]:
     """Openings, visibility and hand marks, where there are any."""
     cases = []
     if entry.openings and entry.openings not in OPENINGS:
-        cases.append(_case(entry, "unknown-openings", repr(entry.openings)))
+        cases.append(_case(entry, "unknown-openings", _detail(entry, openings_fault(entry.name, entry.openings))))
     if entry.visibility is not None and not np.isin(entry.visibility, VISIBILITIES).all():
         wrong = np.flatnonzero(~np.isin(entry.visibility, VISIBILITIES))
-        detail = f"landmark {wrong[0]} has {entry.visibility[wrong[0]]}"
+        detail = _detail(entry, visibility_fault(entry.name, entry.visibility[wrong[0]]))
         cases.append(_case(entry, "unknown-visibility", detail, tuple(wrong.tolist())))
     points = entry.points_img
     if entry.hand2d is not None and points.ndim == 2 and entry.hand2d.shape == (len(points), 2):
@@ -163,12 +173,12 @@ def _examine_points(entry: Entry, image: Image | None) -> tuple[Box | None, list
     if points.ndim != 2 or points.shape[1] != 3 or len(points) != entry.markup.n_points:
         detail = f"points have shape {points.shape}; markup {entry.markup.name} expects ({entry.markup.n_points}, 3)"
         return None, [_case(entry, "bad-labels", detail)]
-    bad = _not_finite(points, entry.strict)
+    bad = broken_landmarks(points, entry.strict)
     placed: NDArray[np.bool_] = np.asarray(np.isfinite(points[:, :2]).all(axis=1))
     cases: list[Case] = []
     if bad.any():
         where = np.flatnonzero(bad)
-        detail = f"landmark {where[0]}" + (f" and {len(where) - 1} more" if len(where) > 1 else "")
+        detail = _detail(entry, landmarks_fault(entry.name, where))
         cases.append(_case(entry, "not-finite", detail, tuple(where.tolist()), float(len(where))))
     elif not placed.any():
         cases.append(_case(entry, "no-landmarks"))
@@ -177,7 +187,8 @@ def _examine_points(entry: Entry, image: Image | None) -> tuple[Box | None, list
     try:
         box = Box.around(points[placed])
     except ValueError as error:
-        return None, [*cases, _case(entry, "empty-box", str(error))]
+        detail = _detail(entry, extent_fault(entry.name)) if entry.file else str(error)
+        return None, [*cases, _case(entry, "empty-box", detail)]
     longer = max(box.width, box.height)
     if longer < SPECK_PX:
         cases.append(_case(entry, "speck", f"{longer:.2g} px", size=-longer))
@@ -188,18 +199,6 @@ def _examine_points(entry: Entry, image: Image | None) -> tuple[Box | None, list
     if not bad.any():
         cases += _depth(entry, placed, box)
     return box, cases
-
-
-def _not_finite(points: NDArray[np.float64], strict: bool) -> NDArray[np.bool_]:
-    """(N,) landmarks that break the rules of ``Sample``; ``strict``: that hold anything but numbers."""
-    finite = np.isfinite(points)
-    if strict:
-        return np.asarray(~finite.all(axis=1))
-    placed = finite[:, :2].all(axis=1)
-    missing = np.isnan(points).all(axis=1)
-    # 2D labels are NaN in every z; where one landmark has a z, all that are marked have.
-    flat = not finite[placed, 2].any()
-    return ~(missing | (placed & (np.isnan(points[:, 2]) if flat else finite[:, 2])))
 
 
 def _outside_image(entry: Entry, placed: NDArray[np.bool_], image: Image) -> list[Case]:
@@ -232,6 +231,11 @@ def _depth(entry: Entry, placed: NDArray[np.bool_], box: Box) -> list[Case]:
     return [_case(entry, "point-outside-volume", detail, tuple(np.flatnonzero(outside).tolist()), reach)]
 
 
+def _detail(entry: Entry, fault: str) -> str:
+    """The message that ``Table`` has for the same fault."""
+    return f"{entry.file}: {fault}" if entry.file else fault
+
+
 def _case(entry: Entry, code: str, detail: str = "", landmarks: tuple[int, ...] = (), size: float = 0.0) -> Case:
     return Case(code, entry.name, detail, entry.row, landmarks, size=size)
 
@@ -253,7 +257,9 @@ def _identity(entries: Sequence[Entry]) -> list[Case]:
     for name, same in rows.items():
         if len(same) > 1:
             where = ", ".join(str(entry.row) for entry in same[:6])
-            cases.append(Case("duplicate-id", name, f"rows {where}", same[0].row, size=len(same)))
+            file = same[0].file
+            detail = f"{file}: {duplicate_fault(name)}; rows {where}" if file else f"rows {where}"
+            cases.append(Case("duplicate-id", name, detail, same[0].row, size=len(same)))
     for group, splits in groups.items():
         if len(splits) > 1:
             where = "; ".join(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import tarfile
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,14 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.data.doctor.report import Case
-from jvcr.data.labels import NEEDED, OPTIONAL, label_faults, readable
+from jvcr.data.face_photos import LABELS_FILE, read_face_labels
+from jvcr.data.labels import readable
 from jvcr.data.sample import Sample
+from jvcr.data.table import read_labels
+from jvcr.data.tars import tar_members
 from jvcr.images import Image, ImageError, decode_image
 from jvcr.markups.markup import MARKUP_66, MARKUP_68, Markup
 
 _READING = (ValueError, OSError, LookupError, TypeError, RuntimeError)
 """What readers raise."""
 _REPEATS = 3
+_LABELS = "labels.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,7 @@ class Entry:
         problem: why there is no image.
         strict: the rules of training: no landmark may be missing, and a weight is above 0.
         openings, hand2d, visibility: as of ``Sample``, as stored; None where there are none.
+        file: name of the file with the labels, for messages; "" if unknown.
     """
 
     row: int
@@ -51,6 +56,7 @@ class Entry:
     openings: str = ""
     hand2d: NDArray[np.float64] | None = None
     visibility: NDArray[np.int64] | None = None
+    file: str = ""
 
 
 class Source(Protocol):
@@ -174,7 +180,7 @@ class TableSource:
         labels = self._read_labels()
         if labels is None:
             return
-        backgrounds = self._background_names()
+        backgrounds = self._background_names() if wanted is None else set()
         unused = 0
         found: dict[str, str] = {}
         for path in sorted(self._folder.glob("*.tar")):
@@ -185,6 +191,8 @@ class TableSource:
                         self.cases.append(Case("duplicate-member", name, f"{found[name]} and {path.name}"))
                     continue
                 found[name] = path.name
+                if name in backgrounds:
+                    self._decode_background(f"{path.name}: {name}", name, data)
                 unused += not rows and name not in backgrounds
                 if not rows or (wanted is not None and not wanted & set(rows)):
                     continue
@@ -195,6 +203,10 @@ class TableSource:
                     problem = str(error)
                 for row in rows:
                     yield self._entry(labels, row, image, "unreadable-image", problem)
+        self.cases += [
+            Case("missing-image", name, f"{name} is in no *.tar of {self._folder}; {LABELS_FILE} has it")
+            for name in sorted(backgrounds - found.keys())
+        ]
         if unused:
             self.cases.append(Case("unused-member", self._folder.name, f"{unused} images"))
         for row, name in enumerate(labels.names):
@@ -218,36 +230,41 @@ class TableSource:
             openings=labels.openings[row],
             hand2d=None if labels.hand2d is None else labels.hand2d[row],
             visibility=None if labels.visibility is None else labels.visibility[row],
+            file=_LABELS,
         )
 
     def _members(self, path: Path) -> Iterator[tuple[str, bytes]]:
+        damaged = ""
         try:
-            tarfile.open(path, "r:").close()  # read tolerantly, anything would be an empty archive
-        except (tarfile.TarError, OSError, EOFError) as error:
-            self.cases.append(Case("damaged-archive", path.name, f"its beginning is not that of a tar file: {error}"))
+            # As training reads it. What follows is tolerant: to it, any bytes are an empty archive.
+            deque(tar_members(path), maxlen=0)
+        except (ValueError, OSError) as error:
+            damaged = str(error).removeprefix(f"{path}: ")
         try:
-            # Past a damaged header, reading goes on at the next good one; its own member is then missing.
+            size = path.stat().st_size
+            # After a damaged header, reading continues at the next good one; its own member is then missing.
             with tarfile.open(path, "r:", ignore_zeros=True) as archive:
                 for member in archive:
-                    if member.isfile():
+                    # A header may claim more bytes than there are, or than memory holds.
+                    if member.isreg() and not member.issparse() and member.offset_data + member.size <= size:
                         file = archive.extractfile(member)
                         yield Path(member.name).stem, file.read() if file else b""
-        except (tarfile.TarError, OSError, EOFError) as error:
-            self.cases.append(Case("damaged-archive", path.name, str(error)))
+        except (tarfile.TarError, OSError, EOFError, OverflowError) as error:
+            damaged = damaged or str(error)
+        if damaged:
+            self.cases.append(Case("damaged-archive", path.name, damaged))
 
     def _read_labels(self) -> _Labels | None:
-        path = self._folder / "labels.npz"
+        path = self._folder / _LABELS
         try:
-            with np.load(path) as file:
-                arrays = {key: file[key] for key in (*NEEDED, *OPTIONAL) if key in file}
-                markup = Markup.from_dict(json.loads(str(file["markup"]))) if "markup" in file else None
-        except Exception as error:  # whatever zipfile, zlib and NumPy make of bytes from anywhere
-            self.cases.append(Case("bad-labels", str(path), f"{type(error).__name__}: {error}"))
+            stored = read_labels(path)
+        except (ValueError, OSError) as error:
+            self.cases.append(Case("bad-labels", str(path), str(error).removeprefix(f"{path}: ")))
             return None
         # The same id twice has a finding of its own.
-        faults = [fault for fault in label_faults(arrays) if "more than once" not in fault]
+        faults = [fault for fault in stored.faults if "more than once" not in fault]
         self.cases += [Case("bad-labels", str(path), fault) for fault in faults]
-        arrays = readable(arrays)
+        arrays, markup = readable(stored.arrays), stored.markup
         if not arrays:
             return None
         n, points = len(arrays["id"]), arrays["points"]
@@ -274,12 +291,21 @@ class TableSource:
         return labels
 
     def _background_names(self) -> set[str]:
-        """Photographs without labelled landmarks, which a table may hold besides (docs/datasets.md)."""
-        try:
-            with np.load(self._folder / "detect_labels.npz") as file:
-                return {str(name) for name in file["id"].tolist()}
-        except (OSError, ValueError, KeyError):
+        """Photographs without labelled landmarks, which a table may also hold (docs/datasets.md)."""
+        path = self._folder / LABELS_FILE
+        if not path.exists():
             return set()
+        try:
+            return set(read_face_labels(path).names)
+        except (ValueError, OSError) as error:
+            self.cases.append(Case("bad-labels", str(path), str(error).removeprefix(f"{path}: ")))
+            return set()
+
+    def _decode_background(self, where: str, name: str, data: bytes) -> None:
+        try:
+            decode_image(data, where)
+        except ImageError as error:
+            self.cases.append(Case("unreadable-image", name, str(error)))
 
 
 def markup_of(n_points: int) -> Markup:

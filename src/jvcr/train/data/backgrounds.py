@@ -51,11 +51,15 @@ def _random_square(photo: Image, size_px: int, rng: Generator) -> Crop:
     return Crop(float(x), float(y), float(side), size_px)
 
 
-def read_backgrounds(folder: Path, held_out: bool = False) -> Backgrounds:
-    """The photographs of one split of the detection table (``jvcr.data.face_photos``); none without it."""
+def read_backgrounds(folder: Path, held_out: bool = False, left_out: list[str] | None = None) -> Backgrounds:
+    """The photographs of one split of the detection table (``jvcr.data.face_photos``); none without it.
+
+    Args:
+        left_out: as of ``read_face_photos``.
+    """
     if not (folder / LABELS_FILE).is_file():
         return Backgrounds()
-    photos = read_face_photos(folder, *(("val", "test") if held_out else ("train",)))
+    photos = read_face_photos(folder, *(("val", "test") if held_out else ("train",)), left_out=left_out)
     return Backgrounds(
         without_faces=tuple(p.image for p in photos if not len(p.boxes)),
         with_faces=tuple((p.image, tuple(Box(*box) for box in p.boxes.tolist())) for p in photos if len(p.boxes)),
