@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from jvcr.cli.console import log
-from jvcr.cli.train import TrainingBar, run_outputs, table_files
+from jvcr.cli.data.storing import table_files
+from jvcr.cli.train import TrainingBar, run_outputs
 from jvcr.extras import missing
 from jvcr.files import write_text
 from jvcr.io.outputs import check_outputs

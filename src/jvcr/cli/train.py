@@ -13,6 +13,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from jvcr.cli.console import log
+from jvcr.cli.data.storing import table_files
 from jvcr.extras import missing
 from jvcr.io.outputs import check_outputs
 from jvcr.weights import weights_path
@@ -50,11 +51,6 @@ def run_outputs(out: Path) -> list[tuple[str, Path]]:
     # Each is first written under another name, with this ending.
     files = [out / f"{name}{ending}" for name in names for ending in ("", ".part")]
     return [("--out", path) for path in (*files, *sorted((out / "pictures").glob("*.jpg")))]
-
-
-def table_files(data: Path) -> list[Path]:
-    """The files of a training table that a training reads."""
-    return [data / "labels.npz", data / "detect_labels.npz", *sorted(data.glob("*.tar"))]
 
 
 @dataclass(frozen=True)

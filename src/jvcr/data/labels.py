@@ -82,9 +82,9 @@ def _wrong_rows(arrays: Arrays, incomplete: bool) -> Iterator[str]:
     weights = arrays["weight"].astype(np.float64)
     for row in np.flatnonzero(~((weights > 0) & (weights <= 1)))[:1]:
         yield weight_fault(ids[row], float(arrays["weight"][row]))
-    for row, opening in enumerate(arrays["openings"].tolist() if "openings" in arrays else ()):
+    for name, opening in zip(ids, arrays["openings"].tolist() if "openings" in arrays else (), strict=False):
         if opening and opening not in OPENINGS:
-            yield openings_fault(ids[row], opening)
+            yield openings_fault(name, opening)
             break
     if "visibility" in arrays:
         unknown = ~np.isin(arrays["visibility"], VISIBILITIES)

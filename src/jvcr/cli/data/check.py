@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from jvcr.cli.console import log
 from jvcr.cli.data.reader_options import reader_options
+from jvcr.cli.data.storing import table_files
 from jvcr.cli.options import weights_file
 from jvcr.extras import missing
 from jvcr.files import write_text
@@ -69,7 +70,10 @@ def check(
     roots = [Path(where[-1]), against and Path(against.rpartition(":")[2]), against]
     options = reader_options(option or [])
     # Options may name files (a markup, for example). Values that are no files do no harm.
-    check_outputs({"--json": json_to, "--sheet": sheet}, [*roots, *options.values(), weights_file(weights)])
+    # Table files are listed one by one, so that a hard link to one of them is also recognised.
+    files = [file for root in roots if root and Path(root).is_dir() for file in table_files(Path(root))]
+    inputs = [*roots, *files, *options.values(), weights_file(weights)]
+    check_outputs({"--json": json_to, "--sheet": sheet}, inputs)
     source = open_source(where[0] if len(where) == 2 else "table", Path(where[-1]), incomplete, options)
     other: Source | None = None
     if against is not None:

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 _LISTED = 10
 
 
+def table_files(data: Path) -> list[Path]:
+    """The files of a training table."""
+    return [data / "labels.npz", data / "detect_labels.npz", *sorted(data.glob("*.tar"))]
+
+
 def check_folder(out: Path, inputs: list[Path]) -> None:
     """Refuse an output folder that exists, or that lies inside an input file.
 
