@@ -171,7 +171,7 @@ def test_killed(faces: list[Sample], tmp_path: Path) -> None:
     assert (tmp_path / "table.partial" / "images-0000.tar").stat().st_size > 0
     with pytest.raises(FileNotFoundError, match=r"labels\.npz: no such file"):
         Table(tmp_path / "table.partial", "train")
-    with pytest.raises(FileExistsError, match=r"table\.partial: is there already, .* delete this folder"):
+    with pytest.raises(FileExistsError, match=r"table\.partial: already exists, .* delete this folder"):
         convert(iter(faces), tmp_path / "table")
 
 

@@ -256,7 +256,7 @@ def test_a_checkpoint_that_is_cut_short_is_named(saved: Path, four_faces: Table,
     data = saved.read_bytes()
     saved.write_bytes(data[: int(share * len(data))])
     with pytest.raises(
-        ValueError, match=r"last\.ckpt is not a whole checkpoint of `jvcr train`: it is cut short, or no"
+        ValueError, match=r"last\.ckpt is not a complete checkpoint of `jvcr train`: it is truncated, or not"
     ):
         make(SHORT, four_faces, saved.parent)
 
@@ -264,7 +264,7 @@ def test_a_checkpoint_that_is_cut_short_is_named(saved: Path, four_faces: Table,
 @pytest.mark.parametrize("data", [b"\x80\x04K\x01.", b"PK\x03\x04", b"not a checkpoint"])
 def test_something_else_is_no_checkpoint(saved: Path, four_faces: Table, data: bytes) -> None:
     saved.write_bytes(data)
-    with pytest.raises(ValueError, match=r"last\.ckpt is not a whole checkpoint .*model\.safetensors"):
+    with pytest.raises(ValueError, match=r"last\.ckpt is not a complete checkpoint .*model\.safetensors"):
         make(SHORT, four_faces, saved.parent)
 
 
@@ -274,7 +274,7 @@ def test_a_field_that_a_checkpoint_lacks_is_named(saved: Path, four_faces: Table
     assert state.keys() == _CHECKPOINT_FIELDS.keys()
     torch.save({key: value for key, value in state.items() if key != field}, saved)
     with pytest.raises(
-        ValueError, match=rf"last\.ckpt is not a whole checkpoint .*: field '{field}' is missing\. Restore"
+        ValueError, match=rf"last\.ckpt is not a complete checkpoint .*: field '{field}' is missing\. Restore"
     ):
         make(SHORT, four_faces, saved.parent)
     torch.save({**state, field: "text"}, saved)
@@ -292,7 +292,7 @@ def test_a_checkpoint_with_a_flipped_bit_is_refused(saved: Path, four_faces: Tab
     name, extra = struct.unpack_from("<HH", data, entry.header_offset + 26)
     data[entry.header_offset + 30 + name + extra + int(place * entry.file_size)] ^= 0x10
     saved.write_bytes(data)
-    with pytest.raises(ValueError, match=r"last\.ckpt is not a whole checkpoint .*: its bytes have changed"):
+    with pytest.raises(ValueError, match=r"last\.ckpt is not a complete checkpoint .*: its bytes have changed"):
         make(SHORT, four_faces, saved.parent)
 
 
@@ -310,7 +310,7 @@ def test_a_checkpoint_with_a_flipped_bit_is_refused(saved: Path, four_faces: Tab
 )
 def test_a_field_with_an_impossible_value_is_named(saved: Path, four_faces: Table, field: str, value: object) -> None:
     torch.save({**torch.load(saved, weights_only=True), field: value}, saved)
-    with pytest.raises(ValueError, match=rf"last\.ckpt is not a whole checkpoint .*: field '{field}' (is|has) "):
+    with pytest.raises(ValueError, match=rf"last\.ckpt is not a complete checkpoint .*: field '{field}' (is|has) "):
         make(SHORT, four_faces, saved.parent)
 
 

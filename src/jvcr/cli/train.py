@@ -1,4 +1,4 @@
-"""``jvcr train``: from data to weights."""
+"""``jvcr train``: train a network."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LISTED = 10
 
 
 class TaskName(enum.StrEnum):
-    """What is trained."""
+    """What to train."""
 
     LANDMARKS = "landmarks"
     DETECT = "detect"
@@ -55,7 +55,7 @@ def run_outputs(out: Path) -> list[tuple[str, Path]]:
 
 @dataclass(frozen=True)
 class _Wishes:
-    """The command line's options that decide what is trained."""
+    """The options that determine what is trained."""
 
     data: Path
     preset: str | None
@@ -68,7 +68,7 @@ class _Wishes:
     left_out: list[str] | None
 
     def applied(self, settings: _Config, rows: int) -> _Config:
-        """Settings for a table of so many rows, with what was asked for."""
+        """Settings for a table with ``rows`` rows, with the options applied."""
         if self.seed is not None:
             settings = replace(settings, seed=self.seed)
         if self.workers is not None:
@@ -94,8 +94,8 @@ def train(
     init: Annotated[
         str | None, typer.Option(help="Start from trained weights: shipped ones by name, or a .safetensors file.")
     ] = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="Scale the recipe to this many pictures.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of weights, order and augmentation.")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Scale the recipe to this number of pictures.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of initial weights, sampling and augmentation.")] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="Devices per machine (DDP); they share every batch.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines; start the command on each (docs/training.md).")] = 1,
@@ -111,7 +111,7 @@ def train(
         OnBad, typer.Option(help="Damaged images: stop, or skip (leave them out and list their ids).")
     ] = OnBad.STOP,
 ) -> None:
-    """Train a landmark network: G and P side by side on true volumes, then end to end. Or the face detector.
+    """Train a landmark network (G and P side by side on ground-truth volumes, then end to end) or the face detector.
 
     The --out folder gets model.safetensors (EMA weights), log.csv (validations), losses.csv, pictures/ (drawn
     validation pictures), tensorboard/ and last.ckpt (the checkpoint). To resume after an interruption, run the same
@@ -121,7 +121,7 @@ def train(
         from jvcr.train.loop import Hardware, Loop
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
-    # Of several processes on a machine, the first one speaks.
+    # Only the first process on a machine prints.
     log.quiet = os.environ.get("LOCAL_RANK", "0") != "0"
     initial = None if init is None else weights_path(init, ".safetensors")
     # A run replaces its own files, but never what it reads.
@@ -175,15 +175,15 @@ def _landmark_task(wishes: _Wishes) -> LandmarkTask:
     if wishes.init is not None:
         theirs = load_weights(wishes.init)[1].config
         if is_deeper(settings.model, theirs):
-            log.print(f"a deeper network than that of {wishes.init}: its last stack is repeated", highlight=False)
+            log.print(f"deeper network than in {wishes.init}: its last stack is repeated", highlight=False)
         elif is_finer(settings.model, theirs):
-            log.print(f"a finer last volume than that of {wishes.init}", highlight=False)
+            log.print(f"finer last volume than in {wishes.init}", highlight=False)
         elif replace(settings.model, n_points=theirs.n_points) in (theirs, RECIPES["finetune"].model):
             settings = replace(settings, model=theirs)
         else:
             raise ValueError(
-                f"{wishes.init} is a network of other sizes than the settings ask for; leave out --preset and [model], "
-                "or choose those of the weights, or the same with more stacks as deep as the last"
+                f"{wishes.init} is a network of other sizes than the settings; drop --preset and [model], choose the "
+                "sizes of the weights, or add stacks as deep as the last"
             )
     wanted = markup_from(wishes.markup) if wishes.markup is not None else None
     table, validation = (Table(wishes.data, split, left_out=wishes.left_out) for split in ("train", "val"))
@@ -208,7 +208,7 @@ def _detect_task(wishes: _Wishes) -> DetectTask:
     from jvcr.train.settings import settings_of
 
     if wishes.markup is not None:
-        raise ValueError("--markup is for landmarks; leave it out with --task detect")
+        raise ValueError("--markup is for landmarks; drop it with --task detect")
     settings = settings_of(DETECT_RECIPES, wishes.config, wishes.preset, "detector")
     training, validation = (
         SceneSources(
@@ -227,7 +227,7 @@ def _detect_task(wishes: _Wishes) -> DetectTask:
 
 
 class TrainingBar:
-    """A progress bar as the training's listener; validations are printed above it."""
+    """Listener that shows a progress bar and prints validations above it."""
 
     def __init__(self, samples: int) -> None:
         self._progress = Progress(

@@ -1,8 +1,8 @@
-"""Whole photographs with boxes of their faces: what the detector is trained and judged on.
+"""Whole photographs with face boxes: training and evaluation data of the detector.
 
-``detect_labels.npz`` beside tar files with ``ID.webp``: ``id`` (photos,), and one row a face: ``image`` (index into
-``id``), ``box`` (x0, y0, x1, y1, tight around the 68 landmarks, pixels), and, where they are there, ``score`` of
-whoever found the face and ``yaw_deg``.
+``detect_labels.npz`` beside tar files with ``ID.webp``: ``id`` (photos,), and one row per face: ``image`` (index into
+``id``), ``box`` (x0, y0, x1, y1, tight around the 68 landmarks, pixels), and, if present, the ``score`` of the detector
+that found the face and ``yaw_deg``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from jvcr.frames import Crop
 from jvcr.images import Image
 
 SURE_SCORE = 0.6
-"""Faces that their finder scored lower may be no faces: they are neither to be found nor to be missed."""
+"""Faces with a lower score may be false positives: they are ignored in training and evaluation."""
 
 LABELS_FILE = "detect_labels.npz"
 
@@ -37,7 +37,7 @@ class FacePhoto:
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        boxes: (K, 4) landmark boxes. sure: (K,) whether each is a face for certain. yaw_deg: (K,), NaN where unknown.
+        boxes: (K, 4) landmark boxes. sure: (K,) whether each is certainly a face. yaw_deg: (K,), NaN if unknown.
     """
 
     name: str
@@ -48,34 +48,34 @@ class FacePhoto:
 
     @property
     def surely_empty(self) -> bool:
-        """Without a face for certain: elsewhere, photographs without a row may show masked or small faces."""
+        """Whether the photo certainly shows no face. Other photos without a row may show masked or small faces."""
         return not len(self.boxes) and self.name.startswith(GENERAL_COLLECTIONS)
 
 
 GENERAL_COLLECTIONS = ("bsds", "imagenet")
-"""Begin the names of photographs of anything at all. Few show people; what a finder marked there is as often an animal
-or a statue."""
+"""Name prefixes of general-purpose collections. Few of their photos show people, and detections in
+them are as often animals or statues."""
 
 
 def split_of(photo_id: str) -> str:
-    """``"train"`` (four in five), ``"val"`` for choosing thresholds and the like, or ``"test"`` for reporting.
+    """``"train"`` (four in five), ``"val"`` (to choose thresholds, for example) or ``"test"`` (for reported figures).
 
-    Decided by a hash of the photograph's id.
+    Decided by a hash of the photo's id.
     """
     place = zlib.crc32(photo_id.encode()) % 10
     return {0: "val", 5: "test"}.get(place, "train")
 
 
 class Half(StrEnum):
-    """Held-out photographs are divided once more. ``seen`` ones may be looked at while choosing between variants;
-    ``fresh`` ones are only reported."""
+    """Held-out photos are split once more. ``seen`` photos may be used to choose between variants; ``fresh`` photos
+    are only for reported figures."""
 
     SEEN = "seen"
     FRESH = "fresh"
 
 
 def half_of(name: str) -> Half:
-    """Decided by a hash of the name, another than that of ``split_of``."""
+    """Decided by a hash of the name, independent of ``split_of``."""
     return Half.FRESH if zlib.crc32(f"half {name}".encode()) % 2 else Half.SEEN
 
 
@@ -86,7 +86,7 @@ class FaceLabels:
     Attributes:
         names: ids of the photographs.
         owner: (faces,) index of each face's photograph. boxes: (faces, 4) landmark boxes.
-        sure: (faces,) whether each is a face for certain. yaw_deg: (faces,), NaN where unknown.
+        sure: (faces,) whether each is certainly a face. yaw_deg: (faces,), NaN if unknown.
     """
 
     names: list[str]
@@ -169,7 +169,7 @@ def read_face_photos(folder: Path, *splits: str, left_out: list[str] | None = No
 
 
 def turned_box(box: NDArray[np.float64], crop: Crop) -> NDArray[np.float64]:
-    """The box (4,) of a face of which only the box is known, in a crop: that of the ellipse inscribed in it."""
+    """The box (4,) of a rotated face if only its box is known: the box of the rotated ellipse inscribed in it."""
     centre = crop.to_crop(np.array([[(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, 0.0]]))[0, :2]
     half = (box[2:] - box[:2]) / 2 * crop.size_px / crop.side_px
     c, s = math.cos(math.radians(crop.rotation_deg)), math.sin(math.radians(crop.rotation_deg))

@@ -1,9 +1,9 @@
-"""The training table: ``labels.npz`` with one row a face, and tar files that hold ``ID.webp`` crops.
+"""The training table: ``labels.npz`` with one row per face, and tar files that contain ``ID.webp`` crops.
 
-Arrays of ``labels.npz`` that are read: ``id``, ``split``, ``points`` (rows, N, 3) in pixels of the stored crop with z
-*towards* the camera, ``weight``, ``source``; and, where they are there, ``group``, ``yaw_deg``, ``box``, ``origin``,
-``provenance``, ``markup``, ``openings``, ``hand2d`` and ``visibility`` (``Sample`` says what they mean). Tar files are
-found beside it; members no row names are ignored.
+Arrays read from ``labels.npz``: ``id``, ``split``, ``points`` (rows, N, 3) in pixels of the stored crop with z
+*towards* the camera, ``weight``, ``source``; and, if present, ``group``, ``yaw_deg``, ``box``, ``origin``,
+``provenance``, ``markup``, ``openings``, ``hand2d`` and ``visibility`` (see ``Sample``). Tar files are
+read from the same folder; members without a row are ignored.
 """
 
 from __future__ import annotations
@@ -72,19 +72,19 @@ def read_labels(path: Path) -> StoredLabels:
 class Table:
     """The rows of one split.
 
-    Images are held in memory, 3 bytes a pixel (43 kB for a crop of 120 × 120), or, where that would take more than
-    ``memory_gb``, decoded from the tar files each time they are asked for.
+    Decoded images are kept in memory, 3 bytes per pixel (43 kB for a crop of 120 × 120). If that would take more than
+    ``memory_gb``, each image is decoded from its tar file when it is needed.
 
     Attributes:
         points: (rows, N, 3) float32 as ``Sample.points_img``.
-        yaw_deg: (rows,) as stored; else of the head pose, where the markup has one; else NaN.
-        openings: where the gaps between lids and between lips come from; "" where unknown.
-        taught: (rows, N) which landmarks a network may learn from: all, but for lids and inner lips where their
-            openings are those of a face model.
-        hand2d: (rows, N, 2) float32, pixels of the stored image; NaN where there are none.
-        visibility: (rows, N) int8, -1 where unknown.
-        origin: (rows, 3) float64: x and y, in the image that the stored one was cut from, of the stored one's first
-            pixel, and how many of its pixels a stored pixel is wide; NaN where unknown.
+        yaw_deg: (rows,) as stored; otherwise from the head pose, if the markup has one; otherwise NaN.
+        openings: source of the eye and mouth openings; "" if unknown.
+        taught: (rows, N) which landmarks a network may learn from: all, except lids and inner lips whose openings come
+            from a face model.
+        hand2d: (rows, N, 2) float32, pixels of the stored image; NaN if missing.
+        visibility: (rows, N) int8, -1 if unknown.
+        origin: (rows, 3) float64: position (x, y) of the crop's first pixel in the original image, and the width of a
+            stored pixel in original pixels; NaN if unknown.
     """
 
     def __init__(
@@ -96,18 +96,18 @@ class Table:
         markup: Markup | None = None,
         left_out: list[str] | None = None,
     ) -> None:
-        """Read the labels of a split (None: of all) and find its images.
+        """Read the labels of a split (None: all splits) and find its images.
 
         Args:
-            memory_gb: 10⁹ bytes that the decoded images of this split may take.
-            incomplete: also accept rows with NaN: landmarks that are not marked, or labels without depth.
-            markup: of the points, in place of the stored one.
+            memory_gb: limit for the decoded images of this split, in 10⁹ bytes.
+            incomplete: also accept rows with NaN: unmarked landmarks, or labels without depth.
+            markup: markup of the points; overrides the stored one.
             left_out: if given, rows whose image is damaged are left out, and a line with id and reason is appended
                 for each. All images are then decoded once more.
         Raises:
-            FileNotFoundError: no ``labels.npz``, or a row's image is in no tar file.
-            ValueError: the labels are not as described above; or the rows are incomplete.
-            ImageError: an image is damaged; where they are not held in memory, only when it is asked for.
+            FileNotFoundError: no ``labels.npz``, or an image is in no tar file.
+            ValueError: the labels are not as described above, or rows are incomplete.
+            ImageError: an image is damaged. If images are not kept in memory, this is raised when it is needed.
         """
         path = folder / "labels.npz"
         stored = read_labels(path)
@@ -157,10 +157,10 @@ class Table:
 
     @property
     def markup(self) -> Markup:
-        """The markup that was given or is stored with the labels; else that of 68 or 66 points.
+        """The given or stored markup; otherwise the default for 68 or 66 points.
 
         Raises:
-            ValueError: there is none, and the number of points does not tell.
+            ValueError: there is none, and the number of points is neither 68 nor 66.
         """
         return markup_of(self.points.shape[1], self.known_markup, self.path)
 
@@ -185,7 +185,7 @@ class Table:
             yaw_deg=float(self.yaw_deg[row]),
             given_box=Box(*self.boxes[row].tolist()) if np.isfinite(self.boxes[row]).all() else None,
             group=self.groups[row],
-            # Without any, samples keep their default.
+            # Without a markup, samples keep their default.
             markup=self.known_markup or MARKUP_68,
             source=self.sources[row],
             provenance=self.provenances[row],
@@ -206,12 +206,12 @@ class Table:
 
 
 def read_table(root: Path, split: str = "", markup: Markup | None = None) -> Samples:
-    """The rows of a training table as samples, those with NaN included; of all splits by default.
+    """The rows of a training table as samples, including rows with NaN; all splits by default.
 
-    Each image is decoded when its row is reached, so a damaged one is an error of that row alone.
+    Each image is decoded when its row is reached, so a damaged image fails only its own row.
 
     Args:
-        markup: of the points, where none is stored and they are not 68 or 66.
+        markup: markup of the points; overrides the stored one.
 
     Raises:
         FileNotFoundError, ValueError, ImageError: as ``Table``.

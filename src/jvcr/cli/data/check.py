@@ -35,25 +35,28 @@ def check(
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (.png) of findings and samples.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
     with_model: Annotated[
-        bool, typer.Option("--with-model", help="Ask the network for a second opinion; about 10 ms a face.")
+        bool,
+        typer.Option("--with-model", help="Also compare labels with the network's predictions; about 10 ms per face."),
     ] = False,
     weights: Annotated[str, typer.Option(help="For --with-model: name of shipped weights, or an ONNX file.")] = "small",
     incomplete: Annotated[
-        bool, typer.Option("--incomplete", help="A table may hold unmarked landmarks and labels without depth.")
+        bool, typer.Option("--incomplete", help="Allow unmarked landmarks and labels without depth in a table.")
     ] = False,
     option: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Of the format's reader; may be repeated.")
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of the format's reader; may be repeated.")
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option(metavar="[FORMAT:]ROOT", help="Another data set (a benchmark) that must share no photo with it."),
+        typer.Option(
+            metavar="[FORMAT:]ROOT", help="Another data set (a benchmark) that must not share photos with this one."
+        ),
     ] = None,
-    duplicates: Annotated[bool, typer.Option(help="Compare the images with each other.")] = True,
-    show: Annotated[int, typer.Option(min=1, help="How many names of each finding to print.")] = 3,
+    duplicates: Annotated[bool, typer.Option(help="Search for duplicate images.")] = True,
+    show: Annotated[int, typer.Option(min=1, help="Number of names to print for each finding.")] = 3,
 ) -> None:
-    """Examine a data set: unreadable images, wrong labels, mirrored or mis-ordered points, duplicates, leaks.
+    """Check a data set for unreadable images, wrong labels, mirrored or mis-ordered points, duplicates and leaks.
 
-    Exit code 0 without errors, 1 with errors (--strict: or warnings).
+    The exit code is 1 if there are errors (--strict: or warnings).
     """
     try:
         from jvcr.data.doctor.check import SecondOpinion
@@ -78,7 +81,7 @@ def check(
     other: Source | None = None
     if against is not None:
         if not duplicates:
-            raise ValueError("--against compares images; it cannot go with --no-duplicates")
+            raise ValueError("--against compares images; it cannot be combined with --no-duplicates")
         format_, _, root = against.rpartition(":") if not Path(against).exists() else ("", "", against)
         other = open_source(format_ or "table", Path(root))
     opinion: SecondOpinion | None = None
@@ -113,7 +116,7 @@ def check(
 
 
 def print_report(report: Report, names: int = 3) -> None:
-    """Counts and findings on stdout."""
+    """Print counts and findings to stdout."""
     console = Console(highlight=False, soft_wrap=True)
     counts = report.counts
     console.print(f"[bold]{escape(report.title)}[/]: {counts.samples} samples, {counts.groups} groups")

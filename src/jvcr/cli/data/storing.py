@@ -1,4 +1,4 @@
-"""What ``convert`` and ``turn`` share: write a training table, and say what came of it."""
+"""Shared by ``convert`` and ``turn``: write a training table and report the result."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_folder(out: Path, inputs: list[Path]) -> None:
 
 
 def store(samples: Samples, out: Path, storage: Storage, about: dict[str, Any], strict: bool) -> None:
-    """Write a table and say what came of it; exit code 1 where ``strict`` and samples were left out."""
+    """Write a table and report the result. The exit code is 1 if ``strict`` and samples were left out."""
     from jvcr.data.convert import convert as write_table
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("faces"), TimeRemainingColumn())

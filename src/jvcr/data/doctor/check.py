@@ -1,9 +1,9 @@
-"""The dataset doctor: what is wrong with a set of labelled faces, sample by sample and as a whole.
+"""The data check: finds faults in a set of labelled faces, in single samples and across them.
 
     report = check(TableSource(folder))
     report = check(SampleSource({"train": train, "val": val}))
 
-One pass over the images, none of which is kept; then the landmarks are judged together. Nothing that is found stops it.
+One pass over the images, which are not kept; then all landmarks are checked together. No finding stops the check.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from jvcr.images import Image
 from jvcr.markups.markup import Markup
 
 HAND_MARKS_APART = 0.10
-"""Median distance of hand marks and landmarks, in sizes of the face, from which they show different things."""
+"""Limit of the median distance between hand marks and landmarks, in face sizes."""
 TINY_PX = 32.0
-"""A landmark box whose longer side is below this says little: the small network sees a face of 80 px."""
+"""Limit of the longer side of the landmark box. The small network's input shows a face of 80 px."""
 SPECK_PX = 4.0
-"""Below this, the numbers are hardly pixels."""
+"""Below this, the coordinates are probably not pixels."""
 SPLITS = ("train", "val", "test")
 BLANK_STD = 2.0
 """Standard deviation of the grey levels below which an image has no content."""
@@ -50,20 +50,20 @@ YAW_BINS: tuple[tuple[str, float], ...] = (("0-30", 30.0), ("30-60", 60.0), ("60
 
 
 class SecondOpinion(Protocol):
-    """What a trained network may add (``check_model.ModelOpinion``)."""
+    """Findings of a trained network (``opinion.ModelOpinion``)."""
 
     def add(self, entry: Entry, box: Box) -> None:
-        """Look at an image and its label."""
+        """Take in an image and its label."""
         ...
 
     def cases(self) -> list[Case]:
-        """Faults, when all images have been seen."""
+        """Faults, after all images were added."""
         ...
 
 
 @dataclass
 class _Kept:
-    """What stays of the samples, by position; images do not."""
+    """Data kept of each sample, by position. Images are not kept."""
 
     entries: list[Entry] = field(default_factory=list)
     sizes: list[str] = field(default_factory=list)
@@ -78,15 +78,16 @@ def check(
     opinion: SecondOpinion | None = None,
     progress: Callable[[Iterable[Entry]], Iterable[Entry]] = iter,
 ) -> Report:
-    """Examine a data set.
+    """Check a data set.
 
     Args:
         duplicates: compare the images; quadratic in their number (20,000 take a minute).
-        against: another data set, a benchmark say, that must share no photo with this one. Only its images are used.
-        opinion: a second look at image and label by a trained network.
-        progress: wraps the entries, to show how far it is.
+        against: another data set (a benchmark, for example) that must not share photos with this one. Only its images
+            are used.
+        opinion: compare the labels with a trained network.
+        progress: wraps the entries, for a progress bar.
     Returns:
-        findings, errors first; ``Report.exit_code`` for scripts.
+        Findings, errors first; scripts use ``Report.exit_code``.
     """
     kept = _Kept()
     cases: list[Case] = []
@@ -123,11 +124,11 @@ def check(
 
 
 _SPOILED = {"not-finite", "no-landmarks", "empty-box", "flat-depth", "point-outside-volume"}
-"""The shape of such a label is not judged: its fault is known."""
+"""Labels with these faults are excluded from the checks of shape."""
 
 
 def _examine(entry: Entry, kept: _Kept) -> list[Case]:
-    """One sample on its own."""
+    """Checks of a single sample."""
     image = entry.image
     cases = [entry.problem] if entry.problem else []
     size = "none"
@@ -147,7 +148,7 @@ def _examine(entry: Entry, kept: _Kept) -> list[Case]:
 
 
 def _examine_marks(entry: Entry) -> list[Case]:
-    """Openings, visibility and hand marks, where there are any."""
+    """Openings, visibility and hand marks, if present."""
     cases = []
     if entry.openings and entry.openings not in OPENINGS:
         cases.append(_case(entry, "unknown-openings", _detail(entry, openings_fault(entry.name, entry.openings))))
@@ -241,8 +242,8 @@ def _case(entry: Entry, code: str, detail: str = "", landmarks: tuple[int, ...] 
 
 
 def _identity(entries: Sequence[Entry]) -> list[Case]:
-    """Splits that nobody reads, names that occur twice, groups that cross the split."""
-    # Where a data set is not divided, "" is no mistake; a table is.
+    """Unknown splits, duplicate names, groups in several splits."""
+    # "" is valid for a data set without splits, but not for a table.
     unknown = Counter(e.split for e in entries if e.split not in SPLITS and (e.split or e.strict))
     cases = [
         Case("unknown-split", repr(split), f"{count} rows", next(e.row for e in entries if e.split == split))

@@ -1,4 +1,4 @@
-"""Samples as the dataset doctor sees them: read as far as they can be read, one by one, never all in memory."""
+"""Input of the data check: samples are read tolerantly, one by one, and never all kept in memory."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _LABELS = "labels.npz"
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """A label, with its image where there is one.
+    """A label and its image, if there is one.
 
     Attributes:
         row: number in its source; the same in every pass.
-        points_img: (N, 3) float64 pixels of the image, z away from the camera, as stored: anything may be in it.
-        image: (H, W, 3) uint8 RGB; None where it is missing or cannot be read.
+        points_img: (N, 3) float64 pixels of the image, z away from the camera; not validated.
+        image: (H, W, 3) uint8 RGB; None if it is missing or unreadable.
         problem: why there is no image.
-        strict: the rules of training: no landmark may be missing, and a weight is above 0.
-        openings, hand2d, visibility: as of ``Sample``, as stored; None where there are none.
+        strict: apply the rules of training: no landmark may be missing, and the weight is above 0.
+        openings, hand2d, visibility: see ``Sample``; not validated, None if missing.
         file: name of the file with the labels, for messages; "" if unknown.
     """
 
@@ -64,24 +64,24 @@ class Source(Protocol):
 
     Attributes:
         title: for messages.
-        cases: faults of the files themselves, complete after a whole pass.
+        cases: faults of the files; complete after a full pass.
     """
 
     title: str
     cases: list[Case]
 
     def entries(self, wanted: frozenset[int] | None = None) -> Iterator[Entry]:
-        """All entries, or those of the wanted rows only; in any order, with the same rows in every pass."""
+        """All entries, or only the wanted rows, in any order; every pass has the same rows."""
         ...
 
 
 class SampleSource:
     """Samples by split: ``SampleSource({"train": train, "val": val})``.
 
-    Each value is an iterable of samples, or a function that gives one; under the name "" samples keep their own split.
-    A generator can be gone through only once; a contact sheet needs a second pass: pass a list or a function for it.
-    An error that an iterable raises becomes a ``reader-error`` (``unreadable-image`` for an image), and what came
-    before and, unless it is a generator, after it is kept.
+    Each value is an iterable of samples, or a function that returns one. With the name "", samples keep their split.
+    A contact sheet needs a second pass, which a generator does not allow: pass a list or a function.
+    An error raised by an iterable becomes a ``reader-error`` (``unreadable-image`` for an image). Earlier samples are
+    kept; later ones too, unless it is a generator.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class SampleSource:
         self._splits = dict(splits)
 
     def entries(self, wanted: frozenset[int] | None = None) -> Iterator[Entry]:
-        """The samples one by one, or only the ``wanted`` rows; what cannot be read becomes a case."""
+        """The samples one by one, or only the ``wanted`` rows; unreadable samples become cases."""
         self.cases = []
         row = 0
         for split, samples in self._splits.items():
@@ -102,7 +102,7 @@ class SampleSource:
                 row += 1
 
     def _tolerant(self, samples: Iterable[Sample] | Callable[[], Iterable[Sample]], split: str) -> Iterator[Sample]:
-        """Goes on after an error where the iterator can. A generator cannot, and one that only repeats itself stops."""
+        """Continue after an error if the iterator can. Stop if the same error repeats."""
         last, repeated, before = "none", 0, ""
         try:
             iterator = iter(samples() if callable(samples) else samples)
@@ -133,7 +133,7 @@ def _entry_of(sample: Sample, row: int, split: str) -> Entry:
         points_img=np.asarray(sample.points_img, np.float64),
         markup=sample.markup,
         image=sample.image,
-        # The data set's own division, where its reader knows one.
+        # The data set's own split, if its reader knows one.
         split=split or getattr(sample, "split", ""),
         source=sample.source,
         group=sample.group,
@@ -161,21 +161,20 @@ class _Labels:
 
 
 class TableSource:
-    """The training table (``labels.npz`` and ``*.tar``), read tolerantly: every label, and every tar member on its own.
+    """The training table (``labels.npz`` and ``*.tar``), read tolerantly: every label and every tar member separately.
 
-    ``jvcr.data.table.Table`` stops at the first fault, as training should; this goes on and lists them all.
+    ``jvcr.data.table.Table`` stops at the first fault, for training; this class continues and lists all faults.
     """
 
     def __init__(self, folder: Path, incomplete: bool = False) -> None:
-        """``incomplete``: landmarks that are not marked (NaN) and labels without depth (z NaN) are meant to be there;
-        training refuses them."""
+        """``incomplete``: allow unmarked landmarks (NaN) and labels without depth (z NaN), which training refuses."""
         self.title = str(folder)
         self.cases: list[Case] = []
         self._folder = folder
         self._strict = not incomplete
 
     def entries(self, wanted: frozenset[int] | None = None) -> Iterator[Entry]:
-        """The rows one by one, in the order of the tar files, or only the ``wanted`` ones; faults become cases."""
+        """The rows one by one, in tar file order, or only the ``wanted`` ones; faults become cases."""
         self.cases = []
         labels = self._read_labels()
         if labels is None:
@@ -261,14 +260,14 @@ class TableSource:
         except (ValueError, OSError) as error:
             self.cases.append(Case("bad-labels", str(path), str(error).removeprefix(f"{path}: ")))
             return None
-        # The same id twice has a finding of its own.
+        # Duplicate ids are a separate finding.
         faults = [fault for fault in stored.faults if "more than once" not in fault]
         self.cases += [Case("bad-labels", str(path), fault) for fault in faults]
         arrays, markup = readable(stored.arrays), stored.markup
         if not arrays:
             return None
         n, points = len(arrays["id"]), arrays["points"]
-        # The table stores z towards the camera; only its differences count.
+        # The table stores z towards the camera. Its mean has no meaning.
         points = points.astype(np.float64) * (1, 1, -1)
         marked = np.isfinite(points[..., 2])
         total = np.where(marked, points[..., 2], 0).sum(axis=1, keepdims=True)
@@ -309,8 +308,7 @@ class TableSource:
 
 
 def markup_of(n_points: int) -> Markup:
-    """The markup with that many points; where none is known, one that only numbers them and says nothing of mirror
-    pairs. At least 2 points."""
+    """The default markup for 68 or 66 points; otherwise one without names and mirror pairs. At least 2 points."""
     for markup in (MARKUP_68, MARKUP_66):
         if markup.n_points == n_points:
             return markup
