@@ -3,6 +3,8 @@ from __future__ import annotations
 import copy
 import csv
 import struct
+import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -259,6 +261,22 @@ def test_a_checkpoint_that_is_cut_short_is_named(saved: Path, four_faces: Table,
         ValueError, match=r"last\.ckpt is not a complete checkpoint of `jvcr train`: it is truncated, or not"
     ):
         make(SHORT, four_faces, saved.parent)
+
+
+def test_the_command_line_says_which_checkpoint_is_damaged(make_table: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    data = make_table(tmp_path / "data", (5.0, -20.0, 45.0, -75.0), ("train", "train", "train", "val"))
+    command = [sys.executable, "-m", "jvcr.cli.app", "train", "--data", str(data), "--out", str(tmp_path / "run")]
+    command += ["--preset", "tiny", "--samples", "640", "--minutes", "0", "--workers", "0"]
+    assert subprocess.run(command, capture_output=True, text=True, check=False).returncode == 0
+    path = tmp_path / "run" / "last.ckpt"
+    half = path.read_bytes()[: path.stat().st_size // 2]
+    path.write_bytes(half)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"error: {path} is not a complete checkpoint of `jvcr train`: it is truncated" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert path.read_bytes() == half
 
 
 @pytest.mark.parametrize("data", [b"\x80\x04K\x01.", b"PK\x03\x04", b"not a checkpoint"])
