@@ -283,8 +283,8 @@ class _Maker:
         return image, [_Face(inside, True, float(self.sources.tilt_deg[row]) + rotation)]
 
     def _window(self, image: Image, faces: list[_Face]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Paint over all but a window, which shows the middle of a face where there is one: a small or narrow picture
-        with a border around it. Its low and high x, y."""
+        """Fill all but a window with a uniform colour, like a small or narrow picture with a border. If there is a face,
+        the window contains its centre. Returns the window's low and high x, y."""
         rng, size_px = self.rng, len(image)
         extent = np.maximum(8, np.round(rng.uniform(0.4, 1.0, 2) * size_px)).astype(int)
         start = rng.integers(0, size_px - extent + 1)
@@ -300,7 +300,7 @@ class _Maker:
         return start + np.array([low for low, _ in ends]), start + np.array([high for _, high in ends])
 
     def _place(self, wanted: float, size_px: int) -> NDArray[np.float64]:
-        """Where the middle of a face of this size is put: x, y."""
+        """Random position (x, y) of the centre of a face of this size."""
         margin = (_CUT_MARGIN if self.rng.random() < self.how.cut_share else _MARGIN) * wanted
         return self.rng.uniform(margin, size_px - margin, 2)
 
