@@ -283,8 +283,8 @@ class _Maker:
         return image, [_Face(inside, True, float(self.sources.tilt_deg[row]) + rotation)]
 
     def _window(self, image: Image, faces: list[_Face]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Fill all but a window with a uniform colour, like a small or narrow picture with a border. If there is a face,
-        the window contains its centre. Returns the window's low and high x, y."""
+        """Fill all but a window with a uniform colour, like a small or narrow picture with a border. If there is a
+        face, the window contains its centre. Returns the window's low and high x, y."""
         rng, size_px = self.rng, len(image)
         extent = np.maximum(8, np.round(rng.uniform(0.4, 1.0, 2) * size_px)).astype(int)
         start = rng.integers(0, size_px - extent + 1)
