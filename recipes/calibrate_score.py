@@ -23,7 +23,7 @@ from jvcr.detect.base import iou_matrix, nms
 from jvcr.detect.network import NetworkDetector
 from jvcr.evaluate.detect_scores import turned_photo
 from jvcr.runtime.backends import open_backend
-from jvcr.runtime.confidence import SIZES_PX, Confidence
+from jvcr.runtime.confidence import Confidence, largeness
 
 LEAST_SHARE = 0.2
 """A candidate is dropped after the first pass if its agreement is below this share of the median of true faces."""
@@ -45,14 +45,14 @@ def logit(p: float) -> float:
 
 
 def look(photo: FacePhoto) -> np.ndarray:
-    """(candidates, 4 + 4): box and inputs of the regression."""
+    """(candidates, 4 + 6): box and inputs of the regression, those for small faces first."""
     rows = []
     for face, proposal in landmarker.candidates(photo.image):
         box = Box.around(face.points_img)
-        size = float(np.clip(max(box.width, box.height), *SIZES_PX))
-        opinions = math.log(max(face.score, 1e-4)), logit(proposal.score or 0.0)
-        rows.append([*box.to_list(), 1.0, *opinions, math.log(size)])
-    return np.array(rows).reshape(-1, 8)
+        inputs = np.array([1.0, math.log(max(face.score, 1e-4)), logit(proposal.score or 0.0)])
+        share = largeness(max(box.width, box.height))
+        rows.append([*box.to_list(), *((1 - share) * inputs), *(share * inputs)])
+    return np.array(rows).reshape(-1, 10)
 
 
 looks = [look(photo) for photo in shown]
@@ -85,15 +85,17 @@ def fit(inputs: np.ndarray, right: np.ndarray) -> np.ndarray:
     ).x
 
 
-constants = np.array([0.0, 1.0, 1.0, 0.0])
+constants = np.array([0.0, 1.0, 1.0] * 2)
 for _ in range(3):
     constants = fit(*labelled(constants))
 inputs, right = labelled(constants)
-alone = fit(inputs[:, :2], right)
+# Of both sizes together, without the detector.
+alone = fit(inputs[:, :2] + inputs[:, 3:5], right)
 print(f"{len(shown)} images of {len(photos)} photographs, {right.sum()} faces among {len(right)} candidates")
-agreement = float(np.exp(np.median(inputs[right, 1])))
+agreement = float(np.exp(np.median((inputs[:, 1] + inputs[:, 4])[right])))
 confidence = Confidence(
-    both=tuple(np.round(constants, 3).tolist()),
+    small=tuple(np.round(constants[:3], 3).tolist()),
+    large=tuple(np.round(constants[3:], 3).tolist()),
     alone=tuple(np.round(alone, 3).tolist()),
     least_agreement=round(LEAST_SHARE * agreement, 3),
 )

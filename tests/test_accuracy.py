@@ -26,7 +26,7 @@ needs_table = pytest.mark.skipif(not (DATA / "labels.npz").is_file(), reason=f"n
 CALIBRATION = DATA / "aflw2000-3d-calibration-ids.txt"
 
 # NME mean of bins, GTE, and NME on Reannotated labels; single pass. JVCR's paper has 0.0364 and 0.0728.
-BOUNDS = {"small": (0.0350, 0.0715, 0.0295), "large": (0.0350, 0.0715, 0.0305)}
+BOUNDS = {"small": (0.0344, 0.0705, 0.0284), "large": (0.0350, 0.0715, 0.0305)}
 
 
 @pytest.fixture(scope="module", params=list(BOUNDS))
@@ -94,8 +94,8 @@ def test_eyes_close_and_mouths_open() -> None:
     score = score_expression(System("small", "true boxes", predicted.points_img), truth)
     eyes, mouths = score.fits["all"]["eye opening"], score.fits["all"]["mouth opening"]
     assert score.closed_eyes["all"] >= 0.88 and score.closed_eyes["up to 30°"] >= 0.90
-    assert eyes.slope >= 0.55 and eyes.correlation >= 0.65
-    assert mouths.slope >= 0.70 and mouths.correlation >= 0.80
+    assert eyes.slope >= 0.53 and eyes.correlation >= 0.67
+    assert mouths.slope >= 0.79 and mouths.correlation >= 0.84
     assert score.groups["closed eyes"].predicted <= 0.17
     assert score.groups["shut mouths"].predicted <= 0.05
 

@@ -29,7 +29,7 @@ BOX = Box(179, 87, 269, 178)
         ("decode", {"threads": 1}, 1),
         ("crop", {"threads": 1}, 1),
         ("photo", {"threads": 1, "looks": 1}, 1),
-        ("video", {"threads": 1, "faces": 1}, 60),
+        pytest.param("video", {"threads": 1, "faces": 1}, 60, marks=pytest.mark.slow),
     ],
 )
 def test_rows_are_measured(kind: str, settings: dict[str, int | str], units: int) -> None:
@@ -40,6 +40,7 @@ def test_rows_are_measured(kind: str, settings: dict[str, int | str], units: int
     assert row.memory_mb is None or row.memory_mb > 50
 
 
+@pytest.mark.slow
 def test_a_film_is_decoded() -> None:
     pytest.importorskip("av")
     row = measure(Work("film", astronaut(), BOX, "small", {"threads": 2, "faces": 1}, 0.01))

@@ -16,6 +16,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 KNOWN = {
     "CROP_RULE",
     "JVCR_DATA",
+    "JVCR_LONG",
     "JVCR_DEBUG",
     "JVCR_WEIGHTS",
     "MALLOC_MMAP_THRESHOLD_",

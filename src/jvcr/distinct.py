@@ -13,7 +13,7 @@ from jvcr.frames import Box
 from jvcr.markups.markup import Markup
 
 SHARED_DISTANCE = 0.12
-"""Two results share a feature when its centres are nearer than this, in mean sizes of the two faces.
+"""Two results share a feature if its centres are closer than this, relative to the mean size of the two faces.
 
 On held-out photographs, the eyes of an upside-down false face are at most 0.07 from those of the face it sits on, and
 the nearest features of two people, cheek to cheek, are 0.22 apart (docs/LOG.md).
@@ -58,6 +58,6 @@ def _features(markup: Markup) -> list[list[tuple[int, ...]]]:
         [members for name, members in markup.groups.items() if any(word in name.split("_") for word in words)]
         for words in _FEATURES
     )
-    # A nose or a mouth is often marked as several groups; it is one feature all the same.
+    # A nose or a mouth often has several groups, but it is one feature.
     joined = [[tuple(i for members in part for i in members)] for part in (nose, mouth) if part]
     return [*([eyes] if eyes else []), *joined]

@@ -23,11 +23,11 @@ Points = NDArray[Any]
 """(…, 3) numbers, x, y, z. Conversions give floating point numbers, also for integers."""
 
 Numbers = Any
-"""A number, an array or a tensor. The same kind comes out; whole numbers become fractions."""
+"""A number, an array or a tensor. The result is of the same kind; integers become floats."""
 
 
 def middle_of(size: Numbers) -> Numbers:
-    """The coordinate in the middle of ``size`` samples.
+    """The coordinate of the middle of ``size`` samples.
 
     Example: of 4 pixels, 0 to 3, it is 1.5; of 5 pixels it is the centre of pixel 2.
     """
@@ -49,7 +49,7 @@ def rescaled(coordinates: Numbers, factor: Any) -> Numbers:
         coordinates: any shape, each along one axis: x or y, or the four sides of boxes.
         factor: a number, or anything that broadcasts against them.
     Example: a cell of a network is 8 pixels wide. The middle of cell 0 is at ``rescaled(0.0, 8) == 3.5``, between
-    pixels 3 and 4, and ``rescaled(3.5, 1 / 8) == 0.0`` leads back.
+    pixels 3 and 4, and ``rescaled(3.5, 1 / 8) == 0.0`` is the inverse.
     """
     return (coordinates + 0.5) * factor - 0.5
 
@@ -86,7 +86,7 @@ class Box:
     def __post_init__(self) -> None:
         values = (self.x0, self.y0, self.x1, self.y1)
         if not all(math.isfinite(v) for v in values):
-            raise ValueError(f"box {values} holds a value that is not finite; expected x0, y0, x1, y1 in pixels")
+            raise ValueError(f"box {values} contains a value that is not finite; expected x0, y0, x1, y1 in pixels")
         if self.x1 <= self.x0 or self.y1 <= self.y0:
             raise ValueError(f"box {values} is empty; expected x0 < x1 and y0 < y1 (corners, not width and height)")
 
@@ -141,7 +141,7 @@ class Box:
 
 @dataclass(frozen=True)
 class CropRule:
-    """How large a crop is, and so how deep its volume: ``factor`` times the box's longer side, or its ``"width"``."""
+    """Side of a crop, and depth of its volume: ``factor`` times the longer side of the box, or its ``"width"``."""
 
     factor: float = 1.6
     by: str = "longer"
@@ -156,18 +156,18 @@ class CropRule:
 
 
 CROP_RULE = CropRule()
-"""The project's own: with 1.6 times the longer side, no landmark of AFLW2000-3D leaves the volume."""
+"""The project's default: at 1.6 times the longer side, no landmark of AFLW2000-3D lies outside the volume."""
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A square on the image, possibly turned, sampled at ``size_px`` × ``size_px``.
+    """A square on the image, possibly rotated, sampled at ``size_px`` × ``size_px``.
 
     Attributes:
         centre_x, centre_y: centre of the square, image pixels.
         side_px: side of the square, image pixels. The crop's cube is as deep as it is wide.
-        size_px: samples a side.
-        rotation_deg: what the content is turned by in the crop, clockwise as seen on the screen.
+        size_px: samples per side.
+        rotation_deg: rotation of the content in the crop, clockwise as seen on the screen.
         centre_z: image depth of the cube's mid-depth; 0 unless a prediction moved it.
     """
 
@@ -186,7 +186,7 @@ class Crop:
 
     @classmethod
     def around(cls, points_img: Points, size_px: int, rotation_deg: float = 0.0, rule: CropRule = CROP_RULE) -> Crop:
-        """A crop around (N, ≥2) landmarks; the rule speaks of their box after they are turned by ``rotation_deg``."""
+        """A crop around (N, ≥2) landmarks; the rule uses their box after rotation by ``rotation_deg``."""
         box = Box.around(points_img)
         frame = cls.from_box(box, size_px, rotation_deg)
         turned = Box.around(frame.to_crop(points_img))
@@ -211,7 +211,7 @@ class Crop:
 
     @property
     def square(self) -> Box:
-        """The crop's outline on the image, when it is not turned."""
+        """The crop's outline on the image, ignoring its rotation."""
         half = self.side_px / 2
         return Box(self.centre_x - half, self.centre_y - half, self.centre_x + half, self.centre_y + half)
 
@@ -300,7 +300,7 @@ def mirrored(points: Points, width: int) -> Points:
 
 
 def _floating(points: Any) -> Any:
-    """Integer arrays (indices of voxels, say) as float64, so that no half pixel is lost. Tensors stay as they are."""
+    """Integer arrays, for example voxel indices, as float64, to keep half pixels. Tensors are returned unchanged."""
     if not isinstance(points, np.ndarray) or np.issubdtype(points.dtype, np.floating):
         return points
     return points.astype(np.float64)

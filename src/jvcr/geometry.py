@@ -53,7 +53,7 @@ def align(source: Points, target: Points) -> Similarity:
 
 @dataclass(frozen=True, eq=False)
 class HeadPose:
-    """How the head is turned against one that looks straight into the camera.
+    """Rotation of the head relative to one that looks straight into the camera.
 
     Attributes:
         rotation: (3, 3), canonical head → camera, both x right, y down, z away from the camera.
@@ -116,13 +116,14 @@ def mean_shape_68() -> NDArray[np.float64]:
 
 
 _FLAT = 0.05
-"""Landmarks that span less than this share of their longest direction in a second one lie on a line."""
+"""Landmarks lie on a line if their extent in the second direction is under this share of the longest one."""
 
 
 def mean_head(markup: Markup) -> NDArray[np.float64] | None:
-    """(N, 3) the mean head's landmarks of a markup: the 68, or any that says how it is made from them.
+    """(N, 3) landmarks of the mean head in a markup: the 68 points, or any markup that is derived from them.
 
-    None where it does not say, or where its landmarks lie on a line, about which a head may turn unseen.
+    None if the markup is not derived from them, or if its landmarks lie on a line: rotation about that line is not
+    observable.
     """
     if (markup.name, markup.n_points) == (MARKUP_68.name, MARKUP_68.n_points):
         return mean_shape_68()

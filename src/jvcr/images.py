@@ -1,4 +1,4 @@
-"""Photos in, photos out, and the one place that samples a crop from an image."""
+"""Read and write photos, and sample crops. No other module samples a crop from an image."""
 
 from __future__ import annotations
 
@@ -30,48 +30,48 @@ IMAGE_ENDINGS = frozenset(
     }
 )
 MAX_PIXELS = 170_000_000
-"""Larger images are refused before they are decoded, unless the caller says otherwise. The result takes 3 bytes a
-pixel, and Pillow's own picture, while it is made, 1 to 4."""
+"""Default limit: larger images are refused before they are decoded. The result takes 3 bytes per pixel; while decoding,
+Pillow's own image takes another 1 to 4."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "JPEG2000", "PPM", "HEIF")
-"""Pillow's names of what is read; ``HEIF`` only with the package pillow-heif. Nothing else is opened, whatever its
-name: some of Pillow's formats start other programs (EPS), and the fewer decoders, the smaller the surface."""
+"""Pillow's names of the formats we read; ``HEIF`` needs the package pillow-heif. Nothing else is opened, whatever the
+file's name: some of Pillow's formats start other programs (EPS), and fewer decoders mean a smaller attack surface."""
 
 _SHARED_BRANDS = (b"mif1", b"msf1")
-"""Of files that may be HEIC or AVIF."""
+"""Brands of files that may be HEIC or AVIF."""
 
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", *_SHARED_BRANDS)
 
 _TILE_PIXELS = 1 << 18
-"""So many are converted at a time."""
+"""Number of pixels converted at a time."""
 
 _MOST_BYTES = 16
-"""A pixel of any format, uncompressed: four 32-bit numbers. Longer files are not read."""
+"""The largest uncompressed pixel: four 32-bit numbers. Files with more bytes per pixel are not read."""
 
 _HEADERS = 64 << 20
-"""Bytes of a file that are no pixels."""
+"""Allowance for the bytes of a file that hold no pixels."""
 
-# From half that size on, Pillow warns; we refuse or accept.
+# Pillow warns above half of its limit; we only refuse or accept.
 warnings.filterwarnings("ignore", category=PIL.Image.DecompressionBombWarning)
 
 
 class ImageError(ValueError):
-    """An image that cannot be read. The message names it, says what is wrong and what to do."""
+    """An image that cannot be read. The message names the file, the fault and what to do."""
 
 
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
-    """Read a photo as a viewer shows it: turned as its EXIF tag says, transparency on white, first frame of several.
+    """Read a photo as a viewer shows it: rotated by its EXIF tag, transparency on white, the first of several frames.
 
     Grey, palette, CMYK and 16-bit images become 8-bit RGB. HEIC needs the extra ``heic``.
 
     Args:
-        max_pixels: width × height of the largest image to decode. Twice ``PIL.Image.MAX_IMAGE_PIXELS`` is a limit of
-            Pillow's own.
+        max_pixels: width × height of the largest image to decode. Pillow has its own limit, twice
+            ``PIL.Image.MAX_IMAGE_PIXELS``.
     Returns:
         (H, W, 3) uint8 RGB.
     Raises:
         ImageError: missing, a folder, a device or a pipe, empty, not an image, cut off, or over ``max_pixels``.
-    Memory: beside what Pillow needs to decode the file, 3 bytes a pixel for the result and 20 MB.
+    Memory: 3 bytes per pixel for the result, plus 20 MB, plus what Pillow needs to decode the file.
     """
     path = Path(path)
     try:
@@ -86,7 +86,7 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
         raise ImageError(f"{path}: no such file") from None
     except ImageError:
         raise
-    except ValueError as error:  # no ordinary file
+    except ValueError as error:  # not a regular file
         raise ImageError(str(error)) from None
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror or error})") from error
@@ -117,26 +117,26 @@ def _decode(file: BinaryIO, size: int, name: str, max_pixels: int) -> Image:
             f"{name}: larger than the limit of {max_pixels / 1e6:g} megapixels; reduce it first, or raise the limit, "
             f"max_pixels ({error})"
         ) from None
-    except Exception as error:  # whatever the decoders make of bytes from anywhere
+    except Exception as error:  # decoders raise all kinds of errors on damaged files
         raise ImageError(f"{name}: damaged or cut off ({error}); export or download it again") from error
 
 
 @functools.cache
 def _load_plugins() -> None:
-    # By name: Pillow's own ``init`` loads all its 43 formats, and takes longer than to decode a photo.
+    # Loaded by name: Pillow's ``init`` loads all 43 formats, which takes longer than decoding a photo.
     for name in ("Jpeg", "Mpo", "Png", "WebP", "Avif", "Tiff", "Gif", "Bmp", "Jpeg2K", "Ppm"):
         with contextlib.suppress(ImportError):
             import_module(f"PIL.{name}ImagePlugin")
 
 
 def _formats() -> list[str]:
-    """Those of ``FORMATS`` that this Pillow reads."""
+    """The ``FORMATS`` that this build of Pillow reads."""
     _load_plugins()
     return [name for name in FORMATS if name in PIL.Image.OPEN]
 
 
 def _register_heif(name: str, brand: bytes) -> None:
-    """Teach Pillow to read HEIC (extra ``heic``)."""
+    """Register the HEIC decoder with Pillow (extra ``heic``)."""
     if "HEIF" in PIL.Image.OPEN:
         return
     try:
@@ -160,7 +160,7 @@ class _Tile(NamedTuple):
 
 
 def _tiles(image: PIL.Image.Image) -> Iterator[_Tile]:
-    """The picture in parts of at most ``_TILE_PIXELS``: what is made of the whole would be in memory several times."""
+    """The picture in tiles of at most ``_TILE_PIXELS``: converting it whole needs several copies in memory."""
     width = min(image.width, _TILE_PIXELS)
     height = min(image.height, max(1, _TILE_PIXELS // width))
     for top in range(0, image.height, height):
@@ -170,13 +170,13 @@ def _tiles(image: PIL.Image.Image) -> Iterator[_Tile]:
 
 
 def _to_rgb(image: PIL.Image.Image) -> Image:
-    """Upright 8-bit RGB of a loaded picture."""
+    """A loaded picture as upright 8-bit RGB."""
     orientation = image.getexif().get(0x0112, 1)
     lying = orientation in (5, 6, 7, 8)
     pixels = np.empty((image.width, image.height, 3) if lying else (image.height, image.width, 3), np.uint8)
     stored = _as_stored(pixels, orientation)
     if image.mode.startswith("I") or image.mode == "F":
-        # More than 8 bits of grey, which Pillow would clip: 16 bits, or floats in 0…1.
+        # Grey with more than 8 bits, which Pillow would clip: 16 bits, or floats in 0…1.
         top = 65535.0 if image.mode.startswith("I") else 1.0 if _brightest(image) <= 1 else 255.0
         for tile in _tiles(image):
             values = np.clip(_finite(tile.part) * (255 / top), 0, 255).round().astype(np.uint8)
@@ -216,10 +216,10 @@ def _finite(part: PIL.Image.Image) -> NDArray[np.float64]:
 
 
 def write_image(path: Path, image: Image) -> None:
-    """Write (H, W, 3) uint8 RGB in the format of the path's ending, whole or not at all.
+    """Write (H, W, 3) uint8 RGB in the format of the path's ending, completely or not at all.
 
     Raises:
-        ValueError: an ending of no picture that OpenCV writes. OSError: the disk is full, or similar.
+        ValueError: OpenCV writes no such format. OSError: it cannot be written (a full disk, for example).
     """
     ok, data = cv2.imencode(path.suffix, image[:, :, ::-1])
     if not ok:
@@ -236,8 +236,8 @@ def extract(image: Image, crop: Crop, border: int = cv2.BORDER_REPLICATE, onto: 
     Args:
         image: (H, W, 3) uint8.
         crop: where to sample; it may reach beyond the image.
-        border: what OpenCV puts where there is no image.
-        onto: (S, S, 3) a picture to keep where there is no image, instead of ``border``. Not modified.
+        border: OpenCV's border mode for pixels outside the image.
+        onto: (S, S, 3) background for pixels outside the image, instead of ``border``. Not modified.
     """
     image, crop = _cut_and_reduce(image, crop, max(1, math.floor(crop.side_px / crop.size_px)))
     size = (crop.size_px, crop.size_px)
@@ -249,7 +249,7 @@ def extract(image: Image, crop: Crop, border: int = cv2.BORDER_REPLICATE, onto: 
 
 
 def _cut_and_reduce(image: Image, crop: Crop, factor: int) -> tuple[Image, Crop]:
-    """Cut out what the crop touches and average ``factor`` × ``factor`` pixels into one.
+    """Cut out the part of the image that the crop covers and average ``factor`` × ``factor`` pixels into one.
 
     The cut keeps OpenCV within its limit of 32,767 pixels a side.
     """
@@ -267,7 +267,7 @@ def _cut_and_reduce(image: Image, crop: Crop, factor: int) -> tuple[Image, Crop]
     part = image[top:bottom, left:right]
     if factor == 1:
         return part, crop.reduced(left, top, 1)
-    # Whole cells only: the last, partial one is completed with its own edge.
+    # Whole cells only: a partial last cell is padded with its edge pixels.
     extra_x, extra_y = -part.shape[1] % factor, -part.shape[0] % factor
     if extra_x or extra_y:
         part = cv2.copyMakeBorder(part, 0, extra_y, 0, extra_x, cv2.BORDER_REPLICATE)

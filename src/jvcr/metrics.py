@@ -15,7 +15,7 @@ Errors = NDArray[np.floating]
 """(B,) one error per face. Where a function says so, NaN is a missed face."""
 
 YAW_BINS_DEG: tuple[tuple[float, float], ...] = ((0, 30), (30, 60), (60, float("inf")))
-"""The published "(60, 90]" takes in the few faces beyond 90° too: its counts, 1312/383/305, add up to all 2,000."""
+"""The published "(60, 90]" includes the few faces beyond 90° too: its counts, 1312/383/305, add up to all 2,000."""
 
 
 def _check(predicted: Points, target: Points) -> None:

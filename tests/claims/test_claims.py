@@ -107,6 +107,7 @@ def test_variant_trains_and_is_measured(four_faces: Table, tmp_path: Path, name:
     assert (tmp_path / "outcome.json").is_file()
 
 
+@pytest.mark.slow
 def test_cost_is_measured_in_its_own_process() -> None:
     compact, conventional = cost_of("a", "tiny"), cost_of("d", "tiny")
     # 32 crops, volumes of 2 and 16 slices of 16 × 16 voxels, 4 bytes; 68 times as much with one volume per landmark.

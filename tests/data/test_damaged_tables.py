@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -273,6 +274,21 @@ def test_objects_are_not_unpickled(make_table: MakeTable, tmp_path: Path) -> Non
     changed(source=np.array([Trap(), Trap()], dtype=object))(tmp_path / "labels.npz")
     with pytest.raises(ValueError, match=r"labels\.npz: cannot be read as an \.npz file of plain arrays"):
         Table(tmp_path, "train")
+
+
+def test_a_member_that_is_no_array_is_refused(make_table: MakeTable, tmp_path: Path) -> None:
+    # NumPy gives such a member's bytes.
+    make_table(tmp_path, (5, -20))
+    with zipfile.ZipFile(tmp_path / "labels.npz") as old:
+        members = {name: old.read(name) for name in old.namelist()}
+    members["weight.npy"] = b"not " + members["weight.npy"]
+    with zipfile.ZipFile(tmp_path / "labels.npz", "w") as new:
+        for name, data in members.items():
+            new.writestr(name, data)
+    with pytest.raises(ValueError, match=r"labels\.npz: cannot be read .*member weight is not an array"):
+        Table(tmp_path, "train")
+    checked = CliRunner().invoke(app, ["data", "check", str(tmp_path), "--no-duplicates"])
+    assert "member weight is not an array" in checked.output and checked.exit_code == 1
 
 
 def test_a_good_table_has_no_fault(make_table: MakeTable, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from skimage.data import astronaut
 
 from jvcr.detect.base import Proposal
 from jvcr.detect.named import DetectorName, named_detector
-from jvcr.detect.network import NetworkDetector, _intervals, _sizes
+from jvcr.detect.network import NetworkDetector, _inside, _intervals, _sizes
 from jvcr.detect.whole import whole_image
 from jvcr.frames import Box, Crop
 from jvcr.images import Image, extract
@@ -220,9 +220,11 @@ def test_close_ups_by_hand() -> None:
     # A photo of 320 × 160 is reduced to 160 × 80, inside a border of 48. Cell (5, 3) has its middle at (43.5, 27.5),
     # which is in the border.
     photo = np.zeros((160, 320, 3), np.uint8)
-    detector = OneCell(256, 40)
+    detector = OneCell(256, 4)
     assert detector.close_up(photo) == []
     assert detector.seen == [(1, 192, 256)]
+    # A box of 45 pixels has its middle 4.5 of them left of the photo's left edge, which is a tenth; it is 20 above.
+    assert OneCell(256, 5.7).close_up(photo) == []
 
     class Middle(OneCell):
         def cells(self, pictures: Image) -> NDArray[np.float32]:
@@ -233,6 +235,15 @@ def test_close_ups_by_hand() -> None:
     (found,) = Middle(256, 40).close_up(photo)
     x, y = 2 * 83.5 + 0.5, 2 * 35.5 + 0.5
     np.testing.assert_allclose(found.box.to_list(), [x - 320, y - 160, x + 320, y + 160], rtol=1e-5)
+
+
+def test_the_middle_of_a_cut_face_may_lie_a_little_beyond_the_picture() -> None:
+    # Pixels reach to 79.5; a box of 50 pixels may have its middle 5 beyond.
+    picture = np.zeros((80, 100, 3), np.uint8)
+    middles = (84.4, 84.6)
+    boxes = np.array([[10.0, middle - 25, 60.0, middle + 25] for middle in middles])
+    assert _inside(boxes, picture).tolist() == [True, False]
+    assert _inside(boxes[:, [1, 0, 3, 2]] + [20, 0, 20, 0], picture).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (17, 500), (500, 17), (64, 64), (700, 701)])

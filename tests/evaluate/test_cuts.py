@@ -22,10 +22,10 @@ BY_LABEL = {cut.label: cut for cut in CUTS}
 @pytest.mark.parametrize(
     ("label", "columns", "rows"),
     [
-        # 20 + 0.55 · 60 = 53: rows 0 to 52 remain.
-        ("cut below the nose", (0, 199), (0, 52)),
-        # 20 + 0.35 · 60 = 41.
-        ("cut above the nose", (0, 199), (41, 119)),
+        # 20 + 0.46 · 60 = 47.6: rows 0 to 47 remain.
+        ("cut below the nose", (0, 199), (0, 47)),
+        # 20 + 0.26 · 60 = 35.6.
+        ("cut above the nose", (0, 199), (36, 119)),
         # 100 + 0.4 · 40 = 116, and 100 + 0.6 · 40 = 124.
         ("cut left of the middle", (116, 199), (0, 119)),
         ("cut right of the middle", (0, 123), (0, 119)),

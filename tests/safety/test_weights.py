@@ -325,3 +325,11 @@ def test_five_thousand_threads_are_not_started() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     # Two networks, and what NumPy and OpenCV start.
     assert int(done.stdout) <= 6 * (os.cpu_count() or 1) + 10
+
+
+def test_a_header_length_beyond_all_files(tmp_path: Path) -> None:
+    # Its first eight bytes are the length of the header.
+    path = tmp_path / "long.safetensors"
+    path.write_bytes(b"\xff" * 8 + b'{"jvcr-crc32":"00000000"}')
+    with pytest.raises(ValueError, match=r"long\.safetensors: damaged, or changed by another program"):
+        checksum.verify(path)

@@ -78,6 +78,7 @@ def test_two_processes_equal_one_with_the_whole_batch(make_table: Callable[..., 
         torch.testing.assert_close(theirs, ours, rtol=0.05, atol=5e-3, msg=lambda text, name=name: f"{name}: {text}")
 
 
+@pytest.mark.slow
 def test_batch_that_cannot_be_shared(make_table: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     data = make_table(tmp_path / "data", (5.0, -20.0, 10.0), ["train", "train", "val"])

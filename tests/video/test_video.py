@@ -130,7 +130,7 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
         samples.sample_rate, samples.pts = 16000, 0
         container.mux(tone.encode(samples))
         container.mux(tone.encode(None))
-    with pytest.raises(ValueError, match="no picture"):
+    with pytest.raises(ValueError, match="no video stream"):
         VideoSource(tmp_path / "sound.mp4")
 
 

@@ -49,7 +49,7 @@ def predict(
     boxes: Annotated[
         Path | None,
         typer.Option(
-            help="Landmark boxes: JSON {photo: [[x0, y0, x1, y1], …]} or CSV lines photo,x0,y0,x1,y1. "
+            help="Landmark boxes: JSON {photo: [\\[x0, y0, x1, y1], …]} or CSV lines photo,x0,y0,x1,y1. "
             "Photos are named by path or file name; a photo that is not listed gets no faces."
         ),
     ] = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -154,13 +154,25 @@ def read_arrays(path: Path, needed: Sequence[str]) -> dict[str, NDArray[Any]]:
         raise FileNotFoundError(f"{path}: no such file; expected an .npz file")
     try:
         with np.load(path) as file:
-            arrays = {key: file[key] for key in file.files}
+            arrays = {key: plain_array(file, key) for key in file.files}
     except Exception as error:  # a zip file that is cut off fails in many ways
         raise ValueError(f"{path}: cannot be read as an .npz file of plain arrays ({error})") from error
     missing = [key for key in needed if key not in arrays]
     if missing:
         raise ValueError(f"{path}: arrays {missing} are missing; found {sorted(arrays)}")
     return arrays
+
+
+def plain_array(file: Mapping[str, Any], key: str) -> NDArray[Any]:
+    """An array of an open ``.npz`` file. NumPy gives the bytes of a member that is damaged at its start.
+
+    Raises:
+        ValueError: it is not an array.
+    """
+    values = file[key]
+    if not isinstance(values, np.ndarray):
+        raise ValueError(f"member {key} is not an array")
+    return values
 
 
 def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:

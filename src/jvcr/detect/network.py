@@ -44,6 +44,9 @@ _CLOSE_SIDE, _CLOSE_BORDER = 160, 96
 _LARGEST_PICTURE, _TILE, _OVERLAP = 1024, 640, 128
 """Larger pictures are searched in overlapping tiles, to bound the memory."""
 
+_BEYOND = 0.1
+"""How far the middle of a box may lie beyond the picture, in sizes of the box."""
+
 PADDING = 127
 """Grey value beyond the picture."""
 
@@ -199,10 +202,11 @@ class _Tile(NamedTuple):
 
 
 def _inside(boxes: NDArray[np.float64], picture: Image) -> NDArray[np.bool_]:
-    """Whose middle lies in the picture."""
+    """Whose middle lies in the picture, or only a little beyond it, as that of a face cut at the nose."""
     low, high = borders(np.array([picture.shape[1], picture.shape[0]]))
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return np.asarray((centre > low).all(axis=1) & (centre < high).all(axis=1))
+    margin = _BEYOND * (boxes[:, 2:] - boxes[:, :2])
+    return np.asarray((centre + margin > low).all(axis=1) & (centre - margin < high).all(axis=1))
 
 
 def _tiles_around(boxes: NDArray[np.float64], width: int, height: int) -> list[_Tile]:

@@ -203,8 +203,8 @@ def _pose(scores: Sequence[Score]) -> Table:
             ("true landmarks", one.pose.to_landmarks),
             ("Pose_Para, raw", one.pose.to_pose_para),
             ("Pose_Para, offset removed", one.pose.to_pose_para_zeroed),
-            ("the same, angles within ±99° only", one.pose.to_pose_para_zeroed_usual),
-            ("(true landmarks themselves: offset removed)", one.pose.labels_to_pose_para_zeroed),
+            ("Pose_Para, offset removed, angles within ±99° only", one.pose.to_pose_para_zeroed_usual),
+            ("Pose_Para, offset removed: true landmarks instead of predictions", one.pose.labels_to_pose_para_zeroed),
         )
         for name, e in parts:
             figures = (e.yaw, e.pitch, e.roll, e.mae, e.rotation)

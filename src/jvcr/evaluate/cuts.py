@@ -8,7 +8,7 @@ import numpy as np
 
 from jvcr.data.face_photos import FacePhoto
 
-NOSE_SHARE = 0.55
+NOSE_SHARE = 0.46
 """The tip of the nose lies at this share of the landmark box's height: the median of near-frontal training faces."""
 
 CLOSE_UPS = (0.8, 0.65, 0.5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jvcr.data.reading import read_arrays
 from jvcr.markups.file import BUILT_IN, OWN_NAMES, built_in
 from jvcr.markups.markup import MARKUP_68, Markup
 
@@ -99,12 +99,13 @@ def read_predictions(path: Path) -> PredictionSet:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; {_FORMS}")
+    arrays = read_arrays(path, ("id", "landmarks")) if path.suffix == ".npz" else {}
     try:
-        if path.suffix == ".npz":
-            return _read_npz(path)
+        if arrays:
+            return _from_arrays(arrays)
         if path.suffix in (".jsonl", ".json"):
             return _read_jsonl(path)
-    except (ValueError, TypeError, KeyError, UnicodeDecodeError, zipfile.BadZipFile, EOFError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{path}: {error}; {_FORMS}") from error
     raise ValueError(f"{path}: ending {path.suffix!r} is unknown; {_FORMS}")
 
@@ -148,21 +149,17 @@ def _lines(predictions: PredictionSet) -> list[str]:
     return lines
 
 
-def _read_npz(path: Path) -> PredictionSet:
-    with np.load(path) as file:
-        missing = [key for key in ("id", "landmarks") if key not in file]
-        if missing:
-            raise ValueError(f"arrays {missing} are missing; found {sorted(file)}")
-        ids = file["id"]
-        if ids.dtype.kind != "U" or ids.ndim != 1:
-            raise ValueError(f"id is {ids.dtype} of shape {ids.shape}; expected text, one name a face")
-        return PredictionSet(
-            ids=ids.tolist(),
-            landmarks_img=file["landmarks"],
-            boxes=file["box"].astype(np.float64) if "box" in file else None,
-            markup=_markup(str(file["markup"])) if "markup" in file else MARKUP_68,
-            about=_about(json.loads(str(file["about"]))) if "about" in file else {},
-        )
+def _from_arrays(arrays: dict[str, NDArray[Any]]) -> PredictionSet:
+    ids = arrays["id"]
+    if ids.dtype.kind != "U" or ids.ndim != 1:
+        raise ValueError(f"id is {ids.dtype} of shape {ids.shape}; expected text, one name per face")
+    return PredictionSet(
+        ids=ids.tolist(),
+        landmarks_img=arrays["landmarks"],
+        boxes=arrays["box"].astype(np.float64) if "box" in arrays else None,
+        markup=_markup(str(arrays["markup"])) if "markup" in arrays else MARKUP_68,
+        about=_about(json.loads(str(arrays["about"]))) if "about" in arrays else {},
+    )
 
 
 def _read_jsonl(path: Path) -> PredictionSet:

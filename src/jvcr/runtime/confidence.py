@@ -13,8 +13,8 @@ from typing import Any
 
 _LEAST = 1e-4
 
-SIZES_PX = (32.0, 100.0)
-"""Between these the size tells something: what looks a little like a face is more often one when it is large."""
+SIZES_PX = (16.0, 64.0)
+"""Faces of at most the first size are scored by ``Confidence.small``, those of at least the second by ``large``."""
 
 
 @dataclass(frozen=True)
@@ -22,36 +22,38 @@ class Confidence:
     """Logistic regressions on validation photographs, upright and turned (``recipes/calibrate_score.py``).
 
     Attributes:
-        both: of a face that a detector found: constant, weight of the logarithm of the agreement, of the detector's
-            logit, and of the logarithm of the face's size.
-        alone: of a face in a given box: constant, and weight of the logarithm of the agreement.
-        least_agreement: a first look that agrees less is not followed up.
-    The defaults are those of the weights of version 0.1, which do not carry any.
+        small, large: for a face that a detector found: constant, weight of the logarithm of the agreement, and weight
+            of the detector's logit. Between ``SIZES_PX`` they are interpolated over the logarithm of the size.
+        alone: for a face in a given box: constant, and weight of the logarithm of the agreement.
+        least_agreement: where the first forward pass agrees less, there is no second one.
+    The defaults are those of the weights of version 0.1, whose files have no constants.
     Raises:
         ValueError: a constant is missing or not finite.
     """
 
-    both: tuple[float, float, float, float] = (0.254, 10.851, 2.01, 2.576)
+    small: tuple[float, float, float] = (9.18, 10.851, 2.01)
+    large: tuple[float, float, float] = (10.96, 10.851, 2.01)
     alone: tuple[float, float] = (17.71, 19.748)
     least_agreement: float = 0.1
 
     def __post_init__(self) -> None:
-        numbers = (*self.both, *self.alone, self.least_agreement)
-        if (len(self.both), len(self.alone)) != (4, 2) or not all(map(math.isfinite, numbers)):
-            raise ValueError(f"{self}: expected four finite constants, two, and one")
+        numbers = (*self.small, *self.large, *self.alone, self.least_agreement)
+        if (len(self.small), len(self.large), len(self.alone)) != (3, 3, 2) or not all(map(math.isfinite, numbers)):
+            raise ValueError(f"{self}: expected 3 finite constants for small and large faces, 2 for alone, and 1")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Confidence:
-        """As ``to_dict`` gives it.
+        """The inverse of ``to_dict``.
 
         Raises:
-            ValueError: something else.
+            ValueError: a field is missing, or is not a number.
         """
         try:
-            return cls(_numbers(values["both"]), _numbers(values["alone"]), float(values["least_agreement"]))  # type: ignore[arg-type]
+            small, large, alone = (_numbers(values[name]) for name in ("small", "large", "alone"))
+            return cls(small, large, alone, float(values["least_agreement"]))  # type: ignore[arg-type]
         except (KeyError, TypeError) as error:
             raise ValueError(
-                f"confidence is {values!r}; expected both, alone and least_agreement ({error!r})"
+                f"confidence is {values!r}; expected small, large, alone and least_agreement ({error!r})"
             ) from None
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,11 +74,21 @@ class Confidence:
             logit = self.alone[0] + self.alone[1] * opinion
         else:
             clipped = min(max(detector_score, _LEAST), 1 - _LEAST)
-            size = math.log(min(max(size_px, SIZES_PX[0]), SIZES_PX[1]))
-            terms = (1.0, opinion, math.log(clipped / (1 - clipped)), size)
-            logit = sum(weight * term for weight, term in zip(self.both, terms, strict=True))
+            terms = (1.0, opinion, math.log(clipped / (1 - clipped)))
+            share = largeness(size_px)
+            weights = ((1 - share) * s + share * w for s, w in zip(self.small, self.large, strict=True))
+            logit = sum(weight * term for weight, term in zip(weights, terms, strict=True))
         # Far on either side, exp would overflow.
         return 1 / (1 + math.exp(-max(-500.0, min(500.0, logit))))
+
+
+def largeness(size_px: float) -> float:
+    """0 for faces of at most ``SIZES_PX[0]``, 1 from ``SIZES_PX[1]`` on; in between, linear in the logarithm.
+
+    Example: 32 pixels, half-way from 16 to 64 on a logarithmic scale, give 0.5.
+    """
+    low, high = map(math.log, SIZES_PX)
+    return min(max((math.log(max(size_px, 1.0)) - low) / (high - low), 0.0), 1.0)
 
 
 def _numbers(values: Sequence[Any]) -> tuple[float, ...]:

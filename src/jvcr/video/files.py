@@ -22,25 +22,26 @@ from jvcr.images import MAX_PIXELS, Image
 from jvcr.io.outputs import growing
 
 _TIME_BASE = Fraction(1, 90_000)
-"""Of what is written: fine enough for any frame rate."""
+"""Time base of the videos we write: fine enough for any frame rate."""
 
 MOST_DAMAGED = 100
-"""Packets of a file that fail one after the other before the rest is given up: some four seconds of video."""
+"""Stop reading after this many damaged packets in a row: about four seconds of video."""
 
 _MISSING_S = 0.25
-"""A file whose frames end so much before its own word is cut off. Players round, and last frames have no length."""
+"""A file is cut off if its frames end this long before its stated end. Durations are rounded, and the last frame may
+have none."""
 
 _MISSING_CONTAINER_S = 2.0
-"""The same where only the whole file has a length, and its sound may be what is longer."""
+"""The tolerance when only the whole file states a length, because its sound may be longer than its video."""
 
 _PLAYLISTS = frozenset({"hls", "concat", "concatf", "dash", "imf", "applehttp"})
-"""Formats that are lists of other files: not opened under the name of a file, which may come from anywhere."""
+"""Formats that list other files. They are refused for files on disk, because a file may come from anywhere."""
 
 _FLUSH_S = 0.5
-"""Video that is not on the disk yet; sound may wait as long again for its pictures."""
+"""Length of video that is not yet on disk; sound may wait equally long for its video."""
 
 _FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
-"""Endings of what is written, and FFmpeg's names."""
+"""File name endings of the videos we write, and FFmpeg's names of their formats."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,13 @@ class VideoSource:
         source: path, URL (``rtsp://…``), or a camera's number (on Linux that of ``/dev/video0``).
         audio: also keep the sound's packets, for ``VideoSink``.
     Attributes:
-        frames: how many there are, by the file's own word; 0 where it does not say.
-        failure: what ended the stream before its end; None when it came to its end.
-        damaged: packets that could not be decoded, and were skipped. After ``MOST_DAMAGED`` in a row the rest is given
-            up.
+        frames: number of frames that the file states; 0 if it states none.
+        failure: the error that stopped the stream early; None if it was read to its end.
+        damaged: number of packets that could not be decoded and were skipped. Reading stops after ``MOST_DAMAGED`` in a
+            row.
     Raises:
-        ValueError: it cannot be opened, or has no picture; it is no ordinary file, or a list of other files; its frames
-            are larger than ``jvcr.images.MAX_PIXELS``. It is named.
+        ValueError: the source cannot be opened, has no video stream, is not a regular file, lists other files, or has
+            frames larger than ``jvcr.images.MAX_PIXELS``. The message names it.
     """
 
     def __init__(self, source: str | Path | int, audio: bool = False) -> None:
@@ -77,7 +78,7 @@ class VideoSource:
             if isinstance(source, int):
                 self._container: Any = av.open(f"/dev/video{source}", format="v4l2")
             elif _is_url(source):
-                # A stream that says nothing for ten seconds has broken.
+                # A stream that sends nothing for ten seconds is broken.
                 self._container = av.open(str(source), timeout=10.0, metadata_errors="replace")
             else:
                 self._container = _open_file(av, Path(source))
@@ -88,11 +89,11 @@ class VideoSource:
             ) from error
         if not self._container.streams.video:
             self._container.close()
-            raise ValueError(f"{self.name}: it has no video stream; expected a video")
+            raise ValueError(f"{self.name}: has no video stream; expected a video")
         self._video: Any = self._container.streams.video[0]
         if self._video.codec_context is None:
             self._container.close()
-            raise ValueError(f"{self.name}: its codec is unknown or damaged; convert it to H.264 first")
+            raise ValueError(f"{self.name}: its codec is unknown, or the file is damaged; convert it to H.264 first")
         self._video.thread_type = "AUTO"
         width, height = self._video.codec_context.width, self._video.codec_context.height
         if width * height > MAX_PIXELS:
@@ -101,7 +102,7 @@ class VideoSource:
                 f"{self.name}: its frames have {width} × {height} pixels, over the limit of "
                 f"{MAX_PIXELS / 1e6:g} megapixels; reduce it first"
             )
-        # A frame may be larger than the file says at its start.
+        # A frame may be larger than the file states at its start.
         self._video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         sound = self._container.streams.audio if audio else ()
         self.audio_stream: Any = sound[0] if sound else None
@@ -116,7 +117,7 @@ class VideoSource:
         self.close()
 
     def close(self) -> None:
-        """Close file, camera or stream."""
+        """Close the file, camera or stream."""
         self._container.close()
 
     def __iter__(self) -> Iterator[VideoFrame]:
@@ -126,7 +127,7 @@ class VideoSource:
         end_s = 0.0
         try:
             for frame in self._decoded():
-                # Streams without times count frames.
+                # Without timestamps, time is computed from the frame number.
                 own = frame.time if frame.time is not None else last_s + 1 / rate
                 if self._start is None:
                     self._start = own
@@ -146,10 +147,10 @@ class VideoSource:
             )
 
     def _decoded(self) -> Iterator[Any]:
-        """Frames as they come out of the decoder; sound is put aside. Damaged packets are skipped and counted.
+        """Frames as the decoder returns them; audio packets are queued. Damaged packets are skipped and counted.
 
         Raises:
-            FFmpegError: the stream broke, or nothing but damage comes any more.
+            FFmpegError: the stream broke, or too many packets in a row are damaged.
         """
         av = import_av()
         streams = [self._video] if self.audio_stream is None else [self._video, self.audio_stream]
@@ -170,7 +171,7 @@ class VideoSource:
                 in_a_row += 1
                 if in_a_row >= MOST_DAMAGED:
                     raise
-                # A generator that has raised is at its end; the file goes on where it was.
+                # A generator that has raised is exhausted. A new one continues from the same position in the file.
                 packets = self._container.demux(streams)
                 continue
             if frames:
@@ -178,19 +179,19 @@ class VideoSource:
             yield from frames
 
     def _missing_s(self, end_s: float, uncounted_s: float) -> float | None:
-        """Seconds that the file should have beyond its last frame's end; None where nothing is known to be missing.
+        """Seconds missing after the end of the last frame; None if nothing is known to be missing.
 
         Args:
-            uncounted_s: length of the frames that the file says it has, and nobody saw.
+            uncounted_s: total length of the frames that the file states and that were not read.
         """
-        # MP4 counts frames that its edit list leaves out; AVI's lengths are guessed from the file's size.
+        # MP4 also counts frames that its edit list drops; AVI's lengths are guessed from the file's size.
         if self._container.format.name == "avi":
             return uncounted_s if uncounted_s > _MISSING_S else None
         start_s = float((self._video.start_time or 0) * self._video.time_base)
         if self._video.duration is not None:
             length_s, allowed_s = float(self._video.duration * self._video.time_base), _MISSING_S
         elif (tagged := _tagged_s(self._video.metadata.get("DURATION"))) is not None:
-            # Matroska's tag gives the track's end.
+            # Matroska's tag states the end of the track.
             length_s, allowed_s = tagged - start_s, _MISSING_S
         elif self._container.duration is not None:
             alone = len(self._container.streams) == 1
@@ -203,25 +204,24 @@ class VideoSource:
 
     @property
     def start_s(self) -> float:
-        """Time of the first frame in the source's own count; 0 before it is read."""
+        """Timestamp of the first frame on the source's own clock; 0 before that frame is read."""
         return self._start or 0.0
 
 
 class VideoSink:
-    """Writes an H.264 video, with the times it is given and the source's sound. Close it, or use ``with``: what was
-    written until then can be played.
+    """Writes an H.264 video with the given timestamps and the source's sound. Close it, or use ``with``.
 
-    What is on the disk can be played at any moment, but for the last second: the file is written in fragments (MP4,
-    MOV) or clusters (Matroska) of half a second. An MP4 is made an ordinary one when it is closed.
+    The file on disk is playable at any moment, except for its last second: it is written in fragments (MP4, MOV) or
+    clusters (Matroska) of half a second. Closing turns a fragmented MP4 into an ordinary one.
 
     Args:
         path: ends in ``.mp4``, ``.mov`` or ``.mkv``.
         source: whose sound is kept, if it was opened with ``audio``.
-        overwrite: a file that is there is replaced when this one is closed; until then it grows beside it, as
-            ``NAME.part.mp4``.
+        overwrite: replace an existing file. The new one grows beside it, as ``NAME.part.mp4``, and replaces it when
+            closed.
     Raises:
-        ValueError: another ending. ExistingResults: there is a file, and no ``overwrite``.
-        CannotWrite: the disk is full, say.
+        ValueError: another ending. ExistingResults: the file exists, and ``overwrite`` is False.
+        CannotWrite: writing failed, for example because the disk is full.
     """
 
     def __init__(self, path: Path, source: VideoSource, overwrite: bool = False) -> None:
@@ -235,7 +235,7 @@ class VideoSink:
             self._container: Any = self._av.open(
                 self._file, "w", format=_FORMATS[path.suffix.lower()], container_options=_container_options(path)
             )
-            # What comes after the first error is closed here; else in ``close``.
+            # After an error, everything opened so far is closed here; otherwise ``close`` does it.
             self._stack = self._stack.pop_all()
         self._stream: Any = None
         self._audio: Any = None
@@ -246,22 +246,22 @@ class VideoSink:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        # Of two errors of the file, the first says more.
+        # The first of two errors is more informative.
         with contextlib.suppress(OSError) if isinstance(error, OSError) else contextlib.nullcontext():
             self._close(error)
 
     def write(self, image: Image, time_s: float) -> None:
-        """A frame of (H, W, 3) uint8 RGB, of the first one's size, at its time.
+        """Write a frame, (H, W, 3) uint8 RGB of the first frame's size, at its time.
 
         Raises:
-            CannotWrite: the disk is full, say.
+            CannotWrite: writing failed, for example because the disk is full.
         """
         with self._naming():
             self._write(image, time_s)
 
     @contextlib.contextmanager
     def _naming(self) -> Iterator[None]:
-        """Errors of the file under its name, as they were before FFmpeg."""
+        """Report the file's own error, with its name, in place of the one FFmpeg made of it."""
         try:
             yield
         except (OSError, self._av.error.FFmpegError) as error:
@@ -272,10 +272,10 @@ class VideoSink:
     def _write(self, image: Image, time_s: float) -> None:
         height, width = image.shape[:2]
         if self._stream is None:
-            # Without delay: x264 would else hold back up to forty frames, which a kill would take with it.
+            # Zero latency: otherwise x264 buffers up to forty frames, which are lost if the process is killed.
             options = {"crf": "20", "preset": "veryfast", "tune": "zerolatency"}
             self._stream = self._container.add_stream("libx264", rate=30, options=options)
-            # The codec wants even sides.
+            # The codec needs even sides.
             self._stream.width, self._stream.height = width + width % 2, height + height % 2
             self._stream.pix_fmt = "yuv420p"
             self._stream.time_base = self._stream.codec_context.time_base = _TIME_BASE
@@ -283,7 +283,7 @@ class VideoSink:
                 self._audio = self._container.add_stream_from_template(self._source.audio_stream)
         padded = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
         frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24")
-        # Times must grow.
+        # Timestamps must increase.
         self._last_pts = frame.pts = max(round(time_s / _TIME_BASE), self._last_pts + 1)
         frame.time_base = _TIME_BASE
         self._container.mux(self._stream.encode(frame))
@@ -303,7 +303,7 @@ class VideoSink:
         """Finish the file.
 
         Raises:
-            CannotWrite: the disk is full, say.
+            CannotWrite: writing failed, for example because the disk is full.
         """
         self._close(None)
 
@@ -313,28 +313,28 @@ class VideoSink:
         self._closed = True
         try:
             with self._naming():
-                # With a full disk, say, what is on it is all that there will be.
+                # After a failed write (a full disk, for example), keep what is on disk.
                 if self._stream is not None and not isinstance(error, OSError):
                     self._container.mux(self._stream.encode(None))
                     self._write_audio()
                 self._container.close()
             if self._stream is None and error is None:
-                error = ValueError(f"{self._path}: there was no frame to write")
+                error = ValueError(f"{self._path}: not written, because there was no frame")
         except BaseException as late:
             self._stack.__exit__(type(late), late, late.__traceback__)
             raise
         if error is None:
             self._stack.close()
         else:
-            # What did not become what it should takes no other file's place.
+            # An incomplete file replaces no other file.
             self._stack.__exit__(type(error), error, error.__traceback__)
 
 
 class _Written(io.RawIOBase):
-    """A file for FFmpeg to write to, which keeps the error that FFmpeg only numbers.
+    """A file for FFmpeg to write to. It keeps the original error, of which FFmpeg only reports a number.
 
     Args:
-        path: for messages. place: the file.
+        path: for messages. place: the file to write.
     """
 
     def __init__(self, path: Path, place: Path) -> None:
@@ -369,7 +369,7 @@ class _Written(io.RawIOBase):
 
 
 def _container_options(path: Path) -> dict[str, str]:
-    """What FFmpeg needs to be told so that the file can be played whenever its writer dies."""
+    """FFmpeg options that keep the file playable if the writing process dies."""
     common = {"flush_packets": "1", "max_interleave_delta": str(round(1e6 * _FLUSH_S))}
     if path.suffix.lower() == ".mkv":
         return common | {"cluster_time_limit": str(round(1e3 * _FLUSH_S))}
@@ -384,13 +384,13 @@ def _is_url(source: str | Path) -> bool:
 
 
 def _open_file(av: Any, path: Path) -> Any:
-    """A file of the disk, whatever colons are in its name; nothing that it names itself is fetched from a network."""
+    """Open a file on disk, even with colons in its name. Nothing that it refers to is fetched from a network."""
     check_name(path)
     check_regular(path, path.stat().st_mode)
     container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
     if _PLAYLISTS & set(container.format.name.split(",")):
         container.close()
-        raise ValueError(f"{path}: is a list of other files, not a video; give one of these")
+        raise ValueError(f"{path}: is a list of other files, not a video; give one of those files")
     return container
 
 
@@ -400,7 +400,7 @@ def _length_s(frame: Any, rate: float) -> float:
 
 
 def _tagged_s(text: str | None) -> float | None:
-    """Matroska's ``00:01:02.500000000`` in seconds."""
+    """Matroska's ``00:01:02.500000000``, converted to seconds."""
     try:
         hours, minutes, seconds = (text or "").split(":")
         return 3600 * int(hours) + 60 * int(minutes) + float(seconds)

@@ -13,12 +13,12 @@ _SPEED_CUTOFF_HZ = 1.0
 class OneEuro:
     """Low-pass filter of (N, 3) points: strong while they are still, weak while they move.
 
-    The cutoff frequency is ``cutoff_hz + speed_gain · speed``; a point's speed is in face sizes a second, so that near
-    and far faces are treated alike. One filter follows one face.
+    The cutoff frequency is ``cutoff_hz + speed_gain · speed``; a point's speed is in face sizes per second, so near and
+    far faces are treated alike. One filter follows one face.
 
     Args:
         cutoff_hz: for a point at rest; lower is steadier and lags more at the start of a motion.
-        speed_gain: Hz for each face size a second; higher lags less in motion.
+        speed_gain: Hz per face size per second; a higher value lags less in motion.
     """
 
     def __init__(self, cutoff_hz: float, speed_gain: float) -> None:
@@ -32,10 +32,10 @@ class OneEuro:
         self._time_s = 0.0
 
     def __call__(self, points: NDArray[np.floating], size_px: float, time_s: float) -> NDArray[np.float32]:
-        """The filtered points at ``time_s``. A time that does not grow starts anew.
+        """The filtered points at ``time_s``. The filter restarts if time does not increase.
 
         Args:
-            points: (N, 3) pixels. size_px: of the face, for instance its box's longer side.
+            points: (N, 3) pixels. size_px: size of the face, for instance its box's longer side.
         """
         now = points.astype(np.float64)
         step = time_s - self._time_s
@@ -53,15 +53,15 @@ class OneEuro:
 
 
 def _share(cutoff_hz: NDArray[np.float64] | float, step_s: float) -> NDArray[np.float64] | float:
-    """How much of the way to the new value is gone in one step."""
+    """Weight of the new value in one step, 0…1."""
     return 1 / (1 + 1 / (2 * math.pi * cutoff_hz * step_s))
 
 
 def smoother(strength: float) -> OneEuro | None:
-    """The filter of ``--smooth``: 0 is none, 1 the steadiest. The trade of jitter against lag is in docs/video.md."""
+    """The filter of ``--smooth``: 0 is off, 1 the steadiest. docs/video.md has the trade-off of jitter against lag."""
     if not 0 <= strength <= 1:
         raise ValueError(f"smooth is {strength}; expected 0 (off) to 1")
     if strength == 0:
         return None
-    # From 8 Hz, hardly a filter at 30 frames a second, to half a Hz.
+    # From 8 Hz, hardly any filtering at 30 frames/s, to 0.5 Hz.
     return OneEuro(cutoff_hz=8.0 * (0.5 / 8.0) ** strength, speed_gain=20.0 * (4.0 / 20.0) ** strength)

@@ -1,4 +1,4 @@
-"""Faces through a video: found now and then, followed in between, with an identity each and without jitter."""
+"""Face tracking: periodic detection, following in between, an identity for each face, and smoothing."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from jvcr.results import Face
 from jvcr.video.smooth import OneEuro, smoother
 
 _KEEP_SCORE = 0.2
-"""A followed face is believed longer than a new one."""
+"""Minimum score of a face that is already followed; lower than for a new face."""
 
 _SAME_PLACE = 0.3
-"""Overlap (intersection over union) from which a found face is the one that was followed."""
+"""A detected face is a followed one if their IoU is at least this."""
 
 _SAME_FACE = 0.5
-"""Two followed faces that overlap more have run together."""
+"""Two tracks with a larger IoU follow the same face."""
 
 
 class FrameLandmarker(Protocol):
-    """What the tracker needs of a ``Landmarker``."""
+    """The methods of a ``Landmarker`` that the tracker uses."""
 
     def predict(self, image_rgb: Image) -> list[Face]:
-        """The faces of a frame."""
+        """Detect the faces of a frame."""
         ...
 
     def look_again(self, image: Image, landmarks: Sequence[NDArray[np.float32]]) -> list[Face | None]:
-        """The faces that were there in the last frame; None for one that has left the image."""
+        """Follow the faces of the previous frame; None for one that has left the image."""
         ...
 
 
 class ReadFrame(Protocol):
-    """What the tracker needs of a frame that was read (``jvcr.video.files.VideoFrame``)."""
+    """The fields of a frame that the tracker uses (``jvcr.video.files.VideoFrame``)."""
 
     @property
     def index(self) -> int:
@@ -56,7 +56,7 @@ class ReadFrame(Protocol):
 
 
 class TrackedFace(NamedTuple):
-    """identity: the same number for the same face as long as it is not lost for long. face: with smoothed landmarks.
+    """identity: number that a face keeps unless it is lost for too long. face: with smoothed landmarks.
     raw: (N, 3) landmarks of this frame alone."""
 
     identity: int
@@ -66,7 +66,7 @@ class TrackedFace(NamedTuple):
 
 @dataclass(frozen=True)
 class TrackedFrame:
-    """index: from 0. time_s: since the first frame. image: (H, W, 3) uint8 RGB. faces: the longest known first."""
+    """index: from 0. time_s: since the first frame. image: (H, W, 3) uint8 RGB. faces: longest-tracked first."""
 
     index: int
     time_s: float
@@ -94,15 +94,15 @@ class _Track:
 class Tracker:
     """Follows the faces of one video. Not for several threads.
 
-    Where faces were in the frame before, the landmark network looks once; the detector searches the whole frame at the
-    start, when a face was lost, and every ``detect_every_s``.
+    A face of the previous frame is followed by one forward pass of the landmark network. The detector searches the
+    whole frame at the start, when a face was lost, and every ``detect_every_s``.
 
     Args:
-        landmarker: finds and follows.
-        smooth: 0 gives each frame's own landmarks; up to 1, steadier and later ones (``jvcr.video.smooth``).
-        detect_every_s: seconds between searches of the whole frame, for faces that come in.
+        landmarker: detects and follows faces.
+        smooth: 0 gives each frame's own landmarks; up to 1, steadier landmarks with more lag (``jvcr.video.smooth``).
+        detect_every_s: seconds between detections in the whole frame, which find new faces.
         forget_after_s: a face that is found again within this time, near where it was lost, keeps its identity.
-        most_faces: the largest ones are followed.
+        most_faces: track at most this many faces, the largest ones.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Tracker:
                 f"detect_every_s is {detect_every_s}, forget_after_s {forget_after_s}, most_faces {most_faces}; "
                 "expected 0 or more, 0 or more, and at least 1"
             )
-        smoother(smooth)  # raises for what is no strength
+        smoother(smooth)  # raises if out of range
         self._landmarker, self._smooth = landmarker, smooth
         self._detect_every_s, self._forget_after_s, self._most_faces = detect_every_s, forget_after_s, most_faces
         self._followed: list[_Track] = []
@@ -128,10 +128,10 @@ class Tracker:
         self.searches = 0
 
     def __call__(self, image: Image, time_s: float) -> list[TrackedFace]:
-        """The faces of the next frame, the longest known first.
+        """The faces of the next frame, longest-tracked first.
 
         Args:
-            image: (H, W, 3) uint8 RGB. time_s: of the frame; a time before the last one's starts anew.
+            image: (H, W, 3) uint8 RGB. time_s: of the frame; tracking restarts if it is earlier than the last one.
         """
         if time_s < max((t.seen_s for t in self._followed), default=-np.inf):
             self._followed, self._lost, self._searched_s = [], [], -np.inf
@@ -145,7 +145,7 @@ class Tracker:
         ]
 
     def frame(self, frame: ReadFrame) -> TrackedFrame:
-        """The same for a frame as it was read."""
+        """Call the tracker on a frame of a video reader."""
         return TrackedFrame(frame.index, frame.time_s, frame.image, self(frame.image, frame.time_s))
 
     def _follow(self, image: Image, time_s: float) -> None:
@@ -175,7 +175,7 @@ class Tracker:
         self._followed.sort(key=lambda track: track.identity)
 
     def _known(self, face: Face) -> _Track | None:
-        """The lost track that is nearest, if it is near: within a face's size."""
+        """The nearest lost track within one face size; None if there is none."""
         size = max(face.box.width, face.box.height)
         near = [
             (float(np.hypot(*np.subtract(track.face.box.centre, face.box.centre))), index)
@@ -191,7 +191,7 @@ class Tracker:
 
 
 def _plausible(before: Box, now: Box) -> bool:
-    """Faces do not double their size, nor jump by more than one, from frame to frame."""
+    """Whether the motion is plausible: between frames, a face does not double in size or move by more than its size."""
     sizes = [max(box.width, box.height) for box in (before, now)]
     jump = float(np.hypot(*np.subtract(before.centre, now.centre)))
     return 0.6 < sizes[1] / sizes[0] < 1.7 and jump < max(sizes)

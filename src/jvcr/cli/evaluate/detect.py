@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -25,7 +25,6 @@ from jvcr.cli.options import (
     PrecisionOption,
     ThreadsOption,
 )
-from jvcr.data.face_photos import Half
 from jvcr.detect.named import DetectorName
 from jvcr.detect.network import DETECT_SIZE
 from jvcr.files import written_whole
@@ -44,7 +43,8 @@ def detect(
     json_to: JsonOption = None,
     without: WithoutOption = None,
     half: Annotated[
-        Half | None, typer.Option(help="Only one half of the photos: seen (may guide choices) or fresh (reports only).")
+        Literal["seen", "fresh"] | None,
+        typer.Option(help="Only one half of the photos: seen (may guide choices) or fresh (reports only)."),
     ] = None,
     detector: DetectorOption = DetectorName.OWN,
     detect_size: DetectSizeOption = DETECT_SIZE,
@@ -59,6 +59,7 @@ def detect(
     photos as PNG.
     """
     need_scipy()
+    from jvcr.data.face_photos import Half
     from jvcr.evaluate import detect as benchmark
     from jvcr.evaluate.systems import Execution
 
@@ -75,7 +76,7 @@ def detect(
             detector=detector,
             detect_size=detect_size,
             without=names_to_leave_out(without),
-            half=half,
+            half=None if half is None else Half(half),
             execution=Execution(backend, device, precision, threads),
             progress=progress,
         )
