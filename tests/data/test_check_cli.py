@@ -69,7 +69,7 @@ def test_findings_on_stdout_and_as_json(faulty: Path, tmp_path: Path) -> None:
     target = tmp_path / "new folder" / "report.json"
     done = run("table", faulty, "--json", target)
     assert done.exit_code == 1
-    assert "error depth-sign ×1: z points the wrong way" in done.stdout
+    assert "error depth-sign ×1: z has the wrong sign" in done.stdout
     assert "    face1 (residual" in done.stdout
     assert "to do: negate z" in done.stdout
     assert done.stdout.endswith("1 errors, 1 warnings\n")
@@ -228,7 +228,7 @@ def test_samples_without_the_networks_landmarks_are_named(runtime: OnnxRuntime, 
     report = check(SampleSource({"": [replace(face, points_img=points)]}), opinion=ModelOpinion(runtime))
     (finding,) = report.findings
     assert finding.code == "not-judged"
-    assert "1 samples without its opinion: not all landmarks are marked" in finding.cases[0].detail
+    assert "1 samples were not compared: not all landmarks are marked" in finding.cases[0].detail
 
 
 def test_the_option_with_model(clean: Path) -> None:

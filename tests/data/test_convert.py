@@ -171,7 +171,7 @@ def test_killed(faces: list[Sample], tmp_path: Path) -> None:
     assert (tmp_path / "table.partial" / "images-0000.tar").stat().st_size > 0
     with pytest.raises(FileNotFoundError, match=r"labels\.npz: no such file"):
         Table(tmp_path / "table.partial", "train")
-    with pytest.raises(FileExistsError, match=r"table\.partial: is there already, .* delete this folder"):
+    with pytest.raises(FileExistsError, match=r"table\.partial: already exists, .* delete this folder"):
         convert(iter(faces), tmp_path / "table")
 
 
@@ -179,7 +179,7 @@ def test_nothing_is_overwritten(faces: list[Sample], tmp_path: Path) -> None:
     (tmp_path / "table").mkdir()
     assert convert(iter(faces), tmp_path / "table", TRAIN).rows == 6
     before = (tmp_path / "table" / "labels.npz").read_bytes()
-    with pytest.raises(FileExistsError, match="table: is there already; choose a folder that is not"):
+    with pytest.raises(FileExistsError, match="table: already exists; choose another folder"):
         convert(iter(faces), tmp_path / "table", TRAIN)
     assert (tmp_path / "table" / "labels.npz").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["table"]

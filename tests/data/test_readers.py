@@ -381,9 +381,7 @@ def test_authors_json_box_and_split(make_layout: MakeLayout) -> None:
     # Centre (53, 46) 1-based, side 200 · 0.4 = 80.
     assert first.given_box.to_list() == [12, 5, 92, 85]
     (layout.root / "other.json").write_text(json.dumps([{"img_paths": "a.jpg"}]))
-    with pytest.raises(
-        ValueError, match=r"2 \*\.json files \(faces\.json, other\.json, …\); give the one that is meant"
-    ):
+    with pytest.raises(ValueError, match=r"2 \*\.json files \(faces\.json, other\.json, …\); give one of them"):
         read_samples("authors-json", layout.root)
     with pytest.raises(ValueError, match=r"other\.json: entry 0 has \['img_paths'\]; expected img_paths and landmarks"):
         read_samples("authors-json", layout.root / "other.json")
@@ -437,7 +435,7 @@ def test_coco_file_of_another_form(make_layout: MakeLayout) -> None:
         ({"images": [], "annotations": []}, "none of 0 annotations has a marked landmark in 'keypoints'"),
         (
             {"images": [], "annotations": [{"id": 5, "image_id": 7, "keypoints": [1, 1, 2]}]},
-            "annotation 5 is of image 7",
+            "annotation 5 has image_id 7",
         ),
     ):
         path.write_text(json.dumps(content))

@@ -180,7 +180,7 @@ def test_the_nearest_triangle_is_on_top() -> None:
 
 
 def test_a_gap_is_an_error() -> None:
-    with pytest.raises(ValueError, match="pixels of the turned picture are covered by nothing"):
+    with pytest.raises(ValueError, match="pixels of the turned picture are not covered"):
         rasterise(np.array([[0.0, 0, 0], [5, 0, 0], [0, 5, 0]]), np.array([[0, 1, 2]]), np.zeros((3, 2)), 6, 6)
 
 

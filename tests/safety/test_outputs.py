@@ -158,6 +158,109 @@ def test_no_command_writes_over_its_inputs(tmp_path: Path, arguments: list[str])
     assert contents(tmp_path) == before
 
 
+def linked(kind: str, name: Path, target: Path) -> None:
+    name.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "hard":
+        name.hardlink_to(target)
+    else:
+        name.symlink_to(target)
+
+
+TRAIN = ["train", "--data", "table", "--out", "run", "--preset", "tiny"]
+CLAIMS = ["claims", "--data", "table", "--out", "run", "--only", "a", "--preset", "tiny"]
+
+
+@pytest.mark.parametrize("kind", ["hard", "soft"])
+@pytest.mark.parametrize(
+    ("arguments", "output", "source"),
+    [
+        (TRAIN, "run/log.csv", "table/labels.npz"),
+        (TRAIN, "run/losses.csv", "table/faces.tar"),
+        (TRAIN, "run/last.ckpt", "table/detect_labels.npz"),
+        (TRAIN, "run/last.ckpt.part", "table/labels.npz"),
+        (TRAIN, "run/model.safetensors.part", "table/faces.tar"),
+        (TRAIN, "run/pictures/000000008.jpg", "table/labels.npz"),
+        ([*TRAIN, "--config", "c.toml"], "run/log.csv", "c.toml"),
+        ([*TRAIN, "--init", "w.safetensors"], "run/model.safetensors", "w.safetensors"),
+        ([*TRAIN, "--markup", "m.toml"], "run/losses.csv", "m.toml"),
+        ([*TRAIN, "--task", "detect"], "run/log.csv", "table/detect_labels.npz"),
+        (CLAIMS, "run/claims.md", "table/labels.npz"),
+        (CLAIMS, "run/claims.json", "table/faces.tar"),
+        (CLAIMS, "run/a/outcome.json", "table/labels.npz"),
+        (CLAIMS, "run/a/cost.json.part", "table/labels.npz"),
+        (CLAIMS, "run/a/last.ckpt", "table/faces.tar"),
+        (CLAIMS, "run/a/log.csv", "table/detect_labels.npz"),
+        (["data", "check", "table", "--json", "out.json"], "out.json", "table/labels.npz"),
+        (["data", "check", "table", "--sheet", "out.png"], "out.png", "table/faces.tar"),
+        (["data", "check", "table", "--option", "markup=m.toml", "--json", "out.json"], "out.json", "m.toml"),
+        (["data", "check", "table", "--against", "other", "--json", "out.json"], "out.json", "other/labels.npz"),
+    ],
+)
+def test_no_output_of_training_or_check_is_an_input_by_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, arguments: list[str], output: str, source: str
+) -> None:
+    pytest.importorskip("torch", reason="training needs PyTorch (extra: train)")
+    for name in ("table/labels.npz", "table/detect_labels.npz", "table/faces.tar", "other/labels.npz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(f"precious {name}".encode())
+    for name in ("c.toml", "w.safetensors", "m.toml"):
+        (tmp_path / name).write_bytes(f"precious {name}".encode())
+    linked(kind, tmp_path / output, tmp_path / source)
+    before = contents(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code != 0
+    assert "the input" in str(done.exception), f"{done.output} {done.exception}"
+    assert contents(tmp_path) == before
+
+
+CONVERT = ["data", "convert", "table", "table"]
+TURN = ["data", "turn", "table", "--sources", "a"]
+
+
+@pytest.mark.parametrize("command", [CONVERT, TURN])
+@pytest.mark.parametrize("out", ["table", "link", "empty link", "table/labels.npz", "table/labels.npz/deep", "other"])
+def test_a_table_is_only_written_into_a_new_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], out: str
+) -> None:
+    for name in ("table/labels.npz", "table/faces.tar", "other/labels.npz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"precious")
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "table")
+    (tmp_path / "empty link").symlink_to(tmp_path / "nothing")
+    before = contents(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    place = 4 if command is CONVERT else 3
+    done = CliRunner().invoke(app, [*command[:place], out, *command[place:]])
+    assert done.exit_code != 0
+    # Before the (unreadable) table was opened.
+    assert any(part in str(done.exception) for part in ("already exists", "is a file, not a folder")), done.exception
+    assert contents(tmp_path) == before
+    assert (tmp_path / "empty link").is_symlink() and (tmp_path / "nothing").is_dir()
+
+
+def test_a_table_may_be_written_inside_the_data_set_it_is_made_from(tmp_path: Path, make_table: Run) -> None:
+    make_table(tmp_path, (5, -20))
+    before = contents(tmp_path)
+    done = CliRunner().invoke(app, ["data", "convert", "table", str(tmp_path), str(tmp_path / "new" / "table")])
+    assert done.exit_code == 0, f"{done.output} {done.exception}"
+    after = contents(tmp_path)
+    assert {name: after[name] for name in before} == before
+    assert "new/table/labels.npz" in after and not any("partial" in name for name in after)
+
+
+def test_a_finished_run_is_its_own_output(tmp_path: Path, make_table: Run) -> None:
+    """The check of outputs refuses neither a resumed run nor one inside the folder of its table."""
+    pytest.importorskip("torch", reason="training needs PyTorch (extra: train)")
+    make_table(tmp_path, (5, -20, 45, -75), ("train", "train", "train", "val"))
+    arguments = ["train", "--data", str(tmp_path), "--out", str(tmp_path / "run"), "--preset", "tiny", "--workers", "0"]
+    for minutes in ("0", "0"):
+        done = CliRunner().invoke(app, [*arguments, "--samples", "640", "--minutes", minutes])
+        assert done.exit_code == 0, f"{done.output} {done.exception}"
+    assert (tmp_path / "run" / "last.ckpt").is_file()
+
+
 # A rerun destroys nothing.
 
 

@@ -87,4 +87,4 @@ def test_batch_that_cannot_be_shared(make_table: Callable[..., Path], tmp_path: 
     command += ["--config", str(tmp_path / "run.toml"), "--out", str(tmp_path / "run"), "--devices", "2"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode != 0
-    assert "a batch of 7 cannot be cut into 2 parts of one size" in done.stderr
+    assert "a batch of 7 cannot be split into 2 equal parts" in done.stderr

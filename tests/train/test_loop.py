@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import copy
 import csv
+import struct
+import subprocess
+import sys
 import tarfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -254,15 +258,31 @@ def test_a_checkpoint_that_is_cut_short_is_named(saved: Path, four_faces: Table,
     data = saved.read_bytes()
     saved.write_bytes(data[: int(share * len(data))])
     with pytest.raises(
-        ValueError, match=r"last\.ckpt is not a whole checkpoint of `jvcr train`: it is cut short, or no"
+        ValueError, match=r"last\.ckpt is not a complete checkpoint of `jvcr train`: it is truncated, or not"
     ):
         make(SHORT, four_faces, saved.parent)
+
+
+def test_the_command_line_says_which_checkpoint_is_damaged(make_table: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    data = make_table(tmp_path / "data", (5.0, -20.0, 45.0, -75.0), ("train", "train", "train", "val"))
+    command = [sys.executable, "-m", "jvcr.cli.app", "train", "--data", str(data), "--out", str(tmp_path / "run")]
+    command += ["--preset", "tiny", "--samples", "640", "--minutes", "0", "--workers", "0"]
+    assert subprocess.run(command, capture_output=True, text=True, check=False).returncode == 0
+    path = tmp_path / "run" / "last.ckpt"
+    half = path.read_bytes()[: path.stat().st_size // 2]
+    path.write_bytes(half)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"error: {path} is not a complete checkpoint of `jvcr train`: it is truncated" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert path.read_bytes() == half
 
 
 @pytest.mark.parametrize("data", [b"\x80\x04K\x01.", b"PK\x03\x04", b"not a checkpoint"])
 def test_something_else_is_no_checkpoint(saved: Path, four_faces: Table, data: bytes) -> None:
     saved.write_bytes(data)
-    with pytest.raises(ValueError, match=r"last\.ckpt is not a whole checkpoint .*model\.safetensors"):
+    with pytest.raises(ValueError, match=r"last\.ckpt is not a complete checkpoint .*model\.safetensors"):
         make(SHORT, four_faces, saved.parent)
 
 
@@ -272,11 +292,43 @@ def test_a_field_that_a_checkpoint_lacks_is_named(saved: Path, four_faces: Table
     assert state.keys() == _CHECKPOINT_FIELDS.keys()
     torch.save({key: value for key, value in state.items() if key != field}, saved)
     with pytest.raises(
-        ValueError, match=rf"last\.ckpt is not a whole checkpoint .*: field '{field}' is missing\. Restore"
+        ValueError, match=rf"last\.ckpt is not a complete checkpoint .*: field '{field}' is missing\. Restore"
     ):
         make(SHORT, four_faces, saved.parent)
     torch.save({**state, field: "text"}, saved)
     with pytest.raises(ValueError, match=rf"last\.ckpt .*: field '{field}' is a str\. Restore"):
+        make(SHORT, four_faces, saved.parent)
+
+
+@pytest.mark.parametrize("place", [0.1, 0.35, 0.6, 0.85])
+def test_a_checkpoint_with_a_flipped_bit_is_refused(saved: Path, four_faces: Table, place: float) -> None:
+    with zipfile.ZipFile(saved) as archive:
+        largest = sorted(archive.infolist(), key=lambda entry: entry.file_size)[-4:]
+    data = bytearray(saved.read_bytes())
+    entry = largest[int(4 * place)]
+    # The name and an extra field of a length of its own come between the header and the bytes.
+    name, extra = struct.unpack_from("<HH", data, entry.header_offset + 26)
+    data[entry.header_offset + 30 + name + extra + int(place * entry.file_size)] ^= 0x10
+    saved.write_bytes(data)
+    with pytest.raises(ValueError, match=r"last\.ckpt is not a complete checkpoint .*: its bytes have changed"):
+        make(SHORT, four_faces, saved.parent)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("step", -1),
+        ("step", True),
+        ("step", 10**15),
+        ("validated", {}),
+        ("validated", {"samples": "8"}),
+        ("last", {"lr": "1e-3"}),
+        ("last", {"lr": torch.zeros(2)}),
+    ],
+)
+def test_a_field_with_an_impossible_value_is_named(saved: Path, four_faces: Table, field: str, value: object) -> None:
+    torch.save({**torch.load(saved, weights_only=True), field: value}, saved)
+    with pytest.raises(ValueError, match=rf"last\.ckpt is not a complete checkpoint .*: field '{field}' (is|has) "):
         make(SHORT, four_faces, saved.parent)
 
 

@@ -1,4 +1,4 @@
-"""``jvcr claims``: the paper's claims, tested at one equal, small budget."""
+"""``jvcr claims``: test the paper's claims with equal, small training budgets."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from typing import Annotated
 import typer
 
 from jvcr.cli.console import log
-from jvcr.cli.train import TrainingBar
+from jvcr.cli.data.storing import table_files
+from jvcr.cli.train import TrainingBar, run_outputs
 from jvcr.extras import missing
 from jvcr.files import write_text
+from jvcr.io.outputs import check_outputs
 
 
 def claims(
     data: Annotated[Path, typer.Option(help="Folder of a training table with 68 points (docs/datasets.md).")],
-    out: Annotated[Path, typer.Option(help="Folder of the runs, one a variant; those that are finished are kept.")],
-    samples: Annotated[int, typer.Option(help="Crops that each variant sees.")] = 50_000,
-    only: Annotated[str | None, typer.Option(help="Some of the variants, e.g. a,c,e.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides weights, order and augmentation.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder of the runs, one per variant. Finished runs are kept.")],
+    samples: Annotated[int, typer.Option(help="Training crops per variant.")] = 50_000,
+    only: Annotated[str | None, typer.Option(help="Only these variants, e.g. a,c,e.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of initial weights, sampling and augmentation.")] = 0,
     preset: Annotated[str, typer.Option(help="Sizes and recipe: small, large or tiny.")] = "small",
 ) -> None:
-    """Train JVCR and six alternatives on the same data for the same number of crops; print one table.
+    """Train JVCR and six alternatives on the same data with the same number of crops, and print a table.
 
     Variants: a JVCR; b 2D heatmaps, then depth; c direct coordinates; d one volume per landmark; e not coarse to fine;
     f without the end-to-end stage; g without pre-training.
@@ -38,6 +40,11 @@ def claims(
     unknown = [name for name in chosen if name not in VARIANTS]
     if unknown:
         raise ValueError(f"variants {unknown} are unknown; expected some of {', '.join(VARIANTS)}")
+    results = [out / "claims.md", out / "claims.json"]
+    for name in chosen:
+        results += [out / name / f"{file}.json{ending}" for file in ("outcome", "cost") for ending in ("", ".part")]
+    runs = [output for name in chosen for output in run_outputs(out / name)]
+    check_outputs([*(("--out", path) for path in results), *runs], table_files(data))
     left = [name for name in chosen if not (out / name / "outcome.json").is_file()]
     if left:
         log.print(f"reading {data} …", highlight=False)

@@ -1,4 +1,4 @@
-"""``jvcr train``: from data to weights."""
+"""``jvcr train``: train a network."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from jvcr.cli.console import log
+from jvcr.cli.data.storing import table_files
 from jvcr.extras import missing
 from jvcr.io.outputs import check_outputs
 from jvcr.weights import weights_path
@@ -27,16 +28,34 @@ if TYPE_CHECKING:
     _Config = TypeVar("_Config", bound=RunConfig)
 
 
+_LISTED = 10
+
+
 class TaskName(enum.StrEnum):
-    """What is trained."""
+    """What to train."""
 
     LANDMARKS = "landmarks"
     DETECT = "detect"
 
 
+class OnBad(enum.StrEnum):
+    """What to do with damaged images."""
+
+    STOP = "stop"
+    SKIP = "skip"
+
+
+def run_outputs(out: Path) -> list[tuple[str, Path]]:
+    """The files that a training in this folder writes, for ``check_outputs``."""
+    names = ("last.ckpt", "model.safetensors", "log.csv", "losses.csv")
+    # Each is first written under another name, with this ending.
+    files = [out / f"{name}{ending}" for name in names for ending in ("", ".part")]
+    return [("--out", path) for path in (*files, *sorted((out / "pictures").glob("*.jpg")))]
+
+
 @dataclass(frozen=True)
 class _Wishes:
-    """The command line's options that decide what is trained."""
+    """The options that determine what is trained."""
 
     data: Path
     preset: str | None
@@ -46,9 +65,10 @@ class _Wishes:
     seed: int | None
     workers: int | None
     markup: str | None
+    left_out: list[str] | None
 
     def applied(self, settings: _Config, rows: int) -> _Config:
-        """Settings for a table of so many rows, with what was asked for."""
+        """Settings for a table with ``rows`` rows, with the options applied."""
         if self.seed is not None:
             settings = replace(settings, seed=self.seed)
         if self.workers is not None:
@@ -74,8 +94,8 @@ def train(
     init: Annotated[
         str | None, typer.Option(help="Start from trained weights: shipped ones by name, or a .safetensors file.")
     ] = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="Scale the recipe to this many pictures.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of weights, order and augmentation.")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Scale the recipe to this number of pictures.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of initial weights, sampling and augmentation.")] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="Devices per machine (DDP); they share every batch.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines; start the command on each (docs/training.md).")] = 1,
@@ -87,8 +107,11 @@ def train(
         typer.Option(help="68, 66, 71, 21, 200 or a file (docs/markup.md); the table's own by default."),
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Data loader processes per device.")] = None,
+    on_bad: Annotated[
+        OnBad, typer.Option(help="Damaged images: stop, or skip (leave them out and list their ids).")
+    ] = OnBad.STOP,
 ) -> None:
-    """Train a landmark network: G and P side by side on true volumes, then end to end. Or the face detector.
+    """Train a landmark network (G and P side by side on ground-truth volumes, then end to end) or the face detector.
 
     The --out folder gets model.safetensors (EMA weights), log.csv (validations), losses.csv, pictures/ (drawn
     validation pictures), tensorboard/ and last.ckpt (the checkpoint). To resume after an interruption, run the same
@@ -98,18 +121,17 @@ def train(
         from jvcr.train.loop import Hardware, Loop
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
-    # Of several processes on a machine, the first one speaks.
+    # Only the first process on a machine prints.
     log.quiet = os.environ.get("LOCAL_RANK", "0") != "0"
     initial = None if init is None else weights_path(init, ".safetensors")
     # A run replaces its own files, but never what it reads.
-    check_outputs(
-        [("--out", out / name) for name in ("last.ckpt", "model.safetensors", "log.csv", "losses.csv")],
-        [config, initial, markup],
-        may_replace=True,
-    )
-    wishes = _Wishes(data, preset, config, initial, samples, seed, workers, markup)
+    check_outputs(run_outputs(out), [*table_files(data), config, initial, markup], may_replace=True)
+    left_out: list[str] | None = [] if on_bad is OnBad.SKIP else None
+    wishes = _Wishes(data, preset, config, initial, samples, seed, workers, markup, left_out)
     log.print(f"reading {data} …", highlight=False)
     chosen: Task = _detect_task(wishes) if task is TaskName.DETECT else _landmark_task(wishes)
+    if left_out:
+        _list_left_out(left_out)
     total = chosen.config.total_samples
     with TrainingBar(total) as bar:
         loop = Loop(chosen, out, bar, Hardware(accelerator, devices, nodes))
@@ -128,6 +150,16 @@ def train(
         log.print(f"stopped at {loop.samples:,} of {total:,} pictures; run the same command to resume", highlight=False)
 
 
+def _list_left_out(left_out: list[str]) -> None:
+    """Name every image that was left out; the reason for the first few."""
+    for line in left_out[:_LISTED]:
+        log.print(f"left out: {line}", markup=False, highlight=False, soft_wrap=True)
+    if len(left_out) > _LISTED:
+        names = " ".join(line.partition(" (")[0] for line in left_out[_LISTED:])
+        log.print(f"left out: {names}", markup=False, highlight=False, soft_wrap=True)
+    log.print(f"{len(left_out)} damaged images left out", highlight=False)
+
+
 def _landmark_task(wishes: _Wishes) -> LandmarkTask:
     from jvcr.data.derive import derived
     from jvcr.data.table import Table
@@ -143,22 +175,22 @@ def _landmark_task(wishes: _Wishes) -> LandmarkTask:
     if wishes.init is not None:
         theirs = load_weights(wishes.init)[1].config
         if is_deeper(settings.model, theirs):
-            log.print(f"a deeper network than that of {wishes.init}: its last stack is repeated", highlight=False)
+            log.print(f"deeper network than in {wishes.init}: its last stack is repeated", highlight=False)
         elif is_finer(settings.model, theirs):
-            log.print(f"a finer last volume than that of {wishes.init}", highlight=False)
+            log.print(f"finer last volume than in {wishes.init}", highlight=False)
         elif replace(settings.model, n_points=theirs.n_points) in (theirs, RECIPES["finetune"].model):
             settings = replace(settings, model=theirs)
         else:
             raise ValueError(
-                f"{wishes.init} is a network of other sizes than the settings ask for; leave out --preset and [model], "
-                "or choose those of the weights, or the same with more stacks as deep as the last"
+                f"{wishes.init} is a network of other sizes than the settings; drop --preset and [model], choose the "
+                "sizes of the weights, or add stacks as deep as the last"
             )
     wanted = markup_from(wishes.markup) if wishes.markup is not None else None
-    table, validation = Table(wishes.data, "train"), Table(wishes.data, "val")
+    table, validation = (Table(wishes.data, split, left_out=wishes.left_out) for split in ("train", "val"))
     wanted = wanted or table.markup
     table, validation = derived(table, wanted), derived(validation, wanted)
     settings = wishes.applied(settings, len(table))
-    backgrounds = read_backgrounds(wishes.data)
+    backgrounds = read_backgrounds(wishes.data, left_out=wishes.left_out)
     log.print(
         f"{len(table)} training and {len(validation)} validation faces, "
         f"{len(backgrounds.without_faces)} photographs without a face",
@@ -176,10 +208,14 @@ def _detect_task(wishes: _Wishes) -> DetectTask:
     from jvcr.train.settings import settings_of
 
     if wishes.markup is not None:
-        raise ValueError("--markup is for landmarks; leave it out with --task detect")
+        raise ValueError("--markup is for landmarks; drop it with --task detect")
     settings = settings_of(DETECT_RECIPES, wishes.config, wishes.preset, "detector")
     training, validation = (
-        SceneSources(read_face_photos(wishes.data, split), Table(wishes.data, split)) for split in ("train", "val")
+        SceneSources(
+            read_face_photos(wishes.data, split, left_out=wishes.left_out),
+            Table(wishes.data, split, left_out=wishes.left_out),
+        )
+        for split in ("train", "val")
     )
     settings = wishes.applied(settings, len(training.photos))
     log.print(
@@ -191,7 +227,7 @@ def _detect_task(wishes: _Wishes) -> DetectTask:
 
 
 class TrainingBar:
-    """A progress bar as the training's listener; validations are printed above it."""
+    """Listener that shows a progress bar and prints validations above it."""
 
     def __init__(self, samples: int) -> None:
         self._progress = Progress(

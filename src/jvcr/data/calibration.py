@@ -1,4 +1,4 @@
-"""Crops of real faces, as a network sees them, to set the ranges of int8 numbers."""
+"""Crops of real faces to calibrate int8 quantisation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def calibration_crops(folder: Path, size_px: int, rule: CropRule, count: int = 2
     """(≤ count, S, S, 3) crops of training faces, as the network sees them, drawn with a fixed seed.
 
     Raises:
-        FileNotFoundError, ValueError: as of ``jvcr.data.table.Table``.
+        FileNotFoundError, ValueError: see ``jvcr.data.table.Table``.
     """
     table = Table(folder, "train", incomplete=True)
     rows = np.random.default_rng(0).permutation(len(table))[:count]

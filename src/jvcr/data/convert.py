@@ -1,4 +1,4 @@
-"""Any samples → the training table: plain tar files of crops and ``labels.npz`` (docs/decisions/0009)."""
+"""Write samples as a training table: uncompressed tar files of crops and ``labels.npz`` (docs/decisions/0009)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.data.cutting import Cut, cut, outside
+from jvcr.data.labels import broken_landmarks
 from jvcr.data.sample import Sample
 from jvcr.data.tars import TarShards
 from jvcr.markups.markup import Markup
@@ -27,7 +28,7 @@ OnBad = Literal["skip", "stop"]
 
 _ENDINGS = {"webp": ".webp", "jpeg": ".jpg", "png": ".png"}
 _AHEAD = 32
-"""Images that are being encoded while the next ones are read."""
+"""Number of images that are encoded while the next ones are read."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,18 @@ class Storage:
     """How a table is stored.
 
     Attributes:
-        size_px: the longer side of a stored image at most. Smaller crops are not enlarged: their pixels are copied.
-        margin: side of the stored square over the longer side of the landmark box. Training's crop is 1.6 times the
-            box, varied in size, place and angle. What of the square lies outside the image is not stored.
-            At the defaults, the 1.6 crop is 256 px wide: what the largest preset sees.
+        size_px: maximum length of the longer side. Smaller crops are not enlarged: their pixels are copied.
+        margin: side of the stored square, divided by the longer side of the landmark box. Training crops 1.6 times the
+            box, with random scale, shift and rotation. Parts of the square outside the image are not stored.
+            At the defaults, the 1.6 crop is 256 px wide, the input size of the largest preset.
         image_format: ``original`` stores the bytes of the data set's files, uncut.
-        quality: of JPEG and WebP, 1…100. PNG is lossless.
-        shard_mb: 10⁶ bytes of images in one tar file, about.
-        split: ``auto`` keeps the data set's own division and divides the rest by a hash; ``hash`` divides all by the
-            hash; any other word becomes the split of all.
-        val_share: the share of groups that the hash gives to ``val``; the others are ``train``.
-        on_bad: what to do about a sample that cannot be stored: leave it out and say so, or stop.
-        keep_incomplete: store samples with NaN (landmarks not marked, no depth) as well. Training refuses such rows.
+        quality: JPEG or WebP quality, 1…100. PNG is lossless.
+        shard_mb: approximate size of a tar file, in 10⁶ bytes.
+        split: ``auto`` keeps the data set's own split and assigns the other samples by hash; ``hash`` assigns all by
+            hash; any other word becomes the split of all samples.
+        val_share: the share of groups that the hash assigns to ``val``; the others get ``train``.
+        on_bad: what to do with a sample that cannot be stored: leave it out and report it, or stop.
+        keep_incomplete: also store samples with NaN (unmarked landmarks, no depth). Training refuses such rows.
     """
 
     size_px: int = 384
@@ -79,7 +80,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A sample that is not in the table. ``name`` is "" where the reader did not get as far as a name."""
+    """A sample that is not in the table. ``name`` is "" if the reader failed before it knew the name."""
 
     name: str
     reason: str
@@ -90,7 +91,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Converted:
-    """What was written: rows by split, tar files, and what was left out (``notes``: by the reader or to look at)."""
+    """What was written: rows by split, tar files, skipped samples, and notes of the reader and about the table."""
 
     splits: dict[str, int]
     shards: int
@@ -113,30 +114,29 @@ def convert(
 ) -> Converted:
     """Write samples as a training table: ``labels.npz``, tar files, and ``convert.json`` with how it was made.
 
-    The folder appears under its name when it is whole. Until then it is ``OUT.partial``; one that a killed run left
-    behind is named in an error and may be deleted.
+    The folder is written as ``OUT.partial`` and renamed when it is complete. If a killed run left such a folder, an
+    error names it; you can delete it.
 
     Args:
-        samples: from one data set, or several with the same markup. A step that raises is a bad sample
-            (``Storage.on_bad``); of a generator, which cannot go on, it ends the conversion.
-        out: a folder that is not there yet, or is empty.
-        about: for ``convert.json``, e.g. format and options.
+        samples: from one or more data sets with the same markup. A step that raises is a bad sample
+            (``Storage.on_bad``). A generator cannot continue after an error, so there it ends the conversion.
+        out: a folder that does not exist yet, or is empty.
+        about: stored in ``convert.json``, e.g. format and options.
         on_sample: called after each sample, for a progress bar.
     Raises:
-        FileExistsError: ``out`` or ``OUT.partial`` is there.
-        ValueError: a bad sample and ``on_bad`` is ``stop``; no sample is left; or samples of different markups.
+        FileExistsError: ``out`` or ``OUT.partial`` exists.
+        ValueError: a bad sample and ``on_bad`` is ``stop``; no sample is left; or samples have different markups.
         ImageError: likewise.
     """
     storage = storage or Storage()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{out}: is there already; choose a folder that is not, or delete it first")
+    check_new(out)
     partial = out.with_name(f"{out.name}.partial")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         partial.mkdir()
     except FileExistsError:
         raise FileExistsError(
-            f"{partial}: is there already, from a run that goes on or was killed; if it was killed, delete this folder"
+            f"{partial}: already exists, from a run that is active or was killed; if it was killed, delete this folder"
         ) from None
     try:
         result = _write(samples, partial, storage, about or {}, on_sample)
@@ -147,6 +147,15 @@ def convert(
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return result
+
+
+def check_new(out: Path) -> None:
+    """Raise FileExistsError unless ``out`` does not exist, or is an empty folder.
+
+    A symbolic link counts as existing: the folder that takes its name could not replace it.
+    """
+    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+        raise FileExistsError(f"{out}: already exists; choose another folder, or delete it first")
 
 
 def _write(
@@ -174,7 +183,7 @@ def _write(
             except _MixedMarkups:
                 raise
             except (ValueError, OSError) as error:
-                # A generator ends with its first error: what comes after it would be lost unseen.
+                # A generator ends with its first error; later samples would be lost silently.
                 if storage.on_bad == "stop" or (not name and isinstance(samples, Generator)):
                     raise ValueError(str(Skipped(name, str(error)))) from error
                 skipped.append(Skipped(name, str(error)))
@@ -193,18 +202,18 @@ def _write(
     result = Converted(splits, shards.count, shards.total_bytes, tuple(skipped), notes)
     made = {**about, "storage": asdict(storage), **asdict(result)}
     (folder / "convert.json").write_text(json.dumps(made, indent=1, default=str), encoding="utf-8")
-    # Last: a folder without it is not a table.
+    # Written last: a folder without it is not a table.
     arrays: dict[str, Any] = labels.arrays()
     np.savez_compressed(folder / "labels.npz", **arrays)
     return result
 
 
 class _MixedMarkups(ValueError):
-    """Not one sample's fault: the table has one markup."""
+    """Not the fault of one sample: a table has a single markup."""
 
 
 class _Labels:
-    """The rows as they come."""
+    """Collects the rows."""
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
@@ -214,7 +223,7 @@ class _Labels:
         self._members: set[str] = set()
 
     def add(self, sample: Sample, stored: Cut) -> str:
-        """Add a row; its ``id``.
+        """Add a row and return its ``id``.
 
         Raises:
             ValueError: the sample cannot be a row.
@@ -259,10 +268,10 @@ class _Labels:
         return member
 
     def _member(self, name: str) -> str:
-        """A name that is also one of a file: letters, digits, - and _; numbered where two would be the same."""
+        """A name that is valid as a file name: letters, digits, - and _; numbered if it is taken."""
         plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name) or "face"
         member, number = plain, 1
-        # Not all file systems tell capitals from small letters.
+        # Some file systems ignore case.
         while member.lower() in self._members:
             number += 1
             member = f"{plain}-{number}"
@@ -270,14 +279,14 @@ class _Labels:
         return member
 
     def notes(self) -> list[str]:
-        """What is worth a look in the table."""
+        """Notes about the table for the user."""
         notes = []
         sides = defaultdict(set)
         for row in self.rows:
             sides[row["group"]].add(row["split"])
         torn = [group for group, splits in sides.items() if len(splits) > 1]
         if torn:
-            notes.append(f"{len(torn)} groups are in several splits, e.g. {torn[0]}: the data set divides them so")
+            notes.append(f"{len(torn)} groups are in several splits, e.g. {torn[0]}: this is the data set's own split")
         if self.storage.split in ("auto", "hash"):
             for split in sorted({"train", "val"} - {row["split"] for row in self.rows}):
                 notes.append(f"no row is in the split {split!r}, which training needs")
@@ -288,7 +297,7 @@ class _Labels:
         assert self.markup is not None
         rows = sorted(self.rows, key=lambda row: row["id"])
         columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
-        # Most data sets know none of these.
+        # Most data sets have none of these.
         for key, known in (
             ("openings", columns["openings"] != ""),
             ("hand2d", np.isfinite(columns["hand2d"])),
@@ -326,7 +335,10 @@ def _cut(sample: Sample, storage: Storage) -> Cut:
     if not storage.keep_incomplete and not np.isfinite(points).all():
         unmarked = int((~np.isfinite(points[:, :2]).all(axis=1)).sum())
         what = f"{unmarked} landmarks are not marked" if unmarked else "its labels have no depth"
-        raise ValueError(f"{what} (keep_incomplete stores it nevertheless; training refuses such rows)")
+        raise ValueError(f"{what} (keep_incomplete stores it anyway; training refuses such rows)")
+    broken = np.flatnonzero(broken_landmarks(points.astype(np.float64), strict=False))
+    if len(broken):
+        raise ValueError(f"landmark {broken[0]} (from 0) is incomplete: {points[broken[0]].tolist()}")
     if not np.isfinite(points[:, :2]).any():
         raise ValueError("no landmark is marked")
     box = sample.box
@@ -334,7 +346,7 @@ def _cut(sample: Sample, storage: Storage) -> Cut:
         raise ValueError(outside(box, sample.image))
     if storage.image_format == "original":
         if sample.file is None:
-            raise ValueError("it has no file of its own, whose bytes could be kept; choose another image format")
+            raise ValueError("it has no image file of its own to copy; choose another image format")
         return Cut(sample.image, 0.0, 0.0, 1.0)
     return cut(sample.image, box, storage.size_px, storage.margin)
 
@@ -361,5 +373,5 @@ def _split(sample: Sample, storage: Storage) -> str:
         return storage.split
     if storage.split == "auto" and sample.split:
         return sample.split
-    # 32 bits of a hash that every version of Python computes alike.
+    # A 32-bit hash that is the same in every version of Python.
     return "val" if zlib.crc32((sample.group or sample.name).encode()) < storage.val_share * 2**32 else "train"

@@ -17,8 +17,8 @@ class Cut:
 
     Attributes:
         image: (H, W, 3) uint8.
-        x, y: of its first pixel, in pixels of the source image.
-        scale: width of its pixels, in pixels of the source image; 1 where they are copies.
+        x, y: position of its first pixel in the source image.
+        scale: width of a pixel in source pixels; 1 if the pixels are copies.
     """
 
     image: Image
@@ -32,10 +32,10 @@ class Cut:
 
 
 def cut(image: Image, box: Box, size_px: int, margin: float) -> Cut:
-    """The part of a square around the box that lies on the image, reduced where the square is wider than ``size_px``.
+    """The part of a square around the box that is inside the image, downscaled if the square exceeds ``size_px``.
 
     Raises:
-        ValueError: none of it lies on the image.
+        ValueError: no part of it is inside the image.
     """
     height, width = image.shape[:2]
     crop = Crop.from_box(box, size_px, rule=CropRule(margin))
@@ -49,7 +49,7 @@ def cut(image: Image, box: Box, size_px: int, margin: float) -> Cut:
         return Cut(image[top:bottom, left:right], float(left), float(top), 1.0)
     scale = crop.side_px / size_px
     x, y, _ = crop.to_image(np.zeros((1, 3)))[0].tolist()
-    # Only pixels whose centre lies among the centres of the image's pixels: nothing is made up.
+    # Only pixels whose centres lie between pixel centres of the image: nothing is extrapolated.
     columns = np.flatnonzero((x + scale * np.arange(size_px) >= 0) & (x + scale * np.arange(size_px) <= width - 1))
     rows = np.flatnonzero((y + scale * np.arange(size_px) >= 0) & (y + scale * np.arange(size_px) <= height - 1))
     if not len(columns) or not len(rows):
@@ -59,6 +59,6 @@ def cut(image: Image, box: Box, size_px: int, margin: float) -> Cut:
 
 
 def outside(box: Box, image: Image) -> str:
-    """What to say of landmarks with no part of the image around them."""
+    """The message for landmarks whose square does not meet the image."""
     corners = ", ".join(f"{value:.0f}" for value in box.to_list())
     return f"its landmarks ({corners}) lie outside the image of {image.shape[1]} × {image.shape[0]} pixels"

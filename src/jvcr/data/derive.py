@@ -1,4 +1,4 @@
-"""Labels of one markup → labels of another that is made from it, so that one table trains any of them."""
+"""Convert labels to another markup that is derived from theirs, so that one table can train several markups."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from jvcr.markups.markup import Derivation, Markup
 def derived_points(points: NDArray[np.float32], source: Markup, target: Markup) -> NDArray[np.float32]:
     """(…, M, K) points of ``source`` → (…, N, K) of ``target``, K = 2 or 3; in 3D with the mean of z at 0.
 
-    What comes from a landmark that is NaN is NaN.
+    NaN landmarks give NaN.
 
     Raises:
-        ValueError: ``target`` does not say how it is made from ``source``, or M is not ``source``'s.
+        ValueError: ``target`` has no derivation from ``source``, or ``source`` does not have M points.
     """
     if points.shape[-2] != source.n_points:
         raise ValueError(f"expected the {source.n_points} points of markup {source.name!r}, got shape {points.shape}")
@@ -37,13 +37,13 @@ def _applied(derivation: Derivation, points: NDArray[np.float32]) -> NDArray[np.
 
 
 def converted_points(points: NDArray[np.float32], source: Markup, target: Markup) -> NDArray[np.float32] | None:
-    """(…, M, K) points of ``source`` → (…, N, K) of ``target``, which is part of it or made from it; else None.
+    """(…, M, K) points of ``source`` → (…, N, K) of ``target``, which is a subset of it or derived from it; else None.
 
-    Two markups that are both made from a third are converted, too, where ``source`` has every landmark that ``target``
-    is made from.
+    If both are derived from a third markup, the points are also converted, provided that ``source`` has every landmark
+    that ``target`` needs.
 
-    Example: the 66 points are made from the 68, the 68 are part of the 71, and the 21 are made from those of the 68
-    that are among the 66.
+    Example: 66 points are derived from 68, 68 are a subset of 71, and 21 are derived from those of the 68 that the 66
+    include.
     """
     places = source.indices_of(target)
     if places is not None:
@@ -61,13 +61,13 @@ def converted_points(points: NDArray[np.float32], source: Markup, target: Markup
 
 
 def derived(table: Table, markup: Markup) -> Table:
-    """A table with the same images and rows whose points are those of ``markup``; yaw stays that of the table.
+    """The same images and rows with the points of ``markup``; yaw is unchanged.
 
-    The images are shared, not copied. A table that does not say its markup is taken to be of this one if it has as
-    many points.
+    The images are shared, not copied. A table without a stored markup is assumed to have ``markup`` if the number of
+    points is the same.
 
     Raises:
-        ValueError: ``markup`` does not say how it is made from the table's.
+        ValueError: ``markup`` has no derivation from the table's.
     """
     source = table.known_markup
     if source is None:
@@ -81,21 +81,21 @@ def derived(table: Table, markup: Markup) -> Table:
     derivation = markup.derivation_from(source)
     out.points = derived_points(table.points, source, markup)
     out.known_markup = markup
-    # A sum of several landmarks, the middle of two lids say, is right where the gap between them is not.
+    # A mean of several landmarks (the middle of two lids, for example) is right even if the opening is wrong.
     out.taught = np.stack(
         [table.taught[:, [i for i, _ in terms]].any(axis=1) | (len(terms) > 1) for terms in derivation.terms], axis=1
     )
     out.hand2d = derivation.apply(table.hand2d)
-    # Of what a landmark is made from, the least visible part decides; -1 is unknown.
+    # A derived landmark is as visible as its least visible part; -1 is unknown.
     parts = [table.visibility[:, [i for i, _ in terms]] for terms in derivation.terms]
     out.visibility = np.stack([np.where(part.min(axis=1) < 0, -1, part.max(axis=1)) for part in parts], axis=1)
     return out
 
 
 def boxed_samples(samples: Iterable[Sample], markup: Markup) -> Iterator[Sample]:
-    """The samples for weights of this markup: with its points, and so in the box that training crops around.
+    """Samples converted to the markup of the weights, so that their box is the one that training crops around.
 
-    Where the labels do not give these points (weights of 68, labels of 66), a sample stays as it is.
+    Samples that cannot be converted (68-point weights, 66-point labels) stay as they are.
     """
     for sample in samples:
         points = converted_points(sample.points_img, sample.markup, markup)

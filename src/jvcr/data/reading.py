@@ -15,7 +15,7 @@ from jvcr.data.sample import Sample
 from jvcr.markups.markup import MARKUP_66, MARKUP_68, Markup
 
 DepthSign = Literal["towards", "away"]
-"""Where the z of a label file grows to: towards the camera or away from it (ours)."""
+"""Direction in which z grows in a label file. Ours is away from the camera."""
 
 KNOWN_MARKUPS = {68: MARKUP_68, 66: MARKUP_66}
 """By the number of points."""
@@ -24,14 +24,14 @@ _Entry = TypeVar("_Entry")
 
 
 class Samples(Iterator[Sample]):
-    """The samples of a data set, each read when it is asked for.
+    """The samples of a data set, read lazily.
 
-    A sample that cannot be read raises its error, and the iteration can go on: the next ``next()`` gives the one after
-    it. ``len()`` counts all of them, those that cannot be read included.
+    An unreadable sample raises its error, and iteration can continue: the next ``next()`` returns the sample after it.
+    ``len()`` includes unreadable samples.
 
     Attributes:
-        notes: what the reader left out on purpose, one line each, for people.
-        left_out: name and reason of each sample that it left out because it had to (not among ``len()``).
+        notes: what the reader left out on purpose, one readable line each.
+        left_out: name and reason of each sample that the reader could not use (not counted by ``len()``).
     """
 
     def __init__(
@@ -55,17 +55,17 @@ class Samples(Iterator[Sample]):
 
 
 def points_from(raw: ArrayLike, base: float, z: DepthSign, complete: bool = False) -> NDArray[np.float32]:
-    """Labels as a file holds them → (N, 3) ``Sample.points_img``.
+    """Labels as stored in a file → (N, 3) ``Sample.points_img``.
 
     Args:
-        raw: (N, 2) or (N, 3) x, y (, z). A landmark with NaN in x and y is not marked; with z NaN in all, the labels
-            are 2D.
+        raw: (N, 2) or (N, 3) x, y (, z). A landmark with NaN in x and y is unmarked. If z is NaN everywhere, the
+            labels are 2D.
         base: coordinate of the first pixel's centre: 1 in files of MATLAB, 0 in most others. Subtracted from x and y.
-        z: the direction in which the file's z grows. Any offset of z is removed: mean 0 over the marked landmarks.
-        complete: the format has no landmark that is not marked: refuse any NaN.
+        z: the direction in which the file's z grows. The mean of z over the marked landmarks is subtracted.
+        complete: the format has no unmarked landmarks: refuse any NaN.
     Raises:
-        ValueError: another shape; infinity; NaN in one of x and y, or in z of some marked landmarks. The landmark's
-            number is named, the file is not: callers do.
+        ValueError: wrong shape; infinity; NaN in only one of x and y, or in z of some marked landmarks. The message has
+            the landmark's number; callers add the file.
     Example: ``points_from([[1, 1, 5], [4, 3, 7]], 1, "towards")`` is ``[[0, 0, 1], [3, 2, -1]]``.
     """
     values = np.asarray(raw, np.float64)
@@ -103,7 +103,7 @@ def _check_landmarks(values: NDArray[np.float64], complete: bool) -> None:
 
 
 def points_of(where: object, raw: ArrayLike, base: float, z: DepthSign, complete: bool = False) -> NDArray[np.float32]:
-    """``points_from``, whose errors name the file (and row) ``where`` the labels are from."""
+    """``points_from`` with errors that start with ``where``: the file (and row) of the labels."""
     try:
         return points_from(raw, base, z, complete)
     except ValueError as error:
@@ -111,10 +111,10 @@ def points_of(where: object, raw: ArrayLike, base: float, z: DepthSign, complete
 
 
 def markup_of(n_points: int, given: Markup | None, where: object) -> Markup:
-    """The markup of a data set of ``n_points``: the one given, or else that of 68 or 66 points.
+    """The given markup of a data set, or the default for 68 or 66 points.
 
     Raises:
-        ValueError: none is given and the number of points does not tell; or the one given has another number.
+        ValueError: none is given and ``n_points`` is neither 68 nor 66; or the given one has another number of points.
     """
     if given is None:
         if n_points not in KNOWN_MARKUPS:
@@ -190,11 +190,11 @@ def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:
 
 
 def only_file(root: Path, pattern: str) -> Path:
-    """``root`` itself where it is a file, else the one file of that pattern in it.
+    """``root`` itself if it is a file, otherwise the only file in it that matches the pattern.
 
     Raises:
-        FileNotFoundError: none.
-        ValueError: several.
+        FileNotFoundError: no file matches.
+        ValueError: several match.
     """
     if root.is_file():
         return root
@@ -203,5 +203,5 @@ def only_file(root: Path, pattern: str) -> Path:
         raise FileNotFoundError(f"{root}: no {pattern} file; give the file itself or a folder that holds one")
     if len(found) > 1:
         names = ", ".join(path.name for path in found[:3])
-        raise ValueError(f"{root}: {len(found)} {pattern} files ({names}, …); give the one that is meant")
+        raise ValueError(f"{root}: {len(found)} {pattern} files ({names}, …); give one of them")
     return found[0]

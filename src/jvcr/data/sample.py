@@ -1,4 +1,4 @@
-"""One labelled face, whatever data set it comes from."""
+"""One labelled face from any data set."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ class Sample:
         name: unique within its data set.
         image: (H, W, 3) uint8 RGB.
         points_img: (N, 3) float32 pixels of ``image``, x right, y down, z *away* from the camera, z mean 0.
-            z is NaN in all N where the labels are 2D; a landmark that is not marked is NaN in all three.
-        weight: 0…1, how far to trust the label.
-        yaw_deg: of the label, signed as in ``geometry.HeadPose``; NaN where unknown.
-        given_box: the data set's own face box, image pixels, whatever it is tight around; None where it has none.
-        group: the person or photo; samples of one group must not be on both sides of a split. "" where unknown.
+            For 2D labels, z is NaN in all N; an unmarked landmark is NaN in all three.
+        weight: 0…1, confidence in the label.
+        yaw_deg: yaw of the label, signed as in ``geometry.HeadPose``; NaN if unknown.
+        given_box: the data set's own bounding box of the face, image pixels; None if it has none.
+        group: the person or photo; samples of one group must be in the same split. "" if unknown.
         markup: names the points.
-        source: the data set, and part of it, e.g. ``300wlp-ibug``.
-        provenance: where the label comes from, for people: file, pixel base, how z was made.
-        file: the image file that ``image`` is the whole of; None where it comes from elsewhere.
-        split: ``train``, ``val`` or another name, as the data set divides itself; "" where it does not.
-        openings: where the gaps between lids and between lips come from: ``hand``, ``mesh``, ``exact`` or ``model``
-            (not to be trusted); "" where unknown.
+        source: the data set and subset, e.g. ``300wlp-ibug``.
+        provenance: readable origin of the label: file, pixel base, how z was computed.
+        file: the file that contains exactly ``image``; None if there is none.
+        split: the data set's own split: ``train``, ``val`` or another name; "" if it has none.
+        openings: source of the eye and mouth openings: ``hand``, ``mesh``, ``exact`` or ``model`` (not reliable); "" if
+            unknown.
         taught: (N,) which landmarks a network may learn from; None for all.
-        hand2d: (N, 2) hand marks in pixels of ``image``, in the hand marks' own markup; NaN where there are none.
-        visibility: (N,) int8, 0 visible, 1 hidden by something, 2 hidden by the head itself, -1 unknown.
+        hand2d: (N, 2) hand marks in pixels of ``image``, in the hand marks' own markup; NaN if missing.
+        visibility: (N,) int8: 0 visible, 1 occluded by an object, 2 self-occluded, -1 unknown.
     """
 
     name: str

@@ -1,15 +1,16 @@
-"""The training table: ``labels.npz`` with one row a face, and tar files that hold ``ID.webp`` crops.
+"""The training table: ``labels.npz`` with one row per face, and tar files that contain ``ID.webp`` crops.
 
-Arrays of ``labels.npz`` that are read: ``id``, ``split``, ``points`` (rows, N, 3) in pixels of the stored crop with z
-*towards* the camera, ``weight``, ``source``; and, where they are there, ``group``, ``yaw_deg``, ``box``, ``origin``,
-``provenance``, ``markup``, ``openings``, ``hand2d`` and ``visibility`` (``Sample`` says what they mean). Tar files are
-found beside it; members no row names are ignored.
+Arrays read from ``labels.npz``: ``id``, ``split``, ``points`` (rows, N, 3) in pixels of the stored crop with z
+*towards* the camera, ``weight``, ``source``; and, if present, ``group``, ``yaw_deg``, ``box``, ``origin``,
+``provenance``, ``markup``, ``openings``, ``hand2d`` and ``visibility`` (see ``Sample``). Tar files are
+read from the same folder; members without a row are ignored.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,40 +18,73 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.data.labels import NEEDED, label_faults
+from jvcr.data.labels import NEEDED, label_faults, row_faults
 from jvcr.data.reading import KNOWN_MARKUPS, Samples, markup_of, read_arrays
 from jvcr.data.sample import Sample
-from jvcr.data.tars import digest, find_members, images_of
+from jvcr.data.tars import digest, find_members, images_of, without_damaged
 from jvcr.frames import Box
 from jvcr.geometry import head_pose, mean_head
 from jvcr.markups.markup import MARKUP_68, Markup
 
 MEMORY_GB = 4.0
 
-OPENINGS = ("hand", "mesh", "exact", "model")
-"""What ``openings`` may say, or "" where nothing is known."""
-
 _UNTRUSTED = "model"
-VISIBILITIES = (-1, 0, 1, 2)
-"""What ``visibility`` may say."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoredLabels:
+    """The content of ``labels.npz``.
+
+    Attributes:
+        arrays: all arrays of the file, by name.
+        markup: the stored markup; None if there is none, or if it is damaged or has another number of points.
+        faults: reasons to refuse the file, without its name; empty if it is usable.
+    """
+
+    arrays: dict[str, NDArray[Any]]
+    markup: Markup | None
+    faults: tuple[str, ...]
+
+
+def read_labels(path: Path) -> StoredLabels:
+    """Read and validate ``labels.npz``. Training, evaluation, conversion and ``jvcr data check`` all use this.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is not an ``.npz`` file of plain arrays, or a required array is missing.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; expected a training table (labels.npz and *.tar)")
+    arrays = read_arrays(path, NEEDED)
+    faults = label_faults(arrays)
+    markup = None
+    if "markup" in arrays:
+        try:
+            markup = _stored_markup(str(arrays["markup"]), path)
+            if arrays["points"].ndim == 3:
+                markup_of(arrays["points"].shape[1], markup, path)
+        except ValueError as error:
+            markup = None
+            faults.append(str(error).removeprefix(f"{path}: "))
+    return StoredLabels(arrays, markup, tuple(faults))
 
 
 class Table:
     """The rows of one split.
 
-    Images are held in memory, 3 bytes a pixel (43 kB for a crop of 120 × 120), or, where that would take more than
-    ``memory_gb``, decoded from the tar files each time they are asked for.
+    Decoded images are kept in memory, 3 bytes per pixel (43 kB for a crop of 120 × 120). If that would take more than
+    ``memory_gb``, each image is decoded from its tar file when it is needed.
 
     Attributes:
         points: (rows, N, 3) float32 as ``Sample.points_img``.
-        yaw_deg: (rows,) as stored; else of the head pose, where the markup has one; else NaN.
-        openings: where the gaps between lids and between lips come from; "" where unknown.
-        taught: (rows, N) which landmarks a network may learn from: all, but for lids and inner lips where their
-            openings are those of a face model.
-        hand2d: (rows, N, 2) float32, pixels of the stored image; NaN where there are none.
-        visibility: (rows, N) int8, -1 where unknown.
-        origin: (rows, 3) float64: x and y, in the image that the stored one was cut from, of the stored one's first
-            pixel, and how many of its pixels a stored pixel is wide; NaN where unknown.
+        yaw_deg: (rows,) as stored; otherwise from the head pose, if the markup has one; otherwise NaN.
+        openings: source of the eye and mouth openings; "" if unknown.
+        taught: (rows, N) which landmarks a network may learn from: all, except lids and inner lips whose openings come
+            from a face model.
+        hand2d: (rows, N, 2) float32, pixels of the stored image; NaN if missing.
+        visibility: (rows, N) int8, -1 if unknown.
+        origin: (rows, 3) float64: position (x, y) of the crop's first pixel in the original image, and the width of a
+            stored pixel in original pixels; NaN if unknown.
     """
 
     def __init__(
@@ -60,28 +94,39 @@ class Table:
         memory_gb: float = MEMORY_GB,
         incomplete: bool = False,
         markup: Markup | None = None,
+        left_out: list[str] | None = None,
     ) -> None:
-        """Read the labels of a split (None: of all) and find its images.
+        """Read the labels of a split (None: all splits) and find its images.
 
         Args:
-            memory_gb: 10⁹ bytes that the decoded images of this split may take.
-            incomplete: also accept rows with NaN: landmarks that are not marked, or labels without depth.
-            markup: of the points, in place of the stored one.
+            memory_gb: limit for the decoded images of this split, in 10⁹ bytes.
+            incomplete: also accept rows with NaN: unmarked landmarks, or labels without depth.
+            markup: markup of the points; overrides the stored one.
+            left_out: if given, rows whose image is damaged are left out, and a line with id and reason is appended
+                for each. All images are then decoded once more.
         Raises:
-            FileNotFoundError: no ``labels.npz``, or a row's image is in no tar file.
-            ValueError: the labels are not as described above; or the rows are incomplete.
-            ImageError: an image is damaged; where they are not held in memory, only when it is asked for.
+            FileNotFoundError: no ``labels.npz``, or an image is in no tar file.
+            ValueError: the labels are not as described above, or rows are incomplete.
+            ImageError: an image is damaged. If images are not kept in memory, this is raised when it is needed.
         """
         path = folder / "labels.npz"
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file; expected a training table (labels.npz and *.tar)")
-        labels = read_arrays(path, NEEDED)
-        faults = label_faults(labels)
-        if faults:
-            raise ValueError(f"{path}: {faults[0]}")
+        stored = read_labels(path)
+        if stored.faults:
+            raise ValueError(f"{path}: {stored.faults[0]}")
+        labels = stored.arrays
         rows = np.arange(len(labels["id"])) if split is None else np.flatnonzero(labels["split"] == split)
         if not len(rows):
             raise ValueError(f"{path}: no row has split {split!r}; found {sorted(set(labels['split'].tolist()))}")
+        faults = row_faults(labels, rows, incomplete)
+        if faults:
+            raise ValueError(f"{path}: {faults[0]}")
+        members = find_members(folder, labels["id"][rows].tolist())
+        if left_out is not None:
+            before = len(left_out)
+            good = without_damaged(members, left_out)
+            if not good:
+                raise ValueError(f"{path}: no image of split {split!r} can be decoded; the first: {left_out[before]}")
+            rows, members = rows[good], [members[place] for place in good]
         self.path = path
         self.names: list[str] = labels["id"][rows].tolist()
         self.splits: list[str] = labels["split"][rows].tolist()
@@ -96,8 +141,8 @@ class Table:
         n_points = self.points.shape[1]
         self.hand2d = _of_landmarks(labels, "hand2d", rows, (n_points, 2), np.float32, math.nan)
         self.visibility = _of_landmarks(labels, "visibility", rows, (n_points,), np.int8, -1)
-        if markup is None and "markup" in labels:
-            markup = _stored_markup(str(labels["markup"]), path)
+        if markup is None:
+            markup = stored.markup
         if markup is not None:
             markup_of(self.points.shape[1], markup, path)
         self.known_markup = markup or KNOWN_MARKUPS.get(self.points.shape[1])
@@ -106,17 +151,16 @@ class Table:
             untrusted = np.array([opening == _UNTRUSTED for opening in self.openings])
             rims = np.array(self.known_markup.rims, int)
             self.taught[np.flatnonzero(untrusted)[:, None], rims] = False
-        self._check(incomplete)
         self.yaw_deg = self._yaws(_numbers(labels, "yaw_deg", rows, 1)[:, 0])
-        self._members = find_members(folder, self.names)
+        self._members = members
         self.images = images_of(self._members, memory_gb)
 
     @property
     def markup(self) -> Markup:
-        """The markup that was given or is stored with the labels; else that of 68 or 66 points.
+        """The given or stored markup; otherwise the default for 68 or 66 points.
 
         Raises:
-            ValueError: there is none, and the number of points does not tell.
+            ValueError: there is none, and the number of points is neither 68 nor 66.
         """
         return markup_of(self.points.shape[1], self.known_markup, self.path)
 
@@ -141,7 +185,7 @@ class Table:
             yaw_deg=float(self.yaw_deg[row]),
             given_box=Box(*self.boxes[row].tolist()) if np.isfinite(self.boxes[row]).all() else None,
             group=self.groups[row],
-            # Without any, samples keep their default.
+            # Without a markup, samples keep their default.
             markup=self.known_markup or MARKUP_68,
             source=self.sources[row],
             provenance=self.provenances[row],
@@ -151,29 +195,6 @@ class Table:
             hand2d=self.hand2d[row],
             visibility=self.visibility[row],
         )
-
-    def _check(self, incomplete: bool) -> None:
-        fine = np.isfinite(self.points)
-        # Infinity is a mistake in any case.
-        bad = np.flatnonzero(~(fine | (incomplete & np.isnan(self.points))).all(axis=(1, 2)))
-        if len(bad):
-            raise ValueError(f"{self.path}: row {self.names[bad[0]]} has a landmark that is not finite")
-        bad = np.flatnonzero(~((self.weights > 0) & (self.weights <= 1)))
-        if len(bad):
-            raise ValueError(f"{self.path}: row {self.names[bad[0]]} has weight {self.weights[bad[0]]}; expected 0…1")
-        for row, opening in enumerate(self.openings):
-            if opening and opening not in OPENINGS:
-                raise ValueError(
-                    f"{self.path}: row {self.names[row]} has openings {opening!r}; expected {', '.join(OPENINGS)}, or "
-                    "nothing"
-                )
-        bad = np.flatnonzero(~np.isin(self.visibility, VISIBILITIES).all(axis=1))
-        if len(bad):
-            found = sorted(set(self.visibility[bad[0]].tolist()) - set(VISIBILITIES))
-            raise ValueError(
-                f"{self.path}: row {self.names[bad[0]]} has a visibility of {found[0]}; "
-                f"expected {', '.join(map(str, VISIBILITIES))}"
-            )
 
     def _yaws(self, stored: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.known_markup is None or mean_head(self.known_markup) is None:
@@ -185,12 +206,12 @@ class Table:
 
 
 def read_table(root: Path, split: str = "", markup: Markup | None = None) -> Samples:
-    """The rows of a training table as samples, those with NaN included; of all splits by default.
+    """The rows of a training table as samples, including rows with NaN; all splits by default.
 
-    Each image is decoded when its row is reached, so a damaged one is an error of that row alone.
+    Each image is decoded when its row is reached, so a damaged image fails only its own row.
 
     Args:
-        markup: of the points, where none is stored and they are not 68 or 66.
+        markup: markup of the points; overrides the stored one.
 
     Raises:
         FileNotFoundError, ValueError, ImageError: as ``Table``.

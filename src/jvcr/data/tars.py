@@ -1,4 +1,4 @@
-"""Images in plain tar files: written in shards, found by their headers, decoded at once or on demand."""
+"""Images in uncompressed tar files: written in shards, located by their headers, decoded at once or on demand."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Member:
     size: int
 
     def read(self) -> bytes:
-        """The encoded bytes. The file is opened anew, so that any process or thread may call this at any time.
+        """The encoded bytes. Opens the file on every call, so it is safe in any process or thread.
 
         Raises:
-            ImageError: the tar file is gone or ends before.
+            ImageError: the tar file is gone, or ends too early.
         """
         try:
             with self.tar.open("rb") as file:
@@ -58,7 +58,7 @@ class Member:
 
 
 def tar_members(path: Path) -> Iterator[Member]:
-    """The regular files in a tar file, from its headers alone.
+    """The regular files in a tar file. Only headers are read.
 
     Raises:
         ValueError: not an uncompressed tar file, or damaged.
@@ -79,11 +79,11 @@ def tar_members(path: Path) -> Iterator[Member]:
 
 
 def find_members(folder: Path, names: list[str]) -> list[Member]:
-    """The members of all tar files of a folder whose file name without ending is one of ``names``, in their order.
+    """The members named ``names`` (without file ending) in all tar files of a folder, in the order of ``names``.
 
     Raises:
-        FileNotFoundError: a name is in none of them.
-        ValueError: a name is in two of them.
+        FileNotFoundError: a name is in no tar file.
+        ValueError: a name occurs twice.
     """
     wanted = set(names)
     found: dict[str, Member] = {}
@@ -97,13 +97,13 @@ def find_members(folder: Path, names: list[str]) -> list[Member]:
     missing = [name for name in names if name not in found]
     if missing:
         raise FileNotFoundError(
-            f"{folder}: {len(missing)} of {len(names)} images are in no *.tar file, e.g. {missing[0]}"
+            f"{missing[0]} is in no *.tar of {folder}; {len(missing)} of {len(names)} images are missing"
         )
     return [found[name] for name in names]
 
 
 def digest(members: Sequence[Member]) -> str:
-    """A checksum of encoded images, in their order: of all sizes, and of the bytes of up to 50,000, evenly spread.
+    """A checksum of encoded images, in order: all sizes, and the bytes of up to 50,000 evenly spaced members.
 
     Raises:
         ImageError: a member cannot be read.
@@ -113,6 +113,22 @@ def digest(members: Sequence[Member]) -> str:
     for k in range(count):
         total = zlib.crc32(members[k * len(members) // count].read(), total)
     return f"{total:08x}"
+
+
+def without_damaged(members: Sequence[Member], left_out: list[str]) -> list[int]:
+    """The places of the members that can be decoded. A line with name and reason is appended for each other one."""
+
+    def reason(member: Member) -> str:
+        try:
+            member.decode()
+        except ImageError as error:
+            return f"{Path(member.name).stem} ({error})"
+        return ""
+
+    with ThreadPoolExecutor() as pool:
+        reasons = list(pool.map(reason, members))
+    left_out += filter(None, reasons)
+    return [place for place, text in enumerate(reasons) if not text]
 
 
 def decode_all(members: Sequence[Member]) -> list[Image]:
@@ -126,7 +142,7 @@ def decode_all(members: Sequence[Member]) -> list[Image]:
 
 
 class OnDemand(Sequence[Image]):
-    """Images that are decoded each time they are asked for. Holds no open file: it may be pickled and forked."""
+    """Images that are decoded on every access. Keeps no file open, so it can be pickled and forked."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         self._members = members
@@ -145,7 +161,7 @@ class OnDemand(Sequence[Image]):
 
 
 def decoded_bytes(members: Sequence[Member]) -> float:
-    """What the images take decoded, 3 bytes a pixel, from the headers of at most 256 of them, evenly spread."""
+    """Estimated size of the decoded images, 3 bytes per pixel, from at most 256 evenly spaced headers."""
     probed = [members[k * len(members) // min(_PROBED, len(members))] for k in range(min(_PROBED, len(members)))]
     return sum(map(_pixels, probed)) * 3.0 * len(members) / max(1, len(probed))
 
@@ -159,16 +175,16 @@ def _pixels(member: Member) -> int:
 
 
 def images_of(members: Sequence[Member], memory_gb: float) -> Sequence[Image]:
-    """All decoded now where they fit into ``memory_gb`` (10⁹ bytes), else each when it is asked for.
+    """Decode all images now if they fit into ``memory_gb`` (10⁹ bytes), otherwise each on access.
 
     Raises:
-        ImageError: a member is not an image; on demand, only when it is asked for.
+        ImageError: a member is not an image. On demand, it is raised on access.
     """
     return decode_all(members) if decoded_bytes(members) <= memory_gb * 1e9 else OnDemand(members)
 
 
 class TarShards:
-    """Writes plain tar files ``images-0000.tar``, …, each begun when the one before is full."""
+    """Writes uncompressed tar files ``images-0000.tar``, …; a new one starts when the last is full."""
 
     def __init__(self, folder: Path, shard_mb: float) -> None:
         self._folder, self._limit = folder, shard_mb * 1e6
@@ -182,7 +198,7 @@ class TarShards:
         self._close()
 
     def add(self, name: str, data: bytes) -> None:
-        """Append a member. Its file is within the limit, or holds nothing else."""
+        """Append a member. A file exceeds the limit only if it has a single member."""
         if self._archive is None or (self._bytes and self._bytes + len(data) > self._limit):
             self._close()
             self._archive = tarfile.open(self._folder / f"images-{self.count:04}.tar", "x:")  # noqa: SIM115

@@ -1,4 +1,4 @@
-"""Training as data: stages, losses, optimiser, augmentation. A run is its ``TrainConfig`` or ``DetectConfig``."""
+"""Training configuration: stages, losses, optimiser, augmentation. A run is a ``TrainConfig`` or ``DetectConfig``."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def _check(name: str, value: float, least: float, most: float = math.inf) -> Non
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of a training. Its length is given in ``samples`` or in ``epochs``.
+    """One stage of a training. Its length is given in ``samples`` or in ``epochs``.
 
     Attributes:
-        samples: how many crops it sees.
-        end_to_end: P reads G's volume and the coordinate loss trains both. Otherwise P reads the true volume
-            with ``volume_noise`` added, and G and P learn side by side (section III-D).
+        samples: number of training crops.
+        end_to_end: P reads G's volume and the coordinate loss trains both. Otherwise P reads the ground-truth volume
+            plus ``volume_noise``, and G and P are trained separately, side by side (section III-D).
         coordinate_weight: λ of eq. 5, L = L_vox + λ·L_coord.
-        lr, final_lr: learning rate at the start, and at the end of a half cosine; equal for a constant rate.
-        warmup_samples: the rate rises linearly over these first.
-        epochs: length in passes over the table's rows.
+        lr, final_lr: learning rate at the start and end of a half cosine; equal for a constant rate.
+        warmup_samples: length of the linear warm-up.
+        epochs: length in passes over the table.
     """
 
     name: str
@@ -57,21 +57,21 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """What every run has, whatever it trains.
+    """Settings of every run, for any task.
 
     Attributes:
-        batch_size: pictures a step, on all devices together.
-        accumulate: parts that a device's share of the batch is cut into, one after the other; saves memory.
+        batch_size: total batch size over all devices.
+        accumulate: gradient accumulation steps that a device's share of the batch is split into; saves memory.
         optimizer: ``"adamw"``, ``"adam"`` or ``"rmsprop"``.
-        clip_norm: largest norm of the gradient; 0 switches clipping off.
-        ema_decay: of the averaged weights, which are the ones that are validated and shipped; 0 for no average.
+        clip_norm: maximum norm of the gradient; 0 disables clipping.
+        ema_decay: decay of the EMA weights, which are validated and saved; 0 for no average.
         precision: ``"32-true"`` or ``"bf16-mixed"``.
-        compile: run the network through ``torch.compile``.
-        validate_every: samples between validations; 0 for once an epoch.
-        pictures: validation pictures drawn at each validation.
+        compile: use ``torch.compile``.
+        validate_every: samples between validations; 0 for once per epoch.
+        pictures: number of pictures drawn at each validation.
         log_every: steps between rows of ``losses.csv``.
         checkpoint_seconds: time between checkpoints.
-        workers: processes that prepare pictures, a device.
+        workers: data loader processes per device.
     """
 
     stages: tuple[Stage, ...]
@@ -118,11 +118,11 @@ class RunConfig:
 
     @property
     def total_samples(self) -> int:
-        """Samples of all stages together."""
+        """Total samples of all stages."""
         return sum(stage.samples for stage in self.stages)
 
     def for_rows(self, rows: int) -> Self:
-        """The same run with all lengths in samples, on a table of so many rows."""
+        """The same run with all lengths in samples, for a table with ``rows`` rows."""
         stages = tuple(
             replace(stage, samples=max(1, round(stage.epochs * rows)), epochs=0) if stage.epochs else stage
             for stage in self.stages
@@ -130,7 +130,7 @@ class RunConfig:
         return replace(self, stages=stages, validate_every=self.validate_every or rows)
 
     def scaled_to(self, samples: int) -> Self:
-        """The same run with its stages stretched or shortened to ``samples`` in all; lengths must be in samples."""
+        """The same run with its stages scaled to a total of ``samples``; lengths must be in samples."""
         factor = samples / self.total_samples
         stages = tuple(
             replace(s, samples=max(1, round(s.samples * factor)), warmup_samples=round(s.warmup_samples * factor))
@@ -139,17 +139,17 @@ class RunConfig:
         return replace(self, stages=stages)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able, nested as the fields are."""
+        """JSON-serialisable, nested like the fields."""
         return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(RunConfig):
-    """Everything that decides the training of a landmark network, but for the data.
+    """All settings of the training of a landmark network, except the data.
 
     Attributes:
-        model: the network's sizes.
-        sigma_vox: of the true volumes' Gaussians.
+        model: sizes of the network.
+        sigma_vox: standard deviation of the ground-truth volumes' Gaussians.
     """
 
     model: ModelConfig
@@ -165,11 +165,11 @@ class TrainConfig(RunConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class DetectConfig(RunConfig):
-    """Everything that decides the training of a detector, but for the data.
+    """All settings of the training of a detector, except the data.
 
     Attributes:
-        model: the network's sizes.
-        box_weight, roll_weight: of their losses, beside that of the heat.
+        model: sizes of the network.
+        box_weight, roll_weight: weights of these losses, relative to the heatmap loss.
     """
 
     model: DetectorConfig = field(default_factory=DetectorConfig)
@@ -190,7 +190,7 @@ class DetectConfig(RunConfig):
 
 
 def two_stages(samples: int, first_share: float, lr: float, coordinate_weight: float) -> tuple[Stage, Stage]:
-    """The paper's scheme: G and P side by side on true volumes, then end to end."""
+    """The paper's scheme: G and P side by side on ground-truth volumes, then end to end."""
     first = round(samples * first_share)
     return (
         Stage(

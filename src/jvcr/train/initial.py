@@ -1,4 +1,4 @@
-"""Start a training from trained weights, also with another markup."""
+"""Initialise a training from trained weights, also for another markup."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _LAST = ("coordinate.linear.weight", "coordinate.linear.bias")
 
 @dataclass(frozen=True)
 class Taken:
-    """What came from the weights file: tensors as they are, landmarks of P's last layer, and the tensors that
-    (in part) did not."""
+    """What was taken from the weights file: number of tensors, number of landmarks in P's last layer, and the names of
+    tensors that are (partly) new."""
 
     tensors: int
     landmarks: int
@@ -28,18 +28,19 @@ class Taken:
 
 @torch.no_grad()
 def take_weights(network: JVCR, markup: Markup, path: Path) -> Taken:
-    """Copy into ``network`` all tensors of the weights file that fit it.
+    """Copy all tensors of the weights file that fit into ``network``.
 
-    Only P's last layer depends on the landmarks, and it is linear. With a markup that is made from the weights' own,
-    its rows are the same weighted sums, so that the network starts with what the old one says of the new landmarks.
-    With any other, the rows of landmarks that have the same name in both are taken, and the others start anew.
+    Only P's last layer depends on the landmarks, and it is linear. For a markup derived from that of the weights, its
+    rows are the same weighted sums, so the network starts with the old network's predictions of the new landmarks. For
+    any other markup, rows of landmarks with the same name are copied, and the others are initialised at random.
 
-    A deeper network (``is_deeper``) starts with copies of the last stack, which read what that one reads, because what
-    stacks add to their input starts at zero there. So it too begins with the old one's answers. One with a finer last
-    volume (``is_finer``) begins with about the old one's: each column of voxels becomes four equal ones.
+    A deeper network (``is_deeper``) starts with copies of the last stack. The features that stacks add to their input
+    start at zero there, so the copies read the same input as the last stack, and the initial predictions are those of
+    the old network. A network with a finer last volume (``is_finer``) starts with nearly the same predictions: each
+    column of voxels becomes four equal ones.
 
     Raises:
-        FileNotFoundError, ValueError: as ``load_weights``; or nothing but single tensors fits.
+        FileNotFoundError, ValueError: as ``load_weights``; or most tensors do not fit.
     """
     source, header = load_weights(path)
     theirs, ours = source.state_dict(), network.state_dict()
@@ -72,15 +73,15 @@ def take_weights(network: JVCR, markup: Markup, path: Path) -> Taken:
 
 
 def is_deeper(wanted: ModelConfig, theirs: ModelConfig) -> bool:
-    """Whether a network is another one, but for more stacks as deep as the other's last, and for its landmarks."""
+    """Whether a network differs only by extra stacks (as deep as the other's last) and its landmarks."""
     more = len(wanted.depths) - len(theirs.depths)
     repeated = theirs.depths + more * theirs.depths[-1:]
     return more > 0 and wanted == replace(theirs, depths=repeated, n_points=wanted.n_points)
 
 
 def is_finer(wanted: ModelConfig, theirs: ModelConfig) -> bool:
-    """Whether a network is another one, but for a last volume of twice as many rows and columns, more channels in P,
-    and the landmarks."""
+    """Whether a network differs only by a last volume with twice the rows and columns, more channels in P, and its
+    landmarks."""
     as_wide = len(wanted.regressor_channels) == len(theirs.regressor_channels) and all(
         a >= b for a, b in zip(wanted.regressor_channels, theirs.regressor_channels, strict=True)
     )
@@ -94,7 +95,7 @@ def is_finer(wanted: ModelConfig, theirs: ModelConfig) -> bool:
 
 
 def _deepened(theirs: dict[str, Tensor], ours: dict[str, Tensor], last: int) -> dict[str, Tensor]:
-    """The tensors of a network with stacks 0 … ``last``, under the names of a deeper one's."""
+    """The tensors of a network with stacks 0 … ``last``, under the names of a deeper network."""
     theirs = theirs | _coarse_head(theirs, last)
     deepened = {}
     for name, value in ours.items():
@@ -103,15 +104,15 @@ def _deepened(theirs: dict[str, Tensor], ours: dict[str, Tensor], last: int) -> 
             source = ".".join((part, kind, str(last), *rest[1:]))
         else:
             source = name
-        # The old last stack has no way on to the next.
+        # The old last stack has no connection to a next one.
         deepened[name] = theirs[source] if source in theirs else torch.zeros_like(value)
     return deepened
 
 
 def _coarse_head(theirs: dict[str, Tensor], last: int) -> dict[str, Tensor]:
-    """What the last stack's head would be with a coarse volume; nothing where it has one.
+    """The last stack's head for a coarse volume; empty if it already has one.
 
-    A voxel there is the mean of the four that it becomes in the fine volume.
+    A coarse voxel is the mean of its four voxels in the fine volume.
     """
     fine, coarse = "voxel.fine_head.", f"voxel.heads.{last}."
     head = {n.replace(fine, coarse): value for n, value in theirs.items() if n.startswith(f"{fine}block.")}
@@ -125,16 +126,16 @@ def _coarse_head(theirs: dict[str, Tensor], last: int) -> dict[str, Tensor]:
 
 
 _WHISPER = 0.1
-"""Factor of what a widened layer hears from its new channels at first."""
+"""Initial scale of a widened layer's weights for its new input channels."""
 
 
 def _finer(theirs: dict[str, Tensor], ours: dict[str, Tensor], last: int) -> dict[str, Tensor]:
-    """The tensors of a network with coarse volumes, under the names of one whose last volume is fine."""
+    """The tensors of a network with coarse volumes, under the names of a network with a fine last volume."""
     head = f"voxel.heads.{last}."
     finer = {name: value for name, value in theirs.items() if not name.startswith(head)}
     for kind in ("weight", "bias"):
         columns = ours[f"voxel.fine_head.columns.{kind}"].clone()
-        # Pixel shuffling takes the four columns of a cell from four channels that follow each other.
+        # Pixel shuffling takes the four columns of a cell from four consecutive channels.
         volume = theirs[f"{head}volume.{kind}"].repeat_interleave(4, dim=0)
         columns[: len(volume)] = volume
         finer[f"voxel.fine_head.columns.{kind}"] = columns
@@ -143,7 +144,7 @@ def _finer(theirs: dict[str, Tensor], ours: dict[str, Tensor], last: int) -> dic
             finer[name.replace(head, "voxel.fine_head.")] = value
     for name in [name for name in ours if name.startswith("voxel.fine_head.detail.")][-2:]:
         finer[name] = torch.zeros_like(ours[name])  # weight and bias of its last convolution
-    # P reads the mean of a cell's four columns at first.
+    # Initially, P reads the mean of a cell's four columns.
     first = "coordinate.convolutions.0.weight"
     finer[first] = theirs[first].repeat_interleave(4, dim=1) / 4
     for name, value in finer.items():
@@ -153,7 +154,7 @@ def _finer(theirs: dict[str, Tensor], ours: dict[str, Tensor], last: int) -> dic
 
 
 def _widened(old: Tensor, new: Tensor) -> Tensor:
-    """A layer's tensor with more channels than the old one's, which come first."""
+    """A layer's tensor with additional channels after the old ones."""
     widened = new.clone()
     if new.ndim > 1:
         widened[: len(old), old.shape[1] :] *= _WHISPER
@@ -164,7 +165,7 @@ def _widened(old: Tensor, new: Tensor) -> Tensor:
 
 
 def _sources(markup: Markup, theirs: Markup) -> dict[int, Terms]:
-    """Landmark → the ones in the other markup that it is a weighted sum of."""
+    """Landmark → weighted sum of landmarks in the other markup."""
     derivation = markup.derivations.get(theirs.name)
     if derivation is not None:
         return dict(enumerate(derivation.terms))

@@ -1,4 +1,4 @@
-"""The training of a landmark network: crops from a table, JVCR's losses, NME on the validation rows."""
+"""Training task of landmark networks: crops from a table, JVCR losses, NME on the validation rows."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class LandmarkTask:
     """See ``jvcr.train.task.Task``.
 
     Args:
-        markup: of the table's points.
-        init: weights file to start from (``jvcr.train.initial``); a run that goes on does not read it.
-        learner: what is trained; JVCR by default.
+        markup: markup of the table's points.
+        init: weights file to start from (``jvcr.train.initial``); not read when a run is resumed.
+        learner: the network and its losses; JVCR by default.
     Raises:
-        ValueError: a table has another number of points than the markup.
+        ValueError: the number of points in a table differs from the markup.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class LandmarkTask:
         self._init = init
 
     def before_first_step(self) -> None:
-        """Take the weights to start from."""
+        """Load the initial weights."""
         if self._init is not None:
             self.taken = taken = take_weights(self.network, self.markup, self._init)  # type: ignore[arg-type]
             new = ", ".join(taken.new) or "nothing"
@@ -105,12 +105,12 @@ class LandmarkTask:
         return self.learner.losses(network, part, stage)._asdict()
 
     def validate(self, network: nn.Module, dtype: torch.dtype | None) -> LandmarkErrors:
-        """Errors on all validation rows, in true boxes."""
+        """Errors on all validation rows, with ground-truth boxes."""
         rows = (self.validation[row] for row in range(len(self.validation)))
         return landmark_errors(predict_samples(self.learner.runtime(network, dtype), rows), self.markup.normaliser)
 
     def sheet(self, network: nn.Module, pictures: int) -> Image:
-        """Validation faces, evenly taken from the table: photo, landmarks, volumes from coarse to fine."""
+        """Evenly spaced validation faces: photo, landmarks, volumes from coarse to fine."""
         chosen = np.linspace(0, len(self.validation) - 1, min(pictures, len(self.validation))).astype(int)
         size = self.learner.about.image_size
         samples = [self.validation[int(row)] for row in chosen]
@@ -126,7 +126,7 @@ class LandmarkTask:
         )
 
     def save(self, path: Path, network: nn.Module, about: dict[str, Any]) -> None:
-        """Write weights that describe themselves."""
+        """Write weights with their description."""
         self.learner.save(path, network, about)
 
     def fingerprint(self) -> dict[str, str]:

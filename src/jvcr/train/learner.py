@@ -1,4 +1,4 @@
-"""Landmark networks and their losses: JVCR, and whatever else reads landmarks from crops."""
+"""Landmark networks and their losses: JVCR and alternatives."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from jvcr.train.vary import Rows, seeded
 
 
 class Losses(NamedTuple):
-    """Scalars. ``loss`` is what is minimised, for the current stage."""
+    """Scalars. ``loss`` is minimised in the current stage."""
 
     loss: Tensor
     voxel_loss: Tensor
@@ -32,13 +32,13 @@ class Losses(NamedTuple):
 
 @dataclass(frozen=True)
 class Part:
-    """The part of a batch that is at hand: on one of several devices, or one of several accumulated parts.
+    """Part of a batch: the share of one device, or of one accumulation step.
 
     Attributes:
         crops: (B, S, S, 3), 0…255. points_unit: (B, N, 3). weight: (B,). taught: (B, N) bool.
-        weight_sum: divides weighted sums over this part, so that the mean over the parts is that of the batch.
-        rows: where in the whole batch the part lies.
-        seed: of this batch's noise.
+        weight_sum: divisor of weighted sums over this part, so that the mean over parts equals the mean of the batch.
+        rows: position of the part in the batch.
+        seed: seed of the batch's noise.
     """
 
     crops: Tensor
@@ -55,7 +55,7 @@ class Learner(Protocol):
 
     Attributes:
         network: its trainable module.
-        about: its sizes, for files.
+        about: its sizes, stored with the weights.
     """
 
     network: nn.Module
@@ -66,11 +66,11 @@ class Learner(Protocol):
         ...
 
     def runtime(self, network: nn.Module, dtype: torch.dtype | None) -> Runtime:
-        """For validation, with autocast to ``dtype``."""
+        """The network as a runtime for validation, with autocast to ``dtype``."""
         ...
 
     def save(self, path: Path, network: nn.Module, about: dict[str, Any]) -> None:
-        """Write weights that describe themselves."""
+        """Write weights with configuration and markup."""
         ...
 
 
@@ -82,7 +82,7 @@ class JVCRLearner:
         self.network: nn.Module = JVCR(model)
 
     def losses(self, network: nn.Module, part: Part, stage: Stage) -> Losses:
-        """Eq. 3 to 5 on a part of a batch."""
+        """Eq. 3 to 5 for a part of a batch."""
         how, points = self.config.loss, part.points_unit
         shapes = self.about.volume_shapes
         true = [rasterise(points, shape, self.config.sigma_vox, how.whole_voxels) for shape in shapes]
@@ -100,7 +100,7 @@ class JVCRLearner:
         return Losses(voxel + stage.coordinate_weight * coordinate, voxel, coordinate)
 
     def _doubtful(self, part: Part) -> list[Tensor] | None:
-        """The voxels around landmarks that are not taught; None where all are."""
+        """The voxels around untaught landmarks; None if all landmarks are taught."""
         if bool(part.taught.all()):
             return None
         outside = torch.full_like(part.points_unit, NO_FACE_UNIT)
@@ -119,7 +119,7 @@ class JVCRLearner:
 
 
 def noisy(volume: Tensor, noise: float, part: Part) -> Tensor:
-    """A volume (B, …) with normal noise that depends on the batch's seed and the row alone."""
+    """Add normal noise to a volume (B, …). It depends only on the batch's seed and the row."""
     if not noise:
         return volume
     generator = seeded(part.seed, "volume noise")

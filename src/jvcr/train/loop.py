@@ -1,15 +1,15 @@
-"""The training loop: batches → losses → weights, validated, recorded and checkpointed as it goes.
+"""The training loop, with validation, logs and checkpoints.
 
-Lightning Fabric handles devices, precision and processes. Everything that decides the next step (weights, their
-average, the optimiser's state, the step) is in ``last.ckpt``; batches and noise depend only on the seed and the step,
-so a run that was killed goes on as if nothing had happened, also on another number of devices.
+Lightning Fabric handles devices, precision and processes. ``last.ckpt`` contains everything that determines the next
+step (weights, EMA, optimiser state, step). Batches and noise depend only on the seed and the step. So a killed run can
+be resumed with the same result, also on another number of devices.
 """
 
 from __future__ import annotations
 
 import math
-import pickle
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +30,12 @@ from jvcr.train.vary import Rows
 
 @dataclass(frozen=True)
 class Hardware:
-    """Where a run works; none of it changes the result, but for rounding.
+    """Hardware of a run. It changes the result only by rounding errors.
 
     Attributes:
         accelerator: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
-        devices: processes on each machine, one a device; they share every batch.
-        nodes: machines.
+        devices: processes per machine, one per device; they share every batch.
+        nodes: number of machines.
     """
 
     accelerator: str = "auto"
@@ -45,8 +45,8 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is. Losses are of the last step; since the last report: ``images_per_s``, and ``waiting``, the share
-    of the time that went into waiting for the data loader."""
+    """Progress of a run. Losses are from the last step. ``images_per_s`` and ``waiting`` (share of time spent waiting
+    for the data loader) are since the last report."""
 
     step: int
     samples: int
@@ -58,19 +58,19 @@ class Progress:
 
 
 class Listener(Protocol):
-    """Is told how training goes, in the first process only."""
+    """Receives progress reports, in the first process only."""
 
     def on_progress(self, progress: Progress) -> None:
-        """After every few steps."""
+        """Called about once per second."""
         ...
 
     def on_validation(self, samples: int, result: Result) -> None:
-        """After each validation; ``samples`` were trained on until then."""
+        """Called after each validation; ``samples`` is the number of training samples so far."""
         ...
 
 
 _MAY_CHANGE = frozenset({"workers", "checkpoint_seconds", "compile", "pictures", "log_every"})
-"""Settings that a continued run may have changed: they do not touch the result."""
+"""Settings that may differ when a run is resumed: they do not change the result."""
 
 
 _CHECKPOINT_FIELDS: dict[str, type | tuple[type, ...]] = {
@@ -88,11 +88,11 @@ _CHECKPOINT_FIELDS: dict[str, type | tuple[type, ...]] = {
 
 
 class TrainingFailed(RuntimeError):
-    """Training cannot go on; the last good checkpoint is untouched."""
+    """Training cannot continue; the last good checkpoint is intact."""
 
 
 def stage_at(config: RunConfig, samples: int) -> tuple[Stage, int]:
-    """The stage that the sample of this number falls into, and how many of its samples came before."""
+    """The stage of a sample number, and how many samples of that stage precede it."""
     for stage in config.stages:
         if samples < stage.samples:
             return stage, samples
@@ -109,10 +109,10 @@ def learning_rate(stage: Stage, done: int) -> float:
 
 
 def ema_of(network: nn.Module, decay: float, device: torch.device | None = None) -> AveragedModel:
-    """The EMA of a network's weights and batch-norm statistics; ``update_parameters`` takes a step.
+    """The EMA of a network's weights and batch-norm statistics; ``update_parameters`` updates it.
 
-    Step n, from 0, keeps the share min(decay, (1 + n) / (10 + n)) of the old values: a shorter memory at the start.
-    The initial weights are the first to be averaged.
+    The decay of step n (from 0) is min(decay, (1 + n) / (10 + n)), which is smaller at the start.
+    The average starts with the initial weights.
     """
 
     @torch.no_grad()
@@ -120,7 +120,7 @@ def ema_of(network: nn.Module, decay: float, device: torch.device | None = None)
         if not averaged[0].is_floating_point():
             torch._foreach_copy_(averaged, current)
             return
-        # The argument is a copy on the network's device, and reading it would wait for the device.
+        # The third argument is on the network's device; reading it would wait for the device.
         seen = int(ema.n_averaged)
         torch._foreach_lerp_(averaged, current, 1 - min(decay, seen / (9 + seen)))
 
@@ -131,11 +131,11 @@ def ema_of(network: nn.Module, decay: float, device: torch.device | None = None)
 
 
 class Loop:
-    """One run in one folder: ``last.ckpt`` to go on from, ``model.safetensors`` (averaged weights), and its records.
+    """A run in a folder: ``last.ckpt`` (to resume), ``model.safetensors`` (EMA weights), and logs.
 
     Raises:
-        ValueError: the folder holds a run with another configuration, task or data, or something else under
-            ``last.ckpt``; or the batch cannot be shared evenly.
+        ValueError: the folder contains a run with another configuration, task or data; ``last.ckpt`` is damaged; or the
+            batch cannot be split evenly.
     """
 
     def __init__(self, task: Task, out: Path, listener: Listener, hardware: Hardware | None = None) -> None:
@@ -153,7 +153,7 @@ class Loop:
         self.fabric.launch()
         share = processes * config.accumulate
         if config.batch_size % share:
-            raise ValueError(f"a batch of {config.batch_size} cannot be cut into {share} parts of one size")
+            raise ValueError(f"a batch of {config.batch_size} cannot be split into {share} equal parts")
         self._part = config.batch_size // share
         mine = config.batch_size // processes
         self._share = slice(self.fabric.global_rank * mine, (self.fabric.global_rank + 1) * mine)
@@ -178,8 +178,8 @@ class Loop:
             steps = self.fabric.all_gather(torch.tensor(self.step)).flatten().tolist()  # type: ignore[union-attr]
             if len(set(steps)) > 1:
                 raise ValueError(
-                    f"the processes would go on from different steps ({steps}): {out} must be one folder that all "
-                    "machines see"
+                    f"the processes would resume from different steps ({steps}): {out} must be a folder that all "
+                    "machines share"
                 )
         validated = 0 if self._validated is None else int(self._validated["samples"])
         self._records = Records(out, self.samples, validated) if self.fabric.is_global_zero else None
@@ -195,18 +195,18 @@ class Loop:
 
     @property
     def samples(self) -> int:
-        """Training crops seen so far."""
+        """Number of training crops so far."""
         return self.step * self.config.batch_size
 
     def run(self, seconds: float = math.inf) -> Result | None:
         """Train to the end of the last stage, or for about ``seconds``.
 
         Returns:
-            the last validation of this call; None when it did not get to one.
+            The last validation of this call; None if there was none.
         Raises:
-            TrainingFailed: loss or weights are not finite, or a sample cannot be read. ``last.ckpt`` is then older,
-                and good.
-            OSError: a file cannot be written; the one there before is untouched.
+            TrainingFailed: loss or weights are not finite, or a sample cannot be read. ``last.ckpt`` is still the last
+                good checkpoint.
+            OSError: a file cannot be written; its previous version is intact.
         """
         try:
             return self._run(seconds)
@@ -220,7 +220,7 @@ class Loop:
         config = self.config
         result: Result | None = None
         if self.step and self._at_validation() and (self._validated or {}).get("samples") != self.samples:
-            # The run ended in the middle of it.
+            # The run was interrupted during this validation.
             result = self._validated_and_saved(0.0)
         stream = self._stream()
         self.wrapped.train()
@@ -248,7 +248,7 @@ class Loop:
             if out_of_time or save_now or validate_now:
                 self._stop_if_broken(losses)
                 if self.fabric.is_global_zero:
-                    # Before the validation, which takes its time and may be killed.
+                    # Save before validation, which takes long and may be interrupted.
                     self.save()
                 last_save = time.monotonic()
             if validate_now:
@@ -261,11 +261,11 @@ class Loop:
         return result
 
     def validate(self) -> Result:
-        """Score the averaged weights on the validation data."""
+        """Evaluate the EMA weights on the validation data."""
         return self.task.validate(self.average, torch.bfloat16 if self.config.precision.startswith("bf16") else None)
 
     def save(self) -> None:
-        """Write ``model.safetensors`` and ``last.ckpt``, unless the weights are broken."""
+        """Write ``model.safetensors`` and ``last.ckpt``, unless a weight is not finite."""
         for network in (self.model, self.average):
             if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
                 self._fail("a weight is not finite")
@@ -286,21 +286,21 @@ class Loop:
             "validated": self._validated,
             "last": self._last,
         }
-        # Last, so that whoever finds it finds everything else at least as new.
+        # Written last, so that all other files are at least as new.
         write_atomically(self._checkpoint, lambda path: torch.save(state, path))
 
     def _next(self, stream: Iterator[Any]) -> Any:
         try:
             return next(stream)
-        except Exception as error:  # whatever a reader raises, from whichever process
+        except Exception as error:  # readers and data loader processes raise many types
             reason = str(error).strip().splitlines() or [type(error).__name__]
             raise TrainingFailed(
-                f"a training sample cannot be read at step {self.step}: {reason[-1]}; repair or leave out that row "
-                f"(`jvcr data check` finds them all), then go on from {self._checkpoint}"
+                f"a training sample cannot be read at step {self.step}: {reason[-1]}; repair or remove that row "
+                f"(`jvcr data check` lists all), then resume from {self._checkpoint}"
             ) from error
 
     def _train_step(self, batch: Any, stage: Stage, lr: float) -> dict[str, Tensor]:
-        """Losses by name; the first is what is minimised."""
+        """Losses by name; the first is minimised."""
         config = self.config
         parts = config.accumulate
         seed = config.seed * 1_000_003 + self.step
@@ -335,7 +335,7 @@ class Loop:
         return reduced
 
     def _agreed(self, *wishes: bool) -> tuple[bool, ...]:
-        """The first process's word, asked for now and then: clocks differ, but all must act at the same step."""
+        """The first process's decision, shared every tenth step: clocks differ, but all must act at the same step."""
         if self.fabric.world_size == 1:
             return wishes
         if self.step % 10:
@@ -365,8 +365,8 @@ class Loop:
 
     def _fail(self, what: str) -> NoReturn:
         raise TrainingFailed(
-            f"{what} at step {self.step}: training diverged. {self._checkpoint}, if there, is older and good; "
-            "lower the learning rate and start anew"
+            f"{what} at step {self.step}: training diverged. {self._checkpoint}, if it exists, is the last good "
+            "checkpoint; lower the learning rate and start again"
         )
 
     def _stream(self) -> Iterator[Any]:
@@ -389,7 +389,7 @@ class Loop:
         if different:
             raise ValueError(
                 f"{self._checkpoint} comes from a run with other settings ({'; '.join(different)}); "
-                "continue it with its own settings, or choose another output folder"
+                "resume it with its own settings, or choose another output folder"
             )
         for field, target in (("model", self.model), ("average", self.average), ("optimizer", self.optimizer)):
             try:
@@ -410,11 +410,16 @@ class Loop:
             ValueError: it cannot be read, or a field is missing or of the wrong type; file and field are named.
         """
         try:
-            state = torch.load(self._checkpoint, map_location=self.fabric.device, weights_only=True)
-        # Whatever zipfile and PyTorch make of bytes from anywhere.
-        except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError, ValueError, OSError) as error:
+            # PyTorch does not compare the checksums of the archive: flipped bits would become weights.
+            with zipfile.ZipFile(self._checkpoint) as archive:
+                damaged = archive.testzip()
+            if damaged is None:
+                state = torch.load(self._checkpoint, map_location=self.fabric.device, weights_only=True)
+        except Exception as error:  # zipfile and PyTorch fail on damaged bytes in many ways
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise self._damaged(f"it is cut short, or no checkpoint ({reason})") from error
+            raise self._damaged(f"it is truncated, or not a checkpoint ({reason})") from error
+        if damaged is not None:
+            raise self._damaged(f"its bytes have changed (the checksum of {damaged} differs)")
         if not isinstance(state, dict):
             raise self._damaged(f"it holds a {type(state).__name__}; expected the fields of a checkpoint")
         for field, kind in _CHECKPOINT_FIELDS.items():
@@ -422,12 +427,23 @@ class Loop:
                 raise self._damaged(f"field {field!r} is missing")
             if not isinstance(state[field], kind):
                 raise self._damaged(f"field {field!r} is a {type(state[field]).__name__}")
+        steps = math.ceil(self.config.total_samples / self.config.batch_size)
+        if isinstance(state["step"], bool) or state["step"] < 0:
+            raise self._damaged(f"field 'step' is {state['step']!r}; expected the number of steps that were taken")
+        if state["config"] == self.config.to_dict() and state["step"] > steps:
+            raise self._damaged(f"field 'step' is {state['step']}, but the run has {steps} steps")
+        samples = 0 if state["validated"] is None else state["validated"].get("samples")
+        if isinstance(samples, bool) or not isinstance(samples, int):
+            raise self._damaged(f"field 'validated' has samples {samples!r}; expected a whole number")
+        for name, value in state["last"].items():
+            if not isinstance(value, Tensor) or value.numel() != 1:
+                raise self._damaged(f"field 'last' has {name!r} that is not one number")
         return state
 
     def _damaged(self, what: str) -> ValueError:
         return ValueError(
-            f"{self._checkpoint} is not a whole checkpoint of `jvcr train`: {what}. Restore it from a copy; or delete "
-            f"it and start again, for example with --init {self.out / 'model.safetensors'}"
+            f"{self._checkpoint} is not a complete checkpoint of `jvcr train`: {what}. Restore it from a copy; or "
+            f"delete it and start again, for example with --init {self.out / 'model.safetensors'}"
         )
 
     def _log_losses(self, losses: dict[str, Tensor], lr: float, seconds: float) -> None:
@@ -444,19 +460,19 @@ class Loop:
 
 
 def _is_same(saved: Any, wanted: Any) -> bool:
-    """Whether a setting is as it was. Names of landmarks that an older version did not store do not count."""
+    """Whether a setting is unchanged. Landmark names that an older version did not store are ignored."""
     if isinstance(saved, dict) and isinstance(wanted, dict) and saved.get("names") == []:
         return saved == {**wanted, "names": []}
     return bool(saved == wanted)
 
 
 def _short(value: Any) -> Any:
-    """For a message: a markup or the like by its name alone."""
+    """A value for a message; a markup is shortened to its name."""
     return value.get("name", value) if isinstance(value, dict) else value
 
 
 def _optimizer(config: RunConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """With a learning rate of 1: the loop sets it before each step."""
+    """The optimiser. The loop sets the learning rate before each step."""
     parameters = network.parameters()
     if config.optimizer == "rmsprop":
         return torch.optim.RMSprop(parameters, lr=1.0, weight_decay=config.weight_decay)

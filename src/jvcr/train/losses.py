@@ -1,4 +1,4 @@
-"""The two losses of the paper (eq. 3 and 4), as published, as in the authors' code, and as we train."""
+"""The two losses of the paper (eq. 3 and 4): as published, as in the authors' code, and our variant."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What is summed up, and in which unit.
+    """Terms and units of the losses.
 
     Attributes:
-        foreground: a voxel of true value v weighs 1 + foreground · v; 0 as in eq. 3.
-        peak: of the true Gaussians in L_vox; eq. 1 has 1/(2πσ²). The network's volumes and the true ones stay in units
-            of the peak (0…1), so it enters as a factor peak²: the same up to the scale of G's last layer.
-        voxel_sum: eq. 3 sums over voxels; False takes their mean, so that deep volumes weigh no more.
-        whole_voxels: true Gaussians sit at the voxel that holds the landmark, not at its fraction (the authors' code).
-        squared: eq. 4 squares coordinate errors; False takes absolute ones, because labels have outliers.
-        coordinate_sum: eq. 4 sums over the 3·N coordinates; False takes their mean.
-        structure: weight, within L_coord, of the same error of the markup's edges: of the vectors between neighbours.
-        gaps: weight, within L_coord, of the same error of the markup's gaps: of the vectors between lids and between
-            lips. Landmarks are right to a few pixels; whether an eye is closed is a matter of one.
+        foreground: a voxel with ground truth v has weight 1 + foreground · v; 0 as in eq. 3.
+        peak: peak of the ground-truth Gaussians in L_vox; eq. 1 has 1/(2πσ²). Volumes stay in units of the peak (0…1),
+            so it enters as a factor peak². This is equivalent up to the scale of G's last layer.
+        voxel_sum: eq. 3 sums over voxels; False uses the mean, so that deep volumes do not weigh more.
+        whole_voxels: centre Gaussians on the voxel that contains the landmark, without sub-voxel position (the authors'
+            code).
+        squared: eq. 4 squares coordinate errors; False uses absolute errors, because labels have outliers.
+        coordinate_sum: eq. 4 sums over the 3·N coordinates; False uses the mean.
+        structure: weight, within L_coord, of the error of the markup's edges (vectors between neighbours).
+        gaps: weight, within L_coord, of the error of the markup's gaps (vectors between lids and between lips).
+            Landmarks are accurate to a few pixels, but one pixel decides whether an eye is closed.
         coordinate_unit: ``"crop"``, 0…1 across the crop, or ``"voxel"``, of the compact volume.
     """
 
@@ -49,16 +50,16 @@ class LossConfig:
 def voxel_loss(
     predicted: Sequence[Tensor], true: Sequence[Tensor], how: LossConfig, doubtful: Sequence[Tensor] | None = None
 ) -> Tensor:
-    """L_vox (eq. 3): squared error, over the M volumes.
+    """L_vox (eq. 3): squared error over the M volumes.
 
-    A volume with more columns than the first has smaller blobs for its size: its mean is taken as many times over as
-    there are columns in one of the first's, so that a landmark weighs the same in both.
+    A volume with more columns than the first has smaller blobs relative to its size. Its mean is multiplied by the
+    ratio of the numbers of columns, so that a landmark has the same weight in both.
 
     Args:
         predicted, true: M tensors (B, d_m, H_m, W_m), in units of the peak.
-        doubtful: M tensors like them, 0…1: how little a voxel's true value is known; such voxels weigh less.
+        doubtful: M tensors of the same shapes, 0…1: uncertainty of a voxel's ground truth; such voxels weigh less.
     Returns:
-        scalar, the mean over the batch.
+        Scalar mean over the batch.
     """
     terms = []
     for number, (p, t) in enumerate(zip(predicted, true, strict=True)):
@@ -67,7 +68,7 @@ def voxel_loss(
             weight = 1 + how.foreground * t
             if doubtful is not None:
                 weight *= 1 - doubtful[number]
-            # Large volumes: one product that the gradient goes through, not two.
+            # Volumes are large: one product in the backward pass instead of two.
             error = error * weight.sqrt_()
         columns = (p.shape[-1] / predicted[0].shape[-1]) ** 2
         squares = torch.linalg.vector_norm(error) ** 2
@@ -90,12 +91,12 @@ def coordinate_loss(
 
     Args:
         predicted_unit, true_unit: (B, N, 3).
-        weight: (B,) trust in the label; 0 leaves a row out.
-        volume_size: voxels a side of the compact volume.
-        weight_sum: of a batch that is shared between devices, its mean over them; the weights' own sum by default.
-        edges: (E, 2) landmarks that are joined; needed for a structure term.
-        gaps: (G, 2) landmarks on either side of an opening; needed for a term of the gaps.
-        taught: (B, N) bool; the others' errors, and those of pairs that they are part of, count as 0.
+        weight: (B,) confidence in the label; 0 excludes a row.
+        volume_size: voxels per side of the compact volume.
+        weight_sum: for a batch that is shared between devices, the mean sum of weights; by default ``weight.sum()``.
+        edges: (E, 2) connected landmarks; needed for the structure term.
+        gaps: (G, 2) landmarks on either side of an opening; needed for the gaps term.
+        taught: (B, N) bool; errors of other landmarks, and of pairs with them, count as 0.
     """
     error = predicted_unit - true_unit
     if how.coordinate_unit == "voxel":
@@ -108,7 +109,7 @@ def coordinate_loss(
             first, second = pairs.unbind(1)
             between = _rows(error[:, first] - error[:, second], taught[:, first] & taught[:, second], how)
             rows = rows + factor * between
-    # A row without a face has coordinates far outside; multiplying its finite error by 0 leaves it out.
+    # A row without a face has coordinates far outside. Its error is finite, so a weight of 0 excludes it.
     total = weight.sum() if weight_sum is None else weight_sum
     return (weight * rows).sum() / total.clamp(min=1e-6)
 

@@ -1,4 +1,4 @@
-"""The presets of ``jvcr train``: whole runs as data."""
+"""The presets of ``jvcr train``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SAMPLING = Sampling(half_profile=1.2, profile=1.4, sources=(("300wlp-ibug", 1.5
 
 _LOSS = LossConfig(gaps=5.0)
 
-# The paper names rotation, scaling and flip, without amounts.
+# The paper lists rotation, scaling and flipping, without amounts.
 _GEOMETRY_ONLY = Augmentation(
     shift=0.0,
     rotation_share=1.0,
@@ -67,8 +67,8 @@ RECIPES: dict[str, TrainConfig] = {
         loss=_LOSS,
         sampling=_SAMPLING,
     ),
-    # As published. The value of λ is not known to us: with coordinates in voxels and sums as in eq. 3 and 4, 0.1 makes
-    # both losses about equal near the end (an error of one voxel a coordinate costs 20, an empty volume 10).
+    # As published. The paper does not give λ. With coordinates in voxels and sums as in eq. 3 and 4, 0.1 makes both
+    # losses about equal near the end (an error of one voxel per coordinate gives 20, an empty volume 10).
     "paper": TrainConfig(
         model=PRESETS["paper"],
         stages=_published_stages(coordinate_weight=0.1),
@@ -90,8 +90,8 @@ RECIPES: dict[str, TrainConfig] = {
         workers=12,
         augmentation=_GEOMETRY_ONLY,
     ),
-    # What the authors' code does. Its defects are not kept: volumes one voxel away from the coordinates, flips one
-    # pixel off. It scores 68 of 71 points: take the markup `jvcr-71` with it.
+    # Like the authors' code, without its defects: volumes shifted by one voxel against the coordinates, and flips off
+    # by one pixel. It evaluates 68 of 71 points: use the markup `jvcr-71` with it.
     "paper-code": TrainConfig(
         model=replace(PRESETS["paper"], crop=CropRule(1.25, "width")),
         stages=tuple(replace(stage, coordinate_weight=10.0) for stage in _published_stages(10.0)),
@@ -107,7 +107,7 @@ RECIPES: dict[str, TrainConfig] = {
         workers=12,
         augmentation=replace(_GEOMETRY_ONLY, rotation_deg=40.0, colour_shift=0.3),
     ),
-    # With `--init small`: what made the separate weights `large`.
+    # With `--init small`: the recipe of the weights `large`.
     "large": TrainConfig(
         model=PRESETS["large"],
         stages=(Stage("end to end", 200_000, True, 20.0, lr=1e-3, final_lr=1e-5, warmup_samples=6_000),),
@@ -116,7 +116,7 @@ RECIPES: dict[str, TrainConfig] = {
         sampling=_SAMPLING,
         augmentation=Augmentation(any_roll_share=0.06),
     ),
-    # The paper's network with our losses, optimiser and augmentation: the one to give a GPU to.
+    # The paper's network with our losses, optimiser and augmentation. For a GPU.
     "paper-size": TrainConfig(
         model=PRESETS["paper"],
         stages=two_stages(600_000, first_share=0.15, lr=1e-3, coordinate_weight=20.0),

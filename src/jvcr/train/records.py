@@ -1,4 +1,4 @@
-"""What a run writes for people: CSV files, TensorBoard, and pictures of validation faces."""
+"""Logs of a run: CSV files, TensorBoard, and pictures of validation faces."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from jvcr.model.checkpoint import write_atomically
 
 
 class Records:
-    """``losses.csv`` and ``log.csv`` (validations), the same in ``tensorboard/``, and ``pictures/``.
-
-    Without the package tensorboard, the files are all there is.
+    """``losses.csv``, ``log.csv`` (validations) and ``pictures/``; also ``tensorboard/`` if tensorboard is installed.
 
     Args:
-        samples: where the run goes on, and ``validated``, its last finished validation. What was recorded beyond is
-            dropped: it will come again.
+        samples: position where the run resumes; ``validated``: its last complete validation. Later records are dropped,
+            because they will be written again.
     """
 
     def __init__(self, out: Path, samples: int, validated: int) -> None:
@@ -32,15 +30,15 @@ class Records:
         self._board = SummaryWriter(out / "tensorboard", purge_step=samples + 1)
 
     def losses(self, row: dict[str, Any]) -> None:
-        """A row of the training's course; its first entry is ``samples``."""
+        """Add a row of training losses; its first entry is ``samples``."""
         self._add("losses.csv", "training", row)
 
     def validation(self, row: dict[str, Any]) -> None:
-        """A row of the validation's results; its first entry is ``samples``."""
+        """Add a row of validation results; its first entry is ``samples``."""
         self._add("log.csv", "validation", row)
 
     def picture(self, samples: int, sheet: Image) -> None:
-        """A sheet of validation faces, (H, W, 3) uint8 RGB, after so many samples."""
+        """Save a sheet of validation faces, (H, W, 3) uint8 RGB, after ``samples`` samples."""
         folder = self._out / "pictures"
         folder.mkdir(exist_ok=True)
         write_image(folder / f"{samples:09d}.jpg", sheet)
@@ -48,7 +46,7 @@ class Records:
             self._board.add_image("validation faces", sheet, samples, dataformats="HWC")
 
     def close(self) -> None:
-        """Finish the TensorBoard file, where there is one."""
+        """Close the TensorBoard file, if there is one."""
         if self._board is not None:
             self._board.close()
 
@@ -70,7 +68,7 @@ def _forget_later_rows(path: Path, samples: int) -> None:
         return
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
-    # A run that was killed may have left a row cut short, or a file without one.
+    # A killed run may leave a truncated row, or an empty file.
     kept = [
         row
         for row in rows

@@ -1,4 +1,4 @@
-"""A TOML file on top of a preset: any field of ``TrainConfig`` (or ``DetectConfig``), by its name.
+"""Settings from a TOML file and a preset: the file overrides any field of ``TrainConfig`` or ``DetectConfig``.
 
 preset = "small"
 batch_size = 64
@@ -33,15 +33,15 @@ _Config = TypeVar("_Config", bound=RunConfig)
 def settings_of(
     recipes: Mapping[str, _Config], path: Path | None, preset: str | None = None, default: str = "small"
 ) -> _Config:
-    """The preset ``preset``, or that which the file names, or ``default``; changed as the file says.
+    """The preset ``preset``, otherwise the one in the file, otherwise ``default``; with the file's changes.
 
     Args:
-        recipes: the presets there are.
-        path: a TOML file, or None for the preset alone.
+        recipes: the known presets.
+        path: a TOML file, or None for an unchanged preset.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: an unknown preset; not TOML, an unknown key (with a suggestion), or a value of another type.
+        ValueError: an unknown preset, a file that is not TOML, an unknown key (with a suggestion), or a wrong type.
     """
     if path is None:
         return recipe(recipes, preset or default)
@@ -66,24 +66,24 @@ def recipe(recipes: Mapping[str, _Config], name: str) -> _Config:
 
 
 def changed(config: _Config, values: dict[str, Any]) -> _Config:
-    """The configuration with some of its fields replaced, nested tables field by field.
+    """The configuration with some fields replaced; nested tables are merged field by field.
 
     Raises:
-        ValueError: an unknown key, or a value that the field cannot hold.
+        ValueError: an unknown key, or an invalid value.
     """
-    # Late: presets alone need no package for it.
+    # Imported late: presets alone do not need pydantic.
     from pydantic import TypeAdapter, ValidationError
 
     merged = _merged(config.to_dict(), values, "")
     try:
-        # As JSON, where lists may become tuples but a text never a number.
+        # In JSON mode, lists may become tuples, but strings never become numbers.
         return TypeAdapter(type(config)).validate_json(json.dumps(merged, default=str), strict=True)
     except ValidationError as error:
         raise ValueError(_text(error.errors(include_url=False)[0], config.to_dict())) from None
 
 
 def _merged(old: dict[str, Any], new: dict[str, Any], place: str) -> dict[str, Any]:
-    """``old`` with the values of ``new`` in their places; lists are replaced as a whole."""
+    """``old`` updated with ``new``; lists are replaced as a whole."""
     result = dict(old)
     for key, value in new.items():
         _check_known(key, old, place)
@@ -112,9 +112,9 @@ _EXPECTED = {
 
 
 def _text(error: ErrorDetails, old: Any) -> str:
-    """One error as ``place is value; expected …``, with the preset's own list for an example.
+    """One error as ``place is value; expected …``, with the preset's list as an example.
 
-    What a setting says of itself names its place already.
+    Errors raised by the settings themselves already name their place.
     """
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])

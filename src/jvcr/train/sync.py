@@ -1,4 +1,4 @@
-"""Batch norm over the batches of all devices, so that a run does not depend on how many share it."""
+"""Batch norm over the batches of all devices, so that the result does not depend on the number of devices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class _SumOverProcesses(torch.autograd.Function):
-    """All-reduce with its gradient, which is the same again."""
+    """All-reduce. Its gradient is also an all-reduce."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ class _SumOverProcesses(torch.autograd.Function):
 
 
 class _SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """PyTorch's own ``SyncBatchNorm`` runs on GPUs only; this one takes any backend."""
+    """PyTorch's ``SyncBatchNorm`` requires GPUs; this version supports any backend."""
 
     def _check_input_dim(self, input: Tensor) -> None:
         pass
@@ -37,7 +37,7 @@ class _SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
         axes = [0, *range(2, input.ndim)]
         x = input.float()
         shape = [1, -1] + [1] * (input.ndim - 2)
-        # The mean first: squares around it keep their digits.
+        # Subtract the mean before squaring, for numerical precision.
         sums = _SumOverProcesses.apply(torch.cat([x.sum(dim=axes), x.new_full((1,), x.numel() / x.shape[1])]))
         count = sums[-1].detach()
         mean = sums[:-1] / count
@@ -54,7 +54,7 @@ class _SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
 
 
 def synchronise_batch_norms(network: nn.Module, device: torch.device) -> nn.Module:
-    """Make every batch norm take its statistics over all processes, where there are several."""
+    """If there are several processes, compute batch norm statistics over all of them."""
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         return network
     if device.type == "cuda":

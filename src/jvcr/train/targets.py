@@ -1,4 +1,4 @@
-"""True volumes on the training device: the tensor twin of ``jvcr.volume``."""
+"""Ground-truth volumes on the training device: the tensor version of ``jvcr.volume``."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from jvcr.frames import unit_to_vox
 from jvcr.volume import TRUNCATE_SIGMAS
 
 _AT_ONCE = 34
-"""Landmarks a pass: the patches in flight, and so the peak of memory, do not grow with their number."""
+"""Landmarks processed at once, which bounds the peak memory."""
 
 
 def rasterise(
     points_unit: Tensor, shape: tuple[int, int, int], sigma_vox: float = 1.0, whole_voxels: bool = False
 ) -> Tensor:
-    """Compact volumes by scattering one small patch a landmark with a maximum.
+    """Compact volumes: one small patch per landmark, combined by maximum.
 
     Args:
-        points_unit: (B, N, 3) x, y, z in the unit frame; any device. Fractions of a voxel count.
+        points_unit: (B, N, 3) x, y, z in the unit frame; any device; with sub-voxel precision.
         shape: (D, H, W); D = 1 is allowed.
         sigma_vox: standard deviation, voxels.
-        whole_voxels: centre each Gaussian on the voxel that holds its landmark, as the authors' code does.
+        whole_voxels: centre each Gaussian on the voxel that contains its landmark, like the authors' code.
     Returns:
-        (B, D, H, W) float32 on the same device; ``jvcr.volume.rasterise`` of each row, to float32's precision.
-    What falls outside the volume is left out, in depth as in the plane; nothing wraps around.
+        (B, D, H, W) float32 on the same device; equals ``jvcr.volume.rasterise`` of each row to float32 precision.
+    Voxels outside the volume are dropped along all axes; nothing wraps around.
     """
     depth, height, width = shape
     volume = torch.zeros(len(points_unit), depth * height * width, device=points_unit.device)
@@ -39,16 +39,16 @@ def rasterise(
 def patches(
     points_unit: Tensor, shape: tuple[int, int, int], sigma_vox: float = 1.0, whole_voxels: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """The voxels around each landmark: flat index into a (D, H, W) volume, and value there; both (B, N, K).
+    """The voxels around each landmark: flat index into a (D, H, W) volume, and value; both (B, N, K).
 
-    Where a patch reaches outside the volume, index and value are 0.
+    Outside the volume, index and value are 0.
     """
     points_unit = points_unit.float()
     depth, height, width = shape
     reach = math.ceil(TRUNCATE_SIGMAS * sigma_vox)
     around = torch.arange(-reach, reach + 1, device=points_unit.device)
     extent = points_unit.new_tensor([width, height, depth])
-    # Far-away points are pulled near, so that their integers cannot overflow.
+    # Clamp distant points, so that integers cannot overflow.
     points_vox = unit_to_vox(points_unit, shape).clamp(-1e6, 1e6)
     if whole_voxels:
         points_vox = points_vox.round()

@@ -1,4 +1,4 @@
-"""What the loop trains: a task brings the network, its data, its losses and its judgement."""
+"""Interface between the training loop and a task: network, data, losses and validation."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from jvcr.train.vary import Rows
 
 @dataclass(frozen=True)
 class Share:
-    """The part of a batch that is at hand: on one of several devices, or one of several accumulated parts.
+    """Part of a batch: the share of one device, or of one accumulation step.
 
     Attributes:
-        mine: its place among the pictures that this device was given.
-        rows: its place in the whole batch.
-        seed: of this batch's noise.
-        weight_sum: divides weighted sums over this part, so that the mean over the parts is that of the batch.
+        mine: position among the pictures of this device.
+        rows: position in the whole batch.
+        seed: seed of the batch's noise.
+        weight_sum: divisor of weighted sums over this part, so that the mean over parts equals the mean of the batch.
     """
 
     mine: slice
@@ -36,10 +36,10 @@ class Share:
 
 
 class Result(Protocol):
-    """What a validation found. ``str(result)`` is a line for people."""
+    """Result of a validation. ``str(result)`` is one readable line."""
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; goes into the weights' header."""
+        """JSON-serialisable; stored in the header of the weights."""
         ...
 
     def to_row(self) -> dict[str, Any]:
@@ -48,13 +48,13 @@ class Result(Protocol):
 
 
 class Task(Protocol):
-    """A network, and how it is trained and judged.
+    """A network, and how it is trained and validated.
 
     Attributes:
-        config: of the run, with all lengths in samples.
+        config: settings of the run, with all lengths in samples.
         network: the trainable module; built from ``config.seed``.
-        identity: what, beside configuration and data, must be the same for a run to go on; JSON-able.
-        start: for people, what was taken from other weights.
+        identity: what must be equal to resume a run, in addition to configuration and data; JSON-serialisable.
+        start: readable summary of what was taken from other weights.
     """
 
     config: Any
@@ -63,12 +63,12 @@ class Task(Protocol):
     start: str
 
     def before_first_step(self) -> None:
-        """Called for a new run only: weights may be taken from elsewhere."""
+        """Called for new runs only, to load initial weights."""
         ...
 
     def batches(self, first: int, share: slice) -> Iterator[Any]:
-        """Batches number ``first``, ``first + 1``, … without end; of each the pictures in ``share``. Each has
-        ``weight`` (pictures,), what a picture counts in sums."""
+        """Endless batches number ``first``, ``first + 1``, …, restricted to the pictures in ``share``. Each has
+        ``weight`` (pictures,), the weight of a picture in sums."""
         ...
 
     def losses(self, network: nn.Module, batch: Any, share: Share, stage: Stage) -> dict[str, Tensor]:
@@ -76,24 +76,24 @@ class Task(Protocol):
         ...
 
     def validate(self, network: nn.Module, dtype: torch.dtype | None) -> Result:
-        """With autocast to ``dtype``."""
+        """Validate, with autocast to ``dtype``."""
         ...
 
     def sheet(self, network: nn.Module, pictures: int) -> Image:
-        """So many validation pictures with what the network sees in them."""
+        """This number of validation pictures with the network's predictions."""
         ...
 
     def save(self, path: Path, network: nn.Module, about: dict[str, Any]) -> None:
-        """Write weights that describe themselves."""
+        """Write weights with their description."""
         ...
 
     def fingerprint(self) -> dict[str, str]:
-        """Checksums of the training data, by part: ``labels`` and ``images``. A run is only resumed on the same."""
+        """Checksums of the training data, by part: ``labels`` and ``images``. They must be equal to resume a run."""
         ...
 
 
 def pixel_digest(images: Iterable[Image]) -> str:
-    """A checksum of (H, W, 3) pictures, in their order."""
+    """A checksum of (H, W, 3) pictures, in order."""
     total = 0
     for image in images:
         total = zlib.crc32(np.ascontiguousarray(image).data, zlib.crc32(repr(image.shape).encode(), total))

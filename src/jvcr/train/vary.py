@@ -1,7 +1,7 @@
-"""Pixel variations of a whole batch, on the training device: occlusion, light, colour, sharpness, noise.
+"""Photometric augmentation of a batch on the training device: occlusion, light, colour, sharpness, noise.
 
-All random numbers of a batch come from one generator on the CPU, so that a batch does not depend on the device, nor
-on how many devices share it.
+All random numbers of a batch come from CPU generators, so a batch does not depend on the device or on the number of
+devices.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ _BLUR_REACH = 6
 
 @dataclass(frozen=True)
 class Rows:
-    """Which rows of a batch of ``total`` are at hand: ``first`` … ``first + count - 1``."""
+    """Rows ``first`` … ``first + count - 1`` of a batch of ``total``."""
 
     total: int
     first: int
     count: int
 
     def of(self, values: Tensor) -> Tensor:
-        """These rows of values of the whole batch, (total, …) → (count, …)."""
+        """Select these rows from values of the whole batch, (total, …) → (count, …)."""
         return values[self.first : self.first + self.count]
 
 
 def seeded(seed: int, purpose: str, row: int = 0) -> torch.Generator:
-    """A generator on the CPU for one purpose; streams of different seeds, purposes or rows have nothing in common."""
+    """A CPU generator for one purpose; streams of different seeds, purposes or rows are independent."""
     words = np.random.SeedSequence((seed, zlib.crc32(purpose.encode()), row)).generate_state(2)
     return torch.Generator().manual_seed(int(words[0]) << 31 ^ int(words[1]))
 
 
 def vary_pixels(crops: Tensor, how: Augmentation, rows: Rows, seed: int) -> Tensor:
-    """Vary every crop of a batch on its own.
+    """Augment every crop of a batch independently.
 
     Args:
         crops: (B, S, S, 3) uint8 RGB, rows ``rows`` of the batch; any device.
-        seed: of this batch.
+        seed: seed of this batch.
     Returns:
-        (B, S, S, 3) float32, 0…255, on the same device. Row b is the same whatever part of the batch is at hand.
+        (B, S, S, 3) float32, 0…255, on the same device. A row does not depend on which part of the batch is passed.
     """
     generator = seeded(seed, "pixels")
 
@@ -92,13 +92,13 @@ def _mask(chosen: Tensor, device: torch.device) -> Tensor:
 
 
 def _pixel_noise(like: Tensor, seed: int, purpose: str, rows: list[int]) -> Tensor:
-    """Normal noise in the shape of ``like``; each row's depends on its number in the batch."""
+    """Normal noise in the shape of ``like``; it depends on each row's number in the batch."""
     noise = [torch.randn(like.shape[1:], generator=seeded(seed, purpose, row)) for row in rows]
     return torch.stack(noise).to(like.device)
 
 
 def _occlude(image: Tensor, share: float, where: Tensor, kind: Tensor, colour: Tensor, seed: int, rows: Rows) -> Tensor:
-    """Cover one or two rectangles with a displaced piece of the same picture, with noise, or with a colour."""
+    """Cover one or two rectangles with a shifted part of the same picture, noise, or a colour."""
     size = image.shape[-1]
     device = image.device
     place = torch.arange(size, device=device)
@@ -137,14 +137,14 @@ def _relight(image: Tensor, chosen: Tensor, light: Tensor, cast: Tensor) -> Tens
 
 
 def _coarsened(image: Tensor, factor: float) -> Tensor:
-    """(3, S, S) reduced to ``factor`` of its size and enlarged again."""
+    """(3, S, S) downscaled to ``factor`` of its size and upscaled again."""
     size = image.shape[-1]
     small = F.interpolate(image[None], size=int(size * factor), mode="area")
     return F.interpolate(small, size=size, mode="bilinear", align_corners=False)[0]
 
 
 def _blurred(image: Tensor, sigma_px: Tensor) -> Tensor:
-    """(B, 3, S, S), each row with its own Gaussian."""
+    """(B, 3, S, S), blurred with one Gaussian per row."""
     reach = math.ceil(_BLUR_REACH * image.shape[-1] / 128)
     place = torch.arange(-reach, reach + 1, device=image.device)
     kernel = torch.exp(-(place**2) / (2 * sigma_px[:, None] ** 2))

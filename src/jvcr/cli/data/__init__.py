@@ -1,4 +1,4 @@
-"""``jvcr data``: data sets, one sub-command a file."""
+"""``jvcr data``: data sets. One file per sub-command."""
 
 from __future__ import annotations
 

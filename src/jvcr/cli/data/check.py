@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from jvcr.cli.console import log
 from jvcr.cli.data.reader_options import reader_options
+from jvcr.cli.data.storing import table_files
 from jvcr.cli.options import weights_file
 from jvcr.extras import missing
 from jvcr.files import write_text
@@ -34,25 +35,28 @@ def check(
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet (.png) of findings and samples.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
     with_model: Annotated[
-        bool, typer.Option("--with-model", help="Ask the network for a second opinion; about 10 ms a face.")
+        bool,
+        typer.Option("--with-model", help="Also compare labels with the network's predictions; about 10 ms per face."),
     ] = False,
     weights: Annotated[str, typer.Option(help="For --with-model: name of shipped weights, or an ONNX file.")] = "small",
     incomplete: Annotated[
-        bool, typer.Option("--incomplete", help="A table may hold unmarked landmarks and labels without depth.")
+        bool, typer.Option("--incomplete", help="Allow unmarked landmarks and labels without depth in a table.")
     ] = False,
     option: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Of the format's reader; may be repeated.")
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of the format's reader; may be repeated.")
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option(metavar="[FORMAT:]ROOT", help="Another data set (a benchmark) that must share no photo with it."),
+        typer.Option(
+            metavar="[FORMAT:]ROOT", help="Another data set (a benchmark) that must not share photos with this one."
+        ),
     ] = None,
-    duplicates: Annotated[bool, typer.Option(help="Compare the images with each other.")] = True,
-    show: Annotated[int, typer.Option(min=1, help="How many names of each finding to print.")] = 3,
+    duplicates: Annotated[bool, typer.Option(help="Search for duplicate images.")] = True,
+    show: Annotated[int, typer.Option(min=1, help="Number of names to print for each finding.")] = 3,
 ) -> None:
-    """Examine a data set: unreadable images, wrong labels, mirrored or mis-ordered points, duplicates, leaks.
+    """Check a data set for unreadable images, wrong labels, mirrored or mis-ordered points, duplicates and leaks.
 
-    Exit code 0 without errors, 1 with errors (--strict: or warnings).
+    The exit code is 1 if there are errors (--strict: or warnings).
     """
     try:
         from jvcr.data.doctor.check import SecondOpinion
@@ -67,13 +71,17 @@ def check(
     if sheet is not None and sheet.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
         raise ValueError(f"--sheet {sheet}: expected a file name that ends in .png")
     roots = [Path(where[-1]), against and Path(against.rpartition(":")[2]), against]
-    check_outputs({"--json": json_to, "--sheet": sheet}, [*roots, weights_file(weights)])
     options = reader_options(option or [])
+    # Options may name files (a markup, for example). Values that are no files do no harm.
+    # Table files are listed one by one, so that a hard link to one of them is also recognised.
+    files = [file for root in roots if root and Path(root).is_dir() for file in table_files(Path(root))]
+    inputs = [*roots, *files, *options.values(), weights_file(weights)]
+    check_outputs({"--json": json_to, "--sheet": sheet}, inputs)
     source = open_source(where[0] if len(where) == 2 else "table", Path(where[-1]), incomplete, options)
     other: Source | None = None
     if against is not None:
         if not duplicates:
-            raise ValueError("--against compares images; it cannot go with --no-duplicates")
+            raise ValueError("--against compares images; it cannot be combined with --no-duplicates")
         format_, _, root = against.rpartition(":") if not Path(against).exists() else ("", "", against)
         other = open_source(format_ or "table", Path(root))
     opinion: SecondOpinion | None = None
@@ -108,7 +116,7 @@ def check(
 
 
 def print_report(report: Report, names: int = 3) -> None:
-    """Counts and findings on stdout."""
+    """Print counts and findings to stdout."""
     console = Console(highlight=False, soft_wrap=True)
     counts = report.counts
     console.print(f"[bold]{escape(report.title)}[/]: {counts.samples} samples, {counts.groups} groups")

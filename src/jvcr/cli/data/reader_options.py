@@ -9,7 +9,7 @@ def reader_options(pairs: list[str]) -> dict[str, str]:
     """``KEY=VALUE`` of ``--option`` as keyword arguments of a format's reader.
 
     Raises:
-        ValueError: another form, or a key that is given twice.
+        ValueError: not KEY=VALUE, or a duplicate key.
     """
     options = {}
     for pair in pairs:

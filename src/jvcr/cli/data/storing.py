@@ -1,4 +1,4 @@
-"""What ``convert`` and ``turn`` share: write a training table, and say what came of it."""
+"""Shared by ``convert`` and ``turn``: write a training table and report the result."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jvcr.cli.console import log
+from jvcr.io.outputs import check_outputs
 
 if TYPE_CHECKING:
     from jvcr.data.convert import Storage
@@ -17,8 +18,26 @@ if TYPE_CHECKING:
 _LISTED = 10
 
 
+def table_files(data: Path) -> list[Path]:
+    """The files of a training table."""
+    return [data / "labels.npz", data / "detect_labels.npz", *sorted(data.glob("*.tar"))]
+
+
+def check_folder(out: Path, inputs: list[Path]) -> None:
+    """Refuse an output folder that exists, or that lies inside an input file.
+
+    Raises:
+        ValueError: as ``check_outputs``.
+        FileExistsError: the folder exists and is not empty.
+    """
+    from jvcr.data.convert import check_new
+
+    check_new(out)
+    check_outputs([("OUT", out / name) for name in ("labels.npz", "convert.json")], inputs, may_replace=False)
+
+
 def store(samples: Samples, out: Path, storage: Storage, about: dict[str, Any], strict: bool) -> None:
-    """Write a table and say what came of it; exit code 1 where ``strict`` and samples were left out."""
+    """Write a table and report the result. The exit code is 1 if ``strict`` and samples were left out."""
     from jvcr.data.convert import convert as write_table
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("faces"), TimeRemainingColumn())

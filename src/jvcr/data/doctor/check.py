@@ -1,9 +1,9 @@
-"""The dataset doctor: what is wrong with a set of labelled faces, sample by sample and as a whole.
+"""The data check: finds faults in a set of labelled faces, in single samples and across them.
 
     report = check(TableSource(folder))
     report = check(SampleSource({"train": train, "val": val}))
 
-One pass over the images, none of which is kept; then the landmarks are judged together. Nothing that is found stops it.
+One pass over the images, which are not kept; then all landmarks are checked together. No finding stops the check.
 """
 
 from __future__ import annotations
@@ -20,18 +20,28 @@ from jvcr.data.doctor.duplicates import SAME, Fingerprints, belongs
 from jvcr.data.doctor.entries import Entry, Source
 from jvcr.data.doctor.report import Case, Counts, Report, findings_of, tally
 from jvcr.data.doctor.shapes import judge_shapes
-from jvcr.data.table import OPENINGS, VISIBILITIES
+from jvcr.data.labels import (
+    OPENINGS,
+    VISIBILITIES,
+    broken_landmarks,
+    duplicate_fault,
+    extent_fault,
+    landmarks_fault,
+    openings_fault,
+    visibility_fault,
+    weight_fault,
+)
 from jvcr.frames import Box, Crop, borders, crop_to_unit
 from jvcr.geometry import HeadPose
 from jvcr.images import Image
 from jvcr.markups.markup import Markup
 
 HAND_MARKS_APART = 0.10
-"""Median distance of hand marks and landmarks, in sizes of the face, from which they show different things."""
+"""Limit of the median distance between hand marks and landmarks, in face sizes."""
 TINY_PX = 32.0
-"""A landmark box whose longer side is below this says little: the small network sees a face of 80 px."""
+"""Limit of the longer side of the landmark box. The small network's input shows a face of 80 px."""
 SPECK_PX = 4.0
-"""Below this, the numbers are hardly pixels."""
+"""Below this, the coordinates are probably not pixels."""
 SPLITS = ("train", "val", "test")
 BLANK_STD = 2.0
 """Standard deviation of the grey levels below which an image has no content."""
@@ -40,20 +50,20 @@ YAW_BINS: tuple[tuple[str, float], ...] = (("0-30", 30.0), ("30-60", 60.0), ("60
 
 
 class SecondOpinion(Protocol):
-    """What a trained network may add (``check_model.ModelOpinion``)."""
+    """Findings of a trained network (``opinion.ModelOpinion``)."""
 
     def add(self, entry: Entry, box: Box) -> None:
-        """Look at an image and its label."""
+        """Take in an image and its label."""
         ...
 
     def cases(self) -> list[Case]:
-        """Faults, when all images have been seen."""
+        """Faults, after all images were added."""
         ...
 
 
 @dataclass
 class _Kept:
-    """What stays of the samples, by position; images do not."""
+    """Data kept of each sample, by position. Images are not kept."""
 
     entries: list[Entry] = field(default_factory=list)
     sizes: list[str] = field(default_factory=list)
@@ -68,15 +78,16 @@ def check(
     opinion: SecondOpinion | None = None,
     progress: Callable[[Iterable[Entry]], Iterable[Entry]] = iter,
 ) -> Report:
-    """Examine a data set.
+    """Check a data set.
 
     Args:
         duplicates: compare the images; quadratic in their number (20,000 take a minute).
-        against: another data set, a benchmark say, that must share no photo with this one. Only its images are used.
-        opinion: a second look at image and label by a trained network.
-        progress: wraps the entries, to show how far it is.
+        against: another data set (a benchmark, for example) that must not share photos with this one. Only its images
+            are used.
+        opinion: compare the labels with a trained network.
+        progress: wraps the entries, for a progress bar.
     Returns:
-        findings, errors first; ``Report.exit_code`` for scripts.
+        Findings, errors first; scripts use ``Report.exit_code``.
     """
     kept = _Kept()
     cases: list[Case] = []
@@ -113,11 +124,11 @@ def check(
 
 
 _SPOILED = {"not-finite", "no-landmarks", "empty-box", "flat-depth", "point-outside-volume"}
-"""The shape of such a label is not judged: its fault is known."""
+"""Labels with these faults are excluded from the checks of shape."""
 
 
 def _examine(entry: Entry, kept: _Kept) -> list[Case]:
-    """One sample on its own."""
+    """Checks of a single sample."""
     image = entry.image
     cases = [entry.problem] if entry.problem else []
     size = "none"
@@ -127,7 +138,7 @@ def _examine(entry: Entry, kept: _Kept) -> list[Case]:
         if image[::2, ::2].std(axis=(0, 1)).max() < BLANK_STD:
             cases.append(_case(entry, "blank-image", f"standard deviation {image.std():.1f} of 255"))
     if not (0 <= entry.weight <= 1) or (entry.strict and entry.weight == 0):
-        cases.append(_case(entry, "weight-out-of-range", f"{entry.weight:g}"))
+        cases.append(_case(entry, "weight-out-of-range", _detail(entry, weight_fault(entry.name, entry.weight))))
     cases += _examine_marks(entry)
     box, found = _examine_points(entry, image)
     kept.entries.append(entry)
@@ -137,13 +148,13 @@ def _examine(entry: Entry, kept: _Kept) -> list[Case]:
 
 
 def _examine_marks(entry: Entry) -> list[Case]:
-    """Openings, visibility and hand marks, where there are any."""
+    """Openings, visibility and hand marks, if present."""
     cases = []
     if entry.openings and entry.openings not in OPENINGS:
-        cases.append(_case(entry, "unknown-openings", repr(entry.openings)))
+        cases.append(_case(entry, "unknown-openings", _detail(entry, openings_fault(entry.name, entry.openings))))
     if entry.visibility is not None and not np.isin(entry.visibility, VISIBILITIES).all():
         wrong = np.flatnonzero(~np.isin(entry.visibility, VISIBILITIES))
-        detail = f"landmark {wrong[0]} has {entry.visibility[wrong[0]]}"
+        detail = _detail(entry, visibility_fault(entry.name, entry.visibility[wrong[0]]))
         cases.append(_case(entry, "unknown-visibility", detail, tuple(wrong.tolist())))
     points = entry.points_img
     if entry.hand2d is not None and points.ndim == 2 and entry.hand2d.shape == (len(points), 2):
@@ -163,12 +174,12 @@ def _examine_points(entry: Entry, image: Image | None) -> tuple[Box | None, list
     if points.ndim != 2 or points.shape[1] != 3 or len(points) != entry.markup.n_points:
         detail = f"points have shape {points.shape}; markup {entry.markup.name} expects ({entry.markup.n_points}, 3)"
         return None, [_case(entry, "bad-labels", detail)]
-    bad = _not_finite(points, entry.strict)
+    bad = broken_landmarks(points, entry.strict)
     placed: NDArray[np.bool_] = np.asarray(np.isfinite(points[:, :2]).all(axis=1))
     cases: list[Case] = []
     if bad.any():
         where = np.flatnonzero(bad)
-        detail = f"landmark {where[0]}" + (f" and {len(where) - 1} more" if len(where) > 1 else "")
+        detail = _detail(entry, landmarks_fault(entry.name, where))
         cases.append(_case(entry, "not-finite", detail, tuple(where.tolist()), float(len(where))))
     elif not placed.any():
         cases.append(_case(entry, "no-landmarks"))
@@ -177,7 +188,8 @@ def _examine_points(entry: Entry, image: Image | None) -> tuple[Box | None, list
     try:
         box = Box.around(points[placed])
     except ValueError as error:
-        return None, [*cases, _case(entry, "empty-box", str(error))]
+        detail = _detail(entry, extent_fault(entry.name)) if entry.file else str(error)
+        return None, [*cases, _case(entry, "empty-box", detail)]
     longer = max(box.width, box.height)
     if longer < SPECK_PX:
         cases.append(_case(entry, "speck", f"{longer:.2g} px", size=-longer))
@@ -188,18 +200,6 @@ def _examine_points(entry: Entry, image: Image | None) -> tuple[Box | None, list
     if not bad.any():
         cases += _depth(entry, placed, box)
     return box, cases
-
-
-def _not_finite(points: NDArray[np.float64], strict: bool) -> NDArray[np.bool_]:
-    """(N,) landmarks that break the rules of ``Sample``; ``strict``: that hold anything but numbers."""
-    finite = np.isfinite(points)
-    if strict:
-        return np.asarray(~finite.all(axis=1))
-    placed = finite[:, :2].all(axis=1)
-    missing = np.isnan(points).all(axis=1)
-    # 2D labels are NaN in every z; where one landmark has a z, all that are marked have.
-    flat = not finite[placed, 2].any()
-    return ~(missing | (placed & (np.isnan(points[:, 2]) if flat else finite[:, 2])))
 
 
 def _outside_image(entry: Entry, placed: NDArray[np.bool_], image: Image) -> list[Case]:
@@ -232,13 +232,18 @@ def _depth(entry: Entry, placed: NDArray[np.bool_], box: Box) -> list[Case]:
     return [_case(entry, "point-outside-volume", detail, tuple(np.flatnonzero(outside).tolist()), reach)]
 
 
+def _detail(entry: Entry, fault: str) -> str:
+    """The message that ``Table`` has for the same fault."""
+    return f"{entry.file}: {fault}" if entry.file else fault
+
+
 def _case(entry: Entry, code: str, detail: str = "", landmarks: tuple[int, ...] = (), size: float = 0.0) -> Case:
     return Case(code, entry.name, detail, entry.row, landmarks, size=size)
 
 
 def _identity(entries: Sequence[Entry]) -> list[Case]:
-    """Splits that nobody reads, names that occur twice, groups that cross the split."""
-    # Where a data set is not divided, "" is no mistake; a table is.
+    """Unknown splits, duplicate names, groups in several splits."""
+    # "" is valid for a data set without splits, but not for a table.
     unknown = Counter(e.split for e in entries if e.split not in SPLITS and (e.split or e.strict))
     cases = [
         Case("unknown-split", repr(split), f"{count} rows", next(e.row for e in entries if e.split == split))
@@ -253,7 +258,9 @@ def _identity(entries: Sequence[Entry]) -> list[Case]:
     for name, same in rows.items():
         if len(same) > 1:
             where = ", ".join(str(entry.row) for entry in same[:6])
-            cases.append(Case("duplicate-id", name, f"rows {where}", same[0].row, size=len(same)))
+            file = same[0].file
+            detail = f"{file}: {duplicate_fault(name)}; rows {where}" if file else f"rows {where}"
+            cases.append(Case("duplicate-id", name, detail, same[0].row, size=len(same)))
     for group, splits in groups.items():
         if len(splits) > 1:
             where = "; ".join(

@@ -1,4 +1,4 @@
-"""One picture to look at: what the dataset doctor found, framed and labelled, and a stratified sample of the rest."""
+"""Contact sheet of a data check: the findings, framed and labelled, and a stratified sample of the other rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LINE = 15
 _CAPTION = 3 * _LINE + 5
 _COLUMNS = 8
 _DRAWN = 352
-"""Faces are drawn at this size, where ``draw_faces`` does not enlarge them, and then reduced to the cell."""
+"""Faces are drawn at this size, so that ``draw_faces`` does not enlarge them, and then reduced to the cell."""
 _COLOURS = {"error": (220, 30, 30), "warning": (230, 140, 0), "note": (90, 110, 200)}
 _RULE = 1.8
 
@@ -43,9 +43,9 @@ def contact_sheet(report: Report, source: Source, n_faults: int = 48, n_samples:
     """Draw the worst cases of each fault and a sample over sources and yaw bins: (H, W, 3) uint8 RGB.
 
     Args:
-        source: the one that was checked; its images are read a second time, those that are drawn only.
-        n_faults: at most that many cells with a fault; every code gets its turn.
-        n_samples: at most that many without.
+        source: the checked source; the images to draw are read a second time.
+        n_faults: maximum number of cells with a fault; all codes take turns.
+        n_samples: maximum number of cells without a fault.
     """
     faults = _worst(report, n_faults)
     flagged = {row for f in report.findings if f.severity != "note" for c in f.cases for row in (c.row, c.partner)}
@@ -100,7 +100,7 @@ def _stratified(report: Report, flagged: set[int | None], limit: int) -> list[in
 
 
 def _spread(count: int) -> NDArray[np.int_]:
-    """0…count-1 so that every beginning of it is spread over the whole: always the same, no two alike."""
+    """A fixed permutation of 0…count-1 in which every prefix is spread over the whole range."""
     return np.argsort((np.arange(count) * 0.6180339887498949) % 1)
 
 
@@ -162,7 +162,7 @@ def _ring(out: Image, entry: Entry, case: Case) -> None:
 
 
 def _write(image: Image, texts: Iterable[tuple[int, int, str, tuple[int, int, int]]], size: int = 12) -> Image:
-    """Text by Pillow: names need not be ASCII. A line that is too long is cut."""
+    """Draw text with Pillow, because names may contain non-ASCII characters. Long lines are truncated."""
     picture = PIL.Image.fromarray(image)
     pen = PIL.ImageDraw.Draw(picture)
     font = PIL.ImageFont.load_default(size)

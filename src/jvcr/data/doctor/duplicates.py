@@ -1,9 +1,9 @@
-"""The same photo twice: exact copies, and copies that were scaled, recompressed, shifted a little or mirrored.
+"""Duplicate photos: exact copies, and copies that were scaled, recompressed, shifted a little or mirrored.
 
-Each image leaves two small grey pictures: the face, cut out by its landmark box, which makes crops and scales of one
-photo alike, and the whole image, for copies whose labels differ. Pairs are found in three steps, each stricter and
-dearer than the one before: product of 16×16 pictures, correlation over shifts and scales, and correlation of the detail
-after an affine registration. Faces resemble each other in their light and dark areas, so only the detail decides.
+Two small grey images are kept of each image: the face, cropped by its landmark box, so that crops and scales of a photo
+match; and the whole image, for copies whose labels differ. Pairs are found in three steps of increasing strictness and
+cost: product of 16×16 images, correlation over shifts and scales, and correlation of the detail after an affine
+registration. Faces have similar light and dark areas, so only the detail decides.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Floats = NDArray[np.float32]
 
 # Measured on the project's own training table and perturbed copies of a tenth of it; docs/data-check.md.
 SAME = 0.95
-"""Correlation of the detail from which two pictures are the same photo."""
+"""Minimum correlation of the detail for the same photo."""
 SIMILAR = 0.85
-"""The same session, or a heavily changed copy."""
+"""Minimum correlation for photos of the same session, or heavily edited copies."""
 FACE_RULE = CropRule(1.4)
-"""Side of the face picture over the longer side of the landmark box."""
+"""Side of the face crop, divided by the longer side of the landmark box."""
 _SIDE = 48
 _COARSE = 16
 _COARSE_FACE, _COARSE_WHOLE = 0.8, 0.93
@@ -41,7 +41,7 @@ _BLOCK = 1024
 
 @dataclass(frozen=True)
 class Pair:
-    """Two images that show the same. ``similarity``: correlation of the detail, 1 of an exact copy."""
+    """Two images of the same photo. ``similarity``: correlation of the detail, 1 for an exact copy."""
 
     first: int
     second: int
@@ -49,7 +49,7 @@ class Pair:
     mirrored: bool
     exact: bool
     other_face: bool = False
-    """Of the same photo, but the landmark boxes are apart: two faces of it."""
+    """Whether the landmark boxes do not overlap: two faces in the same photo."""
 
 
 class _Candidate(NamedTuple):
@@ -60,8 +60,8 @@ class _Candidate(NamedTuple):
 
 @dataclass
 class Fingerprints:
-    """Collected image by image; 5 kB each. ``keys`` say which pairs are not of interest: two images with the same key
-    that is not empty are expected to look alike (views of one face)."""
+    """Collected image by image; 5 kB each. Two images with the same non-empty key are expected to look alike (views of
+    one face) and are not compared."""
 
     rows: list[int] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
@@ -71,7 +71,7 @@ class Fingerprints:
     _boxes: list[tuple[float, float, float, float] | None] = field(default_factory=list)
 
     def add(self, row: int, image: Image, box: Box | None, key: str = "") -> None:
-        """Take the fingerprint of (H, W, 3) uint8 RGB."""
+        """Add the fingerprint of an (H, W, 3) uint8 RGB image."""
         grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
         height, width = grey.shape
         self.rows.append(row)
@@ -86,7 +86,7 @@ class Fingerprints:
         self._boxes.append((box.x0 / width, box.y0 / height, box.x1 / width, box.y1 / height) if box else None)
 
     def pairs(self) -> list[Pair]:
-        """All pairs, the most alike first. Quadratic in the number of images, with a small constant."""
+        """All pairs, most similar first. Quadratic in the number of images, with a small constant."""
         found: dict[tuple[int, int], Pair] = {}
         by_hash: dict[bytes, list[int]] = {}
         for i, digest in enumerate(self._hashes):
@@ -119,7 +119,7 @@ class Fingerprints:
                 found[first, second] = self._pair(first, second, similarity, mirrored, False, whole)
 
     def _pair(self, i: int, j: int, similarity: float, mirrored: bool, exact: bool, whole: bool) -> Pair:
-        """``whole``: found by the whole image, so that it may be another face of the photo."""
+        """``whole``: the pair was found by the whole image, so it may show another face of the photo."""
         other_face = False
         a, b = self._boxes[i], self._boxes[j]
         if whole and a is not None and b is not None:
@@ -129,19 +129,19 @@ class Fingerprints:
 
 
 def belongs(box: Box, image: Image) -> bool:
-    """Whether a box lies on the image and is not many times as large: labels may hold anything."""
+    """Whether a box overlaps the image and is not many times larger. Labels are not validated here."""
     height, width = image.shape[:2]
     return box.meets(width, height) and max(box.width, box.height) < 8 * max(width, height)
 
 
 def _alike(pictures: Bytes, keys: NDArray[np.str_], limit: float) -> list[_Candidate]:
-    """Pairs whose coarse pictures, as they are or one mirrored, have a normalised product over ``limit``; at most
-    ``_CANDIDATES`` a picture."""
+    """Pairs whose coarse images (or one image and the mirrored other) have a normalised product over ``limit``; at most
+    ``_CANDIDATES`` per image."""
     if len(pictures) < 2:
         return []
     plain, mirrored = _coarse(pictures), _coarse(pictures[:, :, ::-1])
     if len(pictures) >= _MEAN_FROM:
-        # What all have in common says nothing.
+        # Remove what all images have in common.
         mean = plain.mean(axis=0)
         plain, mirrored = _unit(plain - mean), _unit(mirrored - mean)
     pairs: list[_Candidate] = []
@@ -165,7 +165,7 @@ def _alike(pictures: Bytes, keys: NDArray[np.str_], limit: float) -> list[_Candi
 
 
 def _coarse(pictures: Bytes) -> Floats:
-    """(B, 48, 48) → (B, 256) float32 of zero mean and length 1."""
+    """(B, 48, 48) → (B, 256) float32 with zero mean and unit length."""
     cell = _SIDE // _COARSE
     small = pictures.reshape(len(pictures), _COARSE, cell, _COARSE, cell).mean(axis=(2, 4), dtype=np.float32)
     flat = small.reshape(len(pictures), -1)
@@ -189,13 +189,13 @@ def _shifted(a: Bytes, b: Bytes) -> float:
 
 
 def detail_similarity(a: Bytes, b: Bytes) -> float:
-    """Correlation of what is finer than a twelfth of two (48, 48) pictures, after an affine registration; 0 where
-    there is none."""
+    """Correlation of the detail (finer than a twelfth of the side) of two (48, 48) images after an affine registration;
+    0 if the registration fails."""
     try:
         warp = np.eye(2, 3, dtype=np.float32)
         stop = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 30, 1e-4)
         _, warp = cv2.findTransformECC(a, b, warp, cv2.MOTION_AFFINE, stop, None, 3)  # type: ignore[call-overload]
-    except cv2.error:  # it did not converge: they have nothing in common
+    except cv2.error:  # no convergence: the images have nothing in common
         return 0.0
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     moved = cv2.warpAffine(b, warp, a.shape[::-1], flags=flags)

@@ -1,9 +1,9 @@
-"""Samples as the dataset doctor sees them: read as far as they can be read, one by one, never all in memory."""
+"""Input of the data check: samples are read tolerantly, one by one, and never all kept in memory."""
 
 from __future__ import annotations
 
-import json
 import tarfile
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,28 +13,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.data.doctor.report import Case
-from jvcr.data.labels import NEEDED, OPTIONAL, label_faults, readable
-from jvcr.data.reading import plain_array
+from jvcr.data.face_photos import LABELS_FILE, read_face_labels
+from jvcr.data.labels import readable
 from jvcr.data.sample import Sample
+from jvcr.data.table import read_labels
+from jvcr.data.tars import tar_members
 from jvcr.images import Image, ImageError, decode_image
 from jvcr.markups.markup import MARKUP_66, MARKUP_68, Markup
 
 _READING = (ValueError, OSError, LookupError, TypeError, RuntimeError)
 """What readers raise."""
 _REPEATS = 3
+_LABELS = "labels.npz"
 
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """A label, with its image where there is one.
+    """A label and its image, if there is one.
 
     Attributes:
         row: number in its source; the same in every pass.
-        points_img: (N, 3) float64 pixels of the image, z away from the camera, as stored: anything may be in it.
-        image: (H, W, 3) uint8 RGB; None where it is missing or cannot be read.
+        points_img: (N, 3) float64 pixels of the image, z away from the camera; not validated.
+        image: (H, W, 3) uint8 RGB; None if it is missing or unreadable.
         problem: why there is no image.
-        strict: the rules of training: no landmark may be missing, and a weight is above 0.
-        openings, hand2d, visibility: as of ``Sample``, as stored; None where there are none.
+        strict: apply the rules of training: no landmark may be missing, and the weight is above 0.
+        openings, hand2d, visibility: see ``Sample``; not validated, None if missing.
+        file: name of the file with the labels, for messages; "" if unknown.
     """
 
     row: int
@@ -52,6 +56,7 @@ class Entry:
     openings: str = ""
     hand2d: NDArray[np.float64] | None = None
     visibility: NDArray[np.int64] | None = None
+    file: str = ""
 
 
 class Source(Protocol):
@@ -59,24 +64,24 @@ class Source(Protocol):
 
     Attributes:
         title: for messages.
-        cases: faults of the files themselves, complete after a whole pass.
+        cases: faults of the files; complete after a full pass.
     """
 
     title: str
     cases: list[Case]
 
     def entries(self, wanted: frozenset[int] | None = None) -> Iterator[Entry]:
-        """All entries, or those of the wanted rows only; in any order, with the same rows in every pass."""
+        """All entries, or only the wanted rows, in any order; every pass has the same rows."""
         ...
 
 
 class SampleSource:
     """Samples by split: ``SampleSource({"train": train, "val": val})``.
 
-    Each value is an iterable of samples, or a function that gives one; under the name "" samples keep their own split.
-    A generator can be gone through only once; a contact sheet needs a second pass: pass a list or a function for it.
-    An error that an iterable raises becomes a ``reader-error`` (``unreadable-image`` for an image), and what came
-    before and, unless it is a generator, after it is kept.
+    Each value is an iterable of samples, or a function that returns one. With the name "", samples keep their split.
+    A contact sheet needs a second pass, which a generator does not allow: pass a list or a function.
+    An error raised by an iterable becomes a ``reader-error`` (``unreadable-image`` for an image). Earlier samples are
+    kept; later ones too, unless it is a generator.
     """
 
     def __init__(
@@ -87,7 +92,7 @@ class SampleSource:
         self._splits = dict(splits)
 
     def entries(self, wanted: frozenset[int] | None = None) -> Iterator[Entry]:
-        """The samples one by one, or only the ``wanted`` rows; what cannot be read becomes a case."""
+        """The samples one by one, or only the ``wanted`` rows; unreadable samples become cases."""
         self.cases = []
         row = 0
         for split, samples in self._splits.items():
@@ -97,7 +102,7 @@ class SampleSource:
                 row += 1
 
     def _tolerant(self, samples: Iterable[Sample] | Callable[[], Iterable[Sample]], split: str) -> Iterator[Sample]:
-        """Goes on after an error where the iterator can. A generator cannot, and one that only repeats itself stops."""
+        """Continue after an error if the iterator can. Stop if the same error repeats."""
         last, repeated, before = "none", 0, ""
         try:
             iterator = iter(samples() if callable(samples) else samples)
@@ -128,7 +133,7 @@ def _entry_of(sample: Sample, row: int, split: str) -> Entry:
         points_img=np.asarray(sample.points_img, np.float64),
         markup=sample.markup,
         image=sample.image,
-        # The data set's own division, where its reader knows one.
+        # The data set's own split, if its reader knows one.
         split=split or getattr(sample, "split", ""),
         source=sample.source,
         group=sample.group,
@@ -156,26 +161,25 @@ class _Labels:
 
 
 class TableSource:
-    """The training table (``labels.npz`` and ``*.tar``), read tolerantly: every label, and every tar member on its own.
+    """The training table (``labels.npz`` and ``*.tar``), read tolerantly: every label and every tar member separately.
 
-    ``jvcr.data.table.Table`` stops at the first fault, as training should; this goes on and lists them all.
+    ``jvcr.data.table.Table`` stops at the first fault, for training; this class continues and lists all faults.
     """
 
     def __init__(self, folder: Path, incomplete: bool = False) -> None:
-        """``incomplete``: landmarks that are not marked (NaN) and labels without depth (z NaN) are meant to be there;
-        training refuses them."""
+        """``incomplete``: allow unmarked landmarks (NaN) and labels without depth (z NaN), which training refuses."""
         self.title = str(folder)
         self.cases: list[Case] = []
         self._folder = folder
         self._strict = not incomplete
 
     def entries(self, wanted: frozenset[int] | None = None) -> Iterator[Entry]:
-        """The rows one by one, in the order of the tar files, or only the ``wanted`` ones; faults become cases."""
+        """The rows one by one, in tar file order, or only the ``wanted`` ones; faults become cases."""
         self.cases = []
         labels = self._read_labels()
         if labels is None:
             return
-        backgrounds = self._background_names()
+        backgrounds = self._background_names() if wanted is None else set()
         unused = 0
         found: dict[str, str] = {}
         for path in sorted(self._folder.glob("*.tar")):
@@ -186,6 +190,8 @@ class TableSource:
                         self.cases.append(Case("duplicate-member", name, f"{found[name]} and {path.name}"))
                     continue
                 found[name] = path.name
+                if name in backgrounds:
+                    self._decode_background(f"{path.name}: {name}", name, data)
                 unused += not rows and name not in backgrounds
                 if not rows or (wanted is not None and not wanted & set(rows)):
                     continue
@@ -196,6 +202,10 @@ class TableSource:
                     problem = str(error)
                 for row in rows:
                     yield self._entry(labels, row, image, "unreadable-image", problem)
+        self.cases += [
+            Case("missing-image", name, f"{name} is in no *.tar of {self._folder}; {LABELS_FILE} has it")
+            for name in sorted(backgrounds - found.keys())
+        ]
         if unused:
             self.cases.append(Case("unused-member", self._folder.name, f"{unused} images"))
         for row, name in enumerate(labels.names):
@@ -219,40 +229,45 @@ class TableSource:
             openings=labels.openings[row],
             hand2d=None if labels.hand2d is None else labels.hand2d[row],
             visibility=None if labels.visibility is None else labels.visibility[row],
+            file=_LABELS,
         )
 
     def _members(self, path: Path) -> Iterator[tuple[str, bytes]]:
+        damaged = ""
         try:
-            tarfile.open(path, "r:").close()  # read tolerantly, anything would be an empty archive
-        except (tarfile.TarError, OSError, EOFError) as error:
-            self.cases.append(Case("damaged-archive", path.name, f"its beginning is not that of a tar file: {error}"))
+            # As training reads it. What follows is tolerant: to it, any bytes are an empty archive.
+            deque(tar_members(path), maxlen=0)
+        except (ValueError, OSError) as error:
+            damaged = str(error).removeprefix(f"{path}: ")
         try:
-            # Past a damaged header, reading goes on at the next good one; its own member is then missing.
+            size = path.stat().st_size
+            # After a damaged header, reading continues at the next good one; its own member is then missing.
             with tarfile.open(path, "r:", ignore_zeros=True) as archive:
                 for member in archive:
-                    if member.isfile():
+                    # A header may claim more bytes than there are, or than memory holds.
+                    if member.isreg() and not member.issparse() and member.offset_data + member.size <= size:
                         file = archive.extractfile(member)
                         yield Path(member.name).stem, file.read() if file else b""
-        except (tarfile.TarError, OSError, EOFError) as error:
-            self.cases.append(Case("damaged-archive", path.name, str(error)))
+        except (tarfile.TarError, OSError, EOFError, OverflowError) as error:
+            damaged = damaged or str(error)
+        if damaged:
+            self.cases.append(Case("damaged-archive", path.name, damaged))
 
     def _read_labels(self) -> _Labels | None:
-        path = self._folder / "labels.npz"
+        path = self._folder / _LABELS
         try:
-            with np.load(path) as file:
-                arrays = {key: plain_array(file, key) for key in (*NEEDED, *OPTIONAL) if key in file}
-                markup = Markup.from_dict(json.loads(str(file["markup"]))) if "markup" in file else None
-        except Exception as error:  # whatever zipfile, zlib and NumPy make of bytes from anywhere
-            self.cases.append(Case("bad-labels", str(path), f"{type(error).__name__}: {error}"))
+            stored = read_labels(path)
+        except (ValueError, OSError) as error:
+            self.cases.append(Case("bad-labels", str(path), str(error).removeprefix(f"{path}: ")))
             return None
-        # The same id twice has a finding of its own.
-        faults = [fault for fault in label_faults(arrays) if "more than once" not in fault]
+        # Duplicate ids are a separate finding.
+        faults = [fault for fault in stored.faults if "more than once" not in fault]
         self.cases += [Case("bad-labels", str(path), fault) for fault in faults]
-        arrays = readable(arrays)
+        arrays, markup = readable(stored.arrays), stored.markup
         if not arrays:
             return None
         n, points = len(arrays["id"]), arrays["points"]
-        # The table stores z towards the camera; only its differences count.
+        # The table stores z towards the camera. Its mean has no meaning.
         points = points.astype(np.float64) * (1, 1, -1)
         marked = np.isfinite(points[..., 2])
         total = np.where(marked, points[..., 2], 0).sum(axis=1, keepdims=True)
@@ -275,17 +290,25 @@ class TableSource:
         return labels
 
     def _background_names(self) -> set[str]:
-        """Photographs without labelled landmarks, which a table may hold besides (docs/datasets.md)."""
-        try:
-            with np.load(self._folder / "detect_labels.npz") as file:
-                return {str(name) for name in file["id"].tolist()}
-        except (OSError, ValueError, KeyError):
+        """Photographs without labelled landmarks, which a table may also hold (docs/datasets.md)."""
+        path = self._folder / LABELS_FILE
+        if not path.exists():
             return set()
+        try:
+            return set(read_face_labels(path).names)
+        except (ValueError, OSError) as error:
+            self.cases.append(Case("bad-labels", str(path), str(error).removeprefix(f"{path}: ")))
+            return set()
+
+    def _decode_background(self, where: str, name: str, data: bytes) -> None:
+        try:
+            decode_image(data, where)
+        except ImageError as error:
+            self.cases.append(Case("unreadable-image", name, str(error)))
 
 
 def markup_of(n_points: int) -> Markup:
-    """The markup with that many points; where none is known, one that only numbers them and says nothing of mirror
-    pairs. At least 2 points."""
+    """The default markup for 68 or 66 points; otherwise one without names and mirror pairs. At least 2 points."""
     for markup in (MARKUP_68, MARKUP_66):
         if markup.n_points == n_points:
             return markup

@@ -1,4 +1,4 @@
-"""A trained network's second opinion on image and label: what no look at the landmarks alone can see."""
+"""Compare labels with a trained network, to find faults that landmarks alone do not show."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from jvcr.metrics import normalised_mean_error
 from jvcr.runtime.base import Runtime
 
 DISAGREES = 0.15
-"""NME of the network against a label from which it is reported."""
+"""NME of the network against a label above which the label is reported."""
 MIRRORED_SHARE = 0.5
-"""The mirrored label is taken for the right one when its NME is under this share of the label's, and below
+"""The mirrored label is considered correct if its NME is below this share of the label's, and below
 ``MIRRORED_NME``."""
 MIRRORED_NME = 0.08
 SUSPECT = 0.06
-"""NME from which the mirrored label is tried."""
+"""NME above which the mirrored label is tried."""
 OFFSET_PX = 0.5
 
 
@@ -39,7 +39,7 @@ class ModelOpinion:
         """Row → NME of the network against the label."""
 
     def add(self, entry: Entry, box: Box) -> None:
-        """Take an entry in; the network looks at it when a batch is full."""
+        """Add an entry. The network runs when a batch is full."""
         if entry.markup.n_points != self._runtime.markup.n_points or entry.markup.mirror != self._runtime.markup.mirror:
             self._skipped[f"markup {entry.markup.name} is not the network's {self._runtime.markup.name}"] += 1
         elif not np.isfinite(entry.points_img[:, :2]).all():
@@ -50,10 +50,10 @@ class ModelOpinion:
                 self._work()
 
     def cases(self) -> list[Case]:
-        """What the network objects to, after a last batch with all that is still waiting."""
+        """The findings, after a last batch with the remaining entries."""
         self._work()
         cases = self._cases + [
-            Case("not-judged", "network", f"{count} samples without its opinion: {why}")
+            Case("not-judged", "network", f"{count} samples were not compared: {why}")
             for why, count in self._skipped.items()
         ]
         if len(self._offsets) >= 20:

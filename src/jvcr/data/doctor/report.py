@@ -1,4 +1,4 @@
-"""What the dataset doctor can find, and what it hands back: faults, cases, findings, a report."""
+"""Results of the data check: faults, cases, findings and the report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Fault:
-    """A kind of finding: its code, how bad it is, what it means and what to do about it."""
+    """A kind of fault: code, severity, meaning, and how to fix it."""
 
     code: str
     severity: Severity
@@ -28,9 +28,9 @@ _LIST: tuple[Fault, ...] = (
         "reader-error",
         "error",
         "the data set's reader refused a sample",
-        "mend or remove the sample that it names, then check again",
+        "fix or remove the sample that it names, then check again",
     ),
-    Fault("reader-note", "note", "the data set's reader left samples out", "nothing, if that is meant"),
+    Fault("reader-note", "note", "the data set's reader left samples out", "nothing, if this is intended"),
     Fault("damaged-archive", "error", "a tar file is damaged or cut off", "copy or pack it again"),
     Fault("missing-image", "error", "a label has no image", "add the image, or drop the row"),
     Fault("unreadable-image", "error", "an image cannot be decoded", "export it again, or drop the row"),
@@ -44,87 +44,95 @@ _LIST: tuple[Fault, ...] = (
     Fault(
         "unknown-openings",
         "error",
-        "openings say something unknown",
-        "hand, mesh, exact or model, or nothing (docs/datasets.md)",
+        "openings has an unknown value",
+        "use hand, mesh, exact, model or an empty text (docs/datasets.md)",
     ),
     Fault("unknown-visibility", "error", "a visibility is not -1, 0, 1 or 2", "correct it, or write -1 for unknown"),
     Fault(
         "hand-marks-elsewhere",
         "warning",
-        "hand marks lie far from the landmarks",
-        "look at both: other pixels, another face, mirrored, or another order of landmarks?",
+        "hand marks are far from the landmarks",
+        "compare both: other pixels, another face, mirrored, or another order of landmarks?",
     ),
     Fault("empty-box", "error", "the landmark box has no width or no height", "mark it again, or drop the row"),
     Fault(
         "speck",
         "error",
         "the landmark box is under 4 px",
-        "look at the unit of x and y: pixels of the image, not shares of its width; or drop the row",
+        "check the unit of x and y: pixels of the image, not fractions of its width; or drop the row",
     ),
     Fault(
-        "flat-depth", "error", "all z are the same", "2D labels have z = NaN, not a constant; give depth, or say NaN"
+        "flat-depth",
+        "error",
+        "all z are the same",
+        "2D labels have z = NaN, not a constant; provide depth, or store NaN",
     ),
     Fault(
         "face-outside-image",
         "error",
         "more than half of the landmarks are outside the image",
-        "look whether the label belongs to this image, at this size and crop",
+        "check that the label belongs to this image, at this size and crop",
     ),
     Fault(
         "point-outside-volume",
         "error",
-        "a landmark is outside the crop's cube, so that no target can be drawn for it",
-        "look at the unit of z (pixels, mean 0 over the landmarks)",
+        "a landmark is outside the cube of the crop, so it has no training target",
+        "check the unit of z (pixels, mean 0 over the landmarks)",
     ),
     Fault(
         "mirrored",
         "error",
-        "left and right landmarks are exchanged",
-        "exchange the mirror pairs (markup.mirror); images were flipped without it",
+        "left and right landmarks are swapped",
+        "swap the mirror pairs (markup.mirror); images were probably flipped without doing so",
     ),
-    Fault("depth-sign", "error", "z points the wrong way", "negate z: a table stores it towards the camera"),
+    Fault("depth-sign", "error", "z has the wrong sign", "negate z: a table stores it towards the camera"),
     Fault(
         "reflected",
         "error",
-        "the label is a head's mirror image: left and right are exchanged, or z has the wrong sign",
-        "look at it: on a profile the landmarks alone cannot tell which",
+        "the label is the mirror image of a head: left and right are swapped, or z has the wrong sign",
+        "inspect it: on a profile, the landmarks alone cannot tell which",
     ),
     Fault(
         "turned-away",
         "error",
         "the face looks away from the camera",
-        "left and right are exchanged and z has the wrong sign as well; or the label's pose is wrong",
+        "left and right are swapped and z has the wrong sign; or the label's pose is wrong",
     ),
     Fault("y-up", "error", "y points up", "pixels count downwards: store height - 1 - y"),
-    Fault("mis-ordered", "error", "landmarks are in each other's place", "put them in the markup's order"),
+    Fault("mis-ordered", "error", "landmarks are swapped", "put them in the markup's order"),
     Fault(
         "mirrored-image",
         "error",
         "the network's landmarks fit the label's mirror image: the image was flipped and the label was not",
-        "flip the image back, or mirror the label and exchange its pairs",
+        "flip the image back, or mirror the label and swap its mirror pairs",
     ),
     Fault(
         "model-disagrees",
         "warning",
-        "the network sees the landmarks somewhere else",
-        "look at it: a label of another image, another face of the photo, or a hard photo",
+        "the network predicts the landmarks elsewhere",
+        "inspect it: the label of another image, another face in the photo, or a difficult photo",
     ),
     Fault(
         "point-outside-image",
         "warning",
         "landmarks are outside the image",
-        "nothing where the face is cut off by the frame; else look at the label",
+        "nothing if the face is truncated by the frame; otherwise inspect the label",
     ),
-    Fault("point-off", "warning", "a landmark is far from where the others say", "look at it, and mark it again"),
-    Fault("shape-off", "warning", "the landmarks as a whole do not form a head", "look at markup, order and z's unit"),
-    Fault("upside-down", "warning", "the head is upside down", "look at the image's rotation"),
+    Fault("point-off", "warning", "a landmark is far from its expected position", "inspect it, and mark it again"),
+    Fault(
+        "shape-off",
+        "warning",
+        "the landmarks as a whole do not form a head",
+        "check the markup, the order and the unit of z",
+    ),
+    Fault("upside-down", "warning", "the head is upside down", "check the image's rotation"),
     Fault("tiny-face", "warning", "the face is very small", "drop it, or take the photo at a higher resolution"),
     Fault("blank-image", "warning", "the image has no content", "drop it"),
     # Between samples.
     Fault(
         "unknown-split",
         "error",
-        "a split is none of train, val and test: neither training nor a benchmark reads its rows",
+        "a split is not train, val or test: neither training nor a benchmark reads its rows",
         "give these rows one of the three",
     ),
     Fault(
@@ -135,7 +143,7 @@ _LIST: tuple[Fault, ...] = (
         "similar-across-splits",
         "warning",
         "nearly the same photo is in more than one split",
-        "look at it: shots of one session belong in one split",
+        "inspect it: shots of one session belong in one split",
     ),
     Fault(
         "photo-across-splits",
@@ -145,14 +153,19 @@ _LIST: tuple[Fault, ...] = (
     ),
     Fault("duplicate-in-split", "warning", "the same photo occurs twice in a split", "keep one, or give both a group"),
     # The whole.
-    Fault("empty-set", "error", "there is no sample", "look at the folder and the format"),
-    Fault("no-groups", "note", "no group is known", "say in `group` which rows show the same person or photo"),
+    Fault("empty-set", "error", "there is no sample", "check the folder and the format"),
+    Fault("no-groups", "note", "no group is known", "set `group` for rows that show the same person or photo"),
     Fault("not-judged", "note", "something could not be checked", "see docs/data-check.md"),
-    Fault("label-offset", "note", "labels sit beside what the network sees", "look at the labels' pixel base (0 or 1)"),
+    Fault(
+        "label-offset",
+        "note",
+        "labels have a constant offset from the network's predictions",
+        "check the labels' pixel base (0 or 1)",
+    ),
 )
 
 FAULTS: dict[str, Fault] = {fault.code: fault for fault in _LIST}
-"""All faults by code, in the order in which they are reported."""
+"""All faults by code, in the order of the report."""
 
 
 @dataclass(frozen=True)
@@ -160,13 +173,13 @@ class Case:
     """One occurrence of a fault.
 
     Attributes:
-        code: of ``FAULTS``.
-        name: the sample (or file, or group) it concerns.
-        detail: the figures, for people.
-        row: number of the sample in its source; None for a file, a group or the whole.
-        landmarks: the landmarks that show it.
+        code: a key of ``FAULTS``.
+        name: the affected sample, file or group.
+        detail: readable figures.
+        row: number of the sample in its source; None for a file, a group or the whole data set.
+        landmarks: the affected landmarks.
         partner: row of the other sample of a pair.
-        size: how far off; the largest of a code are shown first.
+        size: size of the fault; the largest cases of a code come first.
     """
 
     code: str
@@ -205,14 +218,14 @@ class Finding:
 
     @property
     def names(self) -> list[str]:
-        """The samples concerned, one a case."""
+        """The affected samples, one for each case."""
         return [case.name for case in self.cases]
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What is there. ``image_sizes`` are WIDTH×HEIGHT → number, the most frequent first; ``box_px`` are the smallest,
-    middle and largest longer side of the landmark boxes, None where no box is known."""
+    """Counts of the data set. ``image_sizes`` maps WIDTH×HEIGHT to a count, most frequent first; ``box_px`` has the
+    minimum, median and maximum of the longer side of the landmark boxes, or None if no box is known."""
 
     samples: int
     splits: dict[str, int]
@@ -226,7 +239,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Report:
-    """The result of a check. ``yaw_deg`` is by row, NaN where unknown; ``source`` is by row."""
+    """The result of a check. ``yaw_deg`` (NaN if unknown) and ``sources`` are by row."""
 
     title: str
     counts: Counts
@@ -235,15 +248,15 @@ class Report:
     yaw_deg: tuple[float, ...] = ()
 
     def of(self, code: str) -> Finding | None:
-        """The finding of a code, None where there is none."""
+        """The finding with this code, or None."""
         return next((finding for finding in self.findings if finding.code == code), None)
 
     def number(self, severity: Severity) -> int:
-        """How many cases of a severity there are."""
+        """Number of cases of a severity."""
         return sum(finding.count for finding in self.findings if finding.severity == severity)
 
     def exit_code(self, strict: bool = False) -> int:
-        """1 with an error (``strict``: or a warning), else 0."""
+        """1 if there is an error (``strict``: or a warning), else 0."""
         return int(self.number("error") > 0 or (strict and self.number("warning") > 0))
 
     def to_dict(self) -> dict[str, Any]:
@@ -287,5 +300,5 @@ def findings_of(cases: Sequence[Case]) -> tuple[Finding, ...]:
 
 
 def tally(values: Sequence[str]) -> dict[str, int]:
-    """Value → how often, the most frequent first."""
+    """Value → count, most frequent first."""
     return dict(Counter(values).most_common())

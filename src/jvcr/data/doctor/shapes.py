@@ -1,8 +1,8 @@
-"""Does a label look like a head, the right way round? Judged from the landmarks alone, against a reference head.
+"""Checks of label shape: compare the landmarks with a reference head.
 
-A head is not flat, so its mirror image cannot be turned into it: a label that fits the reference only after a
-reflection has exchanged left and right, or the wrong sign of z. The two are the same shape, seen from the front and
-from behind, so the direction in which the face looks tells them apart, except on a profile.
+A head is not flat, so no rotation maps it to its mirror image. A label that fits the reference only after a reflection
+has left and right swapped, or the wrong sign of z. These two faults give the same shape, seen from the front and from
+behind, so the direction of the face tells them apart, except on a profile.
 
 Lengths are in units of the reference: the distance of the outer eye corners, or a data set's own normaliser.
 """
@@ -23,40 +23,41 @@ from jvcr.markups.markup import MARKUP_66, MARKUP_68, Markup
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-# Largest and smallest values are those of the 20,843 labels of the project's own training table; docs/data-check.md.
+# The stated extreme values are from the 20,843 labels of the project's own training table; docs/data-check.md.
 REFLECTED_RATIO = 0.5
-"""Reflected when the reflection's residual is below this share of the label's own. Real heads: never under 3.7."""
+"""A label is reflected if its reflection has a residual below this share of its own. Correct labels: at least 3.7."""
 BEHIND = -0.5
-"""Cosine between face and camera below which a head is seen from behind (120°). Real heads: -0.13 at the least; one of
-AFLW2000-3D, a profile whose label was fitted too far, -0.40."""
+"""Cosine between face and camera below which a head is seen from behind (120°). Correct labels: at least -0.13; one
+profile of AFLW2000-3D, whose label was fitted too far: -0.40."""
 BEHIND_2D = -0.3
-"""The same for labels without depth (107°). Real heads: -0.15 at the least."""
+"""The same limit for 2D labels (107°). Correct labels: at least -0.15."""
 PROFILE = 0.2
-"""Cosine below which (78° to 102°) a reflection could be either fault."""
+"""Absolute cosine below which (78° to 102°) a reflection could be either fault."""
 UPSIDE_DOWN = -0.7
-"""Cosine between the head's and the image's "down". Real heads: -0.22 at the least."""
+"""Limit of the cosine between the head's and the image's downward direction. Correct labels: at least -0.22."""
 SWAP_GAP = 0.07
-"""Landmarks that are nearer than this on the reference cannot be told apart."""
+"""Landmarks closer than this on the reference cannot be told apart."""
 SWAP_GAIN = 0.7
-"""1 when exchanging two landmarks removes all of their error, 0 when nothing. Real heads: at most 0.45."""
+"""Limit of the share of error that swapping two landmarks removes. Correct labels: at most 0.45."""
 OFF_LIMIT = 0.6
-"""A single landmark's distance from where the others put it. Real heads: at most 0.51, the lip of an open mouth."""
+"""Limit of a landmark's distance from its fitted position. Correct labels: at most 0.51 (lip of an open mouth)."""
 OFF_FLOOR, OFF_MEDIANS, OFF_MIN_SAMPLES = 0.3, 15.0, 100
-"""With that many samples, each landmark's limit is that many times its own median, from the floor to ``OFF_LIMIT``."""
+"""With ``OFF_MIN_SAMPLES`` or more, each landmark's limit is ``OFF_MEDIANS`` times its own median, clamped to
+``OFF_FLOOR`` … ``OFF_LIMIT``."""
 SHAPE_LIMIT = 0.25
-"""Median distance over the landmarks. Real heads: at most 0.14."""
+"""Limit of the median distance over the landmarks. Correct labels: at most 0.14."""
 OWN_MEAN_MIN_SAMPLES = 8
-"""Fewer samples give no majority to compare with."""
+"""Fewer samples give no reliable mean."""
 _CHUNK = 2000
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """The reference, laid over B labels.
+    """The reference, aligned with B labels.
 
     points: (B, N, 3) image pixels; with 2D labels, z is the reference's.
     scale: (B,) pixels for a unit of the reference. rotation: (B, 3, 3), reference → camera.
-    residual: (B, N) units of the reference; NaN where a landmark is not marked. rms: (B,) over the landmarks.
+    residual: (B, N) units of the reference; NaN for an unmarked landmark. rms: (B,) over the landmarks.
     """
 
     points: Floats
@@ -71,13 +72,13 @@ class Fit:
 
 
 def fit_heads(reference: Floats, points_img: Floats, seen: Bools, depth: bool = True, rounds: int = 4) -> Fit:
-    """Similarity alignment of ``reference`` (N, 3) with B labels, robust to some landmarks that are wrong.
+    """Similarity alignment of ``reference`` (N, 3) with B labels, robust to a few wrong landmarks.
 
     Args:
-        points_img: (B, N, 3); not finite is allowed where ``seen`` (B, N) is false.
-        depth: whether z takes part. Without, the pose is that of a scaled orthographic camera.
-        rounds: of reweighting; a landmark 0.1 units off counts half.
-    Each label needs 4 landmarks that are seen.
+        points_img: (B, N, 3); may be non-finite where ``seen`` (B, N) is false.
+        depth: whether z is used. Otherwise the pose is that of a scaled orthographic camera.
+        rounds: rounds of reweighting; a landmark that is 0.1 units off counts half.
+    Each label needs 4 seen landmarks.
     """
     parts = [
         _fit(reference, points_img[start : start + _CHUNK], seen[start : start + _CHUNK], depth, rounds)
@@ -112,7 +113,7 @@ def _fit(reference: Floats, points_img: Floats, seen: Bools, depth: bool, rounds
 
 
 def _turned_3d(x: Floats, y: Floats, share: Floats) -> tuple[Floats, Floats]:
-    """Umeyama's solution, as in ``geometry.align``, of many labels at once with a weight a landmark."""
+    """Umeyama's solution, as in ``geometry.align``, for many labels at once, with weighted landmarks."""
     u, singular, vt = np.linalg.svd(np.einsum("bn,bni,bnj->bij", share, y, x))
     sign = np.ones_like(singular)
     sign[:, 2] = np.where(np.linalg.det(u @ vt) < 0, -1.0, 1.0)
@@ -131,11 +132,11 @@ def _turned_2d(x: Floats, y: Floats, share: Floats) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What labels are compared with.
+    """The shape that labels are compared with.
 
-    shape: (N, 3), zero mean, looking into the camera; the outer eye corners of the mean head are 1 apart, of a data
-        set's own mean the normaliser.
-    absolute: known from elsewhere; else it is the data set's own mean, and a fault of the majority cannot be seen.
+    shape: (N, 3), zero mean, facing the camera. The unit is the distance of the outer eye corners for the mean head,
+        and the normaliser for a data set's own mean.
+    absolute: True for the mean head. False for the data set's own mean: faults of the majority are not detected.
     """
 
     shape: Floats
@@ -143,7 +144,7 @@ class Reference:
 
 
 def reference_head(markup: Markup) -> Reference | None:
-    """The shipped mean head in a markup: the 68 or 66 points by any name, or made from the 68; else None."""
+    """The shipped mean head in a markup: 68 or 66 points under any name, or derived from the 68; else None."""
     for known in (MARKUP_68, MARKUP_66):
         if (markup.n_points, markup.mirror) == (known.n_points, known.mirror):
             markup = known
@@ -152,9 +153,9 @@ def reference_head(markup: Markup) -> Reference | None:
 
 
 def own_mean(points_img: Floats, markup: Markup) -> Reference | None:
-    """The data set's own mean shape, of complete (B, N, 3) labels: None of too few, or where they do not agree.
+    """The data set's own mean shape, from complete (B, N, 3) labels; None if they are too few or do not agree.
 
-    Starts from the label that most others resemble, so that a minority of wrong ones does not count.
+    Starts from the label closest to most others, so that a minority of wrong labels has no influence.
     """
     size = np.linalg.norm(points_img - points_img.mean(axis=1, keepdims=True), axis=(1, 2))
     points_img = points_img[size > 0]
@@ -181,7 +182,7 @@ def own_mean(points_img: Floats, markup: Markup) -> Reference | None:
         if new is None:
             return None
         mean = new
-    # It looks where the faces look on the whole.
+    # Face the mean direction of the faces.
     u, _, vt = np.linalg.svd(fit.rotation[good].mean(axis=0))
     turn = (u * [1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt
     return Reference(mean @ turn.T, False)
@@ -189,7 +190,7 @@ def own_mean(points_img: Floats, markup: Markup) -> Reference | None:
 
 @dataclass(frozen=True, eq=False)
 class Shapes:
-    """What was found on B labels. ``rotation``: (B, 3, 3), NaN where there is no pose. ``not_judged``: reasons."""
+    """Results for B labels. ``rotation``: (B, 3, 3), NaN without a pose. ``not_judged``: reasons for skipped checks."""
 
     cases: list[Case]
     rotation: Floats
@@ -197,12 +198,12 @@ class Shapes:
 
 
 def judge_shapes(rows: NDArray[np.int_], names: Sequence[str], points_img: Floats, markup: Markup) -> Shapes:
-    """Faults that show in the landmarks of one markup.
+    """Faults in the landmarks of one markup.
 
     Args:
         rows: (B,) row of each label. names: B names.
-        points_img: (B, N, 3); a landmark that is not marked is NaN in all three, 2D labels are NaN in z.
-    Each label gets the most specific fault only: a reflected one is not also called mis-ordered.
+        points_img: (B, N, 3); an unmarked landmark is NaN in all three, 2D labels are NaN in z.
+    Each label gets only its most specific fault: a reflected label is not also reported as mis-ordered.
     """
     result = Shapes([], np.full((len(rows), 3, 3), np.nan), [])
     seen: Bools = np.isfinite(points_img[..., 0]) & np.isfinite(points_img[..., 1])
@@ -218,7 +219,7 @@ def judge_shapes(rows: NDArray[np.int_], names: Sequence[str], points_img: Float
             )
             return result
         result.not_judged.append(
-            f"markup {markup.name} is compared with its own mean: a fault of most labels cannot be seen"
+            f"markup {markup.name} is compared with its own mean: faults of most labels are not detected"
         )
     if np.linalg.svd(reference.shape, compute_uv=False)[2] < 0.05 * np.linalg.norm(reference.shape):
         result.not_judged.append(f"left and right, depth sign of markup {markup.name}: its points lie in a plane")
@@ -283,7 +284,7 @@ class _Batch:
                 else:
                     kinds[i] = "y-up" if swapped.rotation[i, 1, 1] < UPSIDE_DOWN else "mirrored"
             decided = Counter(kind for kind in kinds.values() if kind != "reflected")
-            # What is wrong with the frontal faces is wrong with the profiles.
+            # Profiles probably have the same fault as frontal faces.
             likely = decided.most_common(1)[0][0] if decided and len(decided) == 1 else "reflected"
             for number, kind in kinds.items():
                 detail = f"residual {own[number]:.2f} of the eye distance, {negated.rms[number]:.2f} once reflected"
@@ -319,7 +320,7 @@ class _Batch:
         down = self.fit.rotation[:, 1, 1]
         for i in range(len(residual)):
             if middle[i] > SHAPE_LIMIT:
-                detail = f"half of the landmarks are over {middle[i]:.2f} of the eye distance from a head's"
+                detail = f"half of the landmarks are over {middle[i]:.2f} of the eye distance from those of a head"
                 cases.append(self._case("shape-off", i, detail, middle[i]))
                 continue
             if i in swaps:
@@ -339,14 +340,14 @@ class _Batch:
         return cases
 
     def _swaps(self) -> dict[int, tuple[list[tuple[int, int]], float]]:
-        """Label → pairs of landmarks that are in each other's place, and the largest gain."""
+        """Label → pairs of swapped landmarks, and the largest gain."""
         first, second = np.triu_indices(self.markup.n_points, 1)
         gap = np.linalg.norm(self.reference.shape[first] - self.reference.shape[second], axis=1)
         far = gap >= SWAP_GAP
         first, second, gap = first[far], second[far], gap[far]
         axes = 3 if self.depth else 2
         found: dict[int, tuple[list[tuple[int, int]], float]] = {}
-        # A swap moves both landmarks by the gap: those that lie well are not looked at.
+        # A swap moves both landmarks by the gap, so labels with small residuals are skipped.
         suspects = np.flatnonzero((np.nan_to_num(self.fit.residual) > SWAP_GAIN * SWAP_GAP).sum(axis=1) >= 2)
         for start in range(0, len(suspects), 200):
             some = suspects[start : start + 200]
@@ -357,7 +358,7 @@ class _Batch:
                 distance = np.linalg.norm(labels[:, :, None] - places[:, None], axis=3)
                 own = np.diagonal(distance, axis1=1, axis2=2)
                 before = own[:, first] + own[:, second]
-                # The gap as the label shows it: in 2D, landmarks one behind the other cannot be told apart.
+                # The gap in the label: in 2D, landmarks behind each other cannot be told apart.
                 shown = np.linalg.norm(places[:, first] - places[:, second], axis=2)
                 gain = (before - distance[:, first, second] - distance[:, second, first]) / (2 * gap)
                 gain[~np.isfinite(gain) | (shown < SWAP_GAP)] = -1

@@ -1,4 +1,4 @@
-"""A data set by the name of its format, as ``check`` takes it."""
+"""Open a data set by the name of its format, for ``check``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jvcr.data.sample import Sample
 
 
 def open_source(format_: str, root: Path, incomplete: bool = False, options: Mapping[str, str] | None = None) -> Source:
-    """The data set in a folder; the training table is read tolerantly, others by their reader, with its options.
+    """The data set in a folder. A training table is read tolerantly; other formats by their reader, with its options.
 
     Raises:
         ValueError: an unknown format.

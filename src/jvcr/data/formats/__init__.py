@@ -1,1 +1,1 @@
-"""Readers: one file a data-set format."""
+"""Readers: one file per data set format."""

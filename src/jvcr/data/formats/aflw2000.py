@@ -18,7 +18,7 @@ from jvcr.images import read_image
 
 _FULL = 2000
 _FEW, _RADIANS = 10, 3.2
-"""Yaws of more images than the one that are all below the other are taken for radians."""
+"""If there are more yaws than the first number and all are below the second, they must be radians."""
 _YAW_FILES = ("AFLW2000-3D.pose.npy", "yaw.csv", "yaw.npz")
 
 
@@ -29,25 +29,25 @@ def read_aflw2000(
     yaw_file: Path | None = None,
     yaw_names: Path | None = None,
 ) -> Samples:
-    """All faces, sorted by name, read one after the other.
+    """All faces, sorted by name, read one by one.
 
-    ``pt3d_68`` is 1-based, so 1 is subtracted from x and y. It holds z towards the camera with an arbitrary offset:
-    the sign is turned and the mean removed. The file's ``roi`` is a square of the AFLW photo that the image was cut
-    from, not of the image: it is not a ``given_box``.
+    ``pt3d_68`` is 1-based, so 1 is subtracted from x and y. Its z grows towards the camera and has an arbitrary offset:
+    the sign is flipped and the mean is subtracted. The file's ``roi`` is a square in the original AFLW photo, not in
+    this image, so it is not used as ``given_box``.
 
     Args:
-        labels: ``original`` is ``pt3d_68``; ``reannotated`` the 2D landmarks of ``reannotated.npz``, 0-based, z NaN.
-        yaw: ``fitted`` is ``Pose_Para``'s: 1312/383/305 of all 2,000 by bin. ``aflw`` is AFLW's own label
+        labels: ``original`` is ``pt3d_68``; ``reannotated`` is the 2D landmarks of ``reannotated.npz``, 0-based, z NaN.
+        yaw: ``fitted`` is from ``Pose_Para``: 1312/383/305 of all 2,000 by bin. ``aflw`` is AFLW's own label
             (1306/462/232), from ``yaw_file``.
-        yaw_file: ``.npy`` of yaws in degrees, one for each image of the folder in the order of their names, or 2,000
-            for the whole benchmark; ``.npz`` with ``id`` and ``yaw``; or ``.csv`` with these columns. Looked for in
-            ``root`` by default. There are files of signed yaws and of |yaw|: only |yaw| is taken, its sign is that of
-            the fitted one.
-        yaw_names: text file, one name a line: the order of an ``.npy`` that is not the folder's.
+        yaw_file: ``.npy`` of yaws in degrees, one for each image in the folder, sorted by name, or 2,000 for the whole
+            benchmark; ``.npz`` with ``id`` and ``yaw``; or ``.csv`` with these columns. By default it is searched in
+            ``root``. Some files contain signed yaws and some |yaw|: only |yaw| is used, with the sign of the fitted
+            one.
+        yaw_names: text file with one name per line, if an ``.npy`` is not in the order of the folder.
     Raises:
         FileNotFoundError: no .mat file at all, no ``reannotated.npz``, or no file of yaws.
         ImageError: a .mat without its image.
-        ValueError: a .mat of another form, or an image without a label or yaw.
+        ValueError: a .mat file with unexpected content, or an image without a label or yaw.
     """
     paths = sorted(root.glob("image*.mat"))
     if not paths:
@@ -99,7 +99,7 @@ def reannotated_targets(root: Path, names: list[str]) -> NDArray[np.float32] | N
     """The Reannotated 2D landmarks (B, 68, 2) of the named images, 0-based pixels; None without ``reannotated.npz``.
 
     Raises:
-        ValueError: an image has none, or they are not 68 finite x, y.
+        ValueError: an image has no landmarks, or they are not 68 finite pairs of x and y.
     """
     path = root / "reannotated.npz"
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""The JSON files that the method's published code reads: a list of faces, each with 68 points in 3D."""
+"""The JSON format of the method's published code: a list of faces with 68 3D points each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jvcr.images import read_image
 from jvcr.markups.markup import Markup
 
 _SCALE_PX = 200.0
-"""``scale_provided`` counts 200 pixels, as in the MPII annotation that the format is taken from."""
+"""``scale_provided`` is in units of 200 pixels, as in the MPII annotations that the format comes from."""
 
 
 def read_authors_json(
@@ -25,21 +25,22 @@ def read_authors_json(
     z: DepthSign = "towards",
     markup: Markup | None = None,
 ) -> Samples:
-    """All entries ``{img_paths, landmarks, objpos, scale_provided, isValidation}``, in the file's order.
+    """All entries ``{img_paths, landmarks, objpos, scale_provided, isValidation}``, in file order.
 
-    ``objpos`` and ``scale_provided`` (both, or neither) give the box: a square of 200·scale pixels around objpos.
-    ``isValidation`` gives the split, ``val`` or ``train``. Two entries of one image are told apart by a number.
+    ``objpos`` and ``scale_provided`` (both or neither) define the box: a square of 200·scale pixels around objpos.
+    ``isValidation`` defines the split, ``val`` or ``train``. If an image has several entries, a number is added to
+    their names.
 
     Args:
-        root: the JSON file, or a folder that holds one.
-        images: the folder that ``img_paths`` starts from; by default that of the JSON file.
-        base: coordinate of the first pixel's centre. 1 where the labels were copied from MATLAB files.
-        z: where the file's z grows to.
-        markup: of the points, where they are not 68 or 66.
+        root: the JSON file, or a folder that contains one.
+        images: the folder that ``img_paths`` is relative to; by default that of the JSON file.
+        base: coordinate of the first pixel's centre. 1 if the labels were copied from MATLAB files.
+        z: direction in which z grows.
+        markup: needed unless there are 68 or 66 points.
     Raises:
         FileNotFoundError: no JSON file.
-        ValueError: it is not such a list; or, when it comes to it, an entry's landmarks are not N rows of numbers.
-        ImageError: a missing or damaged image, when it comes to it.
+        ValueError: the file is not such a list. When an entry is read: its landmarks are not N rows of numbers.
+        ImageError: when an entry is read: its image is missing or damaged.
     """
     path = only_file(root, "*.json")
     folder = path.parent if images is None else images

@@ -1,4 +1,4 @@
-"""COCO-style keypoints: one JSON of ``images`` and ``annotations``, each with x, y, visibility of N landmarks. 2D."""
+"""COCO-style 2D keypoints: one JSON of ``images`` and ``annotations`` with x, y and visibility of N landmarks."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ def read_coco(
     markup: Markup | None = None,
     split: str = "",
 ) -> Samples:
-    """All annotations with at least one marked landmark, in the file's order. z is NaN.
+    """All annotations with at least one marked landmark, in file order. z is NaN.
 
-    A landmark of visibility 0 is not marked: NaN. ``bbox`` is x, y, width, height. The group is the image.
+    A landmark with visibility 0 is unmarked: NaN. ``bbox`` is x, y, width, height. The group is the image.
 
     Args:
-        root: the JSON file, or a folder that holds one.
-        images: the folder that ``file_name`` starts from; by default that of the JSON file.
-        base: coordinate of the first pixel's centre: 0 where coordinates are pixel numbers, 0.5 where they are measured
-            from the image's corner.
+        root: the JSON file, or a folder that contains one.
+        images: the folder that ``file_name`` is relative to; by default that of the JSON file.
+        base: coordinate of the first pixel's centre: 0 if coordinates are pixel indices, 0.5 if they are measured from
+            the image's corner.
         key, box_key: names of the arrays in an annotation; in COCO-WholeBody the 68 points of the face are
             ``face_kpts`` and ``face_box``.
-        markup: of the points; 68 and 66 are known.
-        split: of all samples; COCO has a file for each.
+        markup: needed unless there are 68 or 66 points.
+        split: split of all samples; COCO has one file per split.
     Raises:
         FileNotFoundError: no JSON file.
-        ValueError: not such a file, or no annotation has landmarks.
-        ImageError: a missing or damaged image, when it comes to it.
+        ValueError: not a COCO file, or no annotation has landmarks.
+        ImageError: when a sample is read: its image is missing or damaged.
     """
     path = only_file(root, "*.json")
     folder = path.parent if images is None else images
@@ -57,7 +57,7 @@ def read_coco(
     lost = next((face for face in faces if face.get("image_id") not in file_of), None)
     if lost is not None:
         raise ValueError(
-            f"{path}: annotation {lost.get('id')} is of image {lost.get('image_id')!r}, which is not there"
+            f"{path}: annotation {lost.get('id')} has image_id {lost.get('image_id')!r}, which is not among the images"
         )
     left_out = len(annotations) - len(faces)
     notes = [f"{left_out} annotations left out: no marked landmark"] if left_out else []

@@ -1,8 +1,8 @@
 """Depth from several views of one rigid face, without a face model: scaled-orthographic factorisation.
 
-C. Tomasi and T. Kanade, "Shape and Motion from Image Streams under Orthography", IJCV 1992, with a scale of its own for
-each view. Centred, the x and y of M views stack to a (2M, N) matrix of rank 3 = motion · shape. What the factors lack
-is a 3×3 matrix, found from what is known of every camera: its x and y axes are equally long and at right angles.
+C. Tomasi and T. Kanade, "Shape and Motion from Image Streams under Orthography", IJCV 1992, with one scale per
+view. The centred x and y of M views form a (2M, N) matrix of rank 3 = motion · shape. The factors are known up to a
+3×3 matrix. It follows from a constraint on every camera: its x and y axes are orthogonal and have the same length.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MIN_VIEWS = 3
-"""Two equations a view for the five unknowns of the metric."""
+"""Each view gives two equations for the five unknowns of the metric."""
 
 
 class NotSolvable(ValueError):
@@ -26,7 +26,7 @@ class Depth:
 
     Attributes:
         z_img: (M, N) away from the camera, in the pixels of its view, mean 0.
-        residual: what no rigid shape explains, over what its third dimension does (4th over 3rd singular value).
+        residual: the non-rigid part relative to the depth (4th over 3rd singular value).
         turn_deg: the largest angle between the viewing directions of two views.
     """
 
@@ -46,12 +46,12 @@ def depth_from_views(
 
     Args:
         views_img: (M, N, 2) x, y of the same landmarks in every view. Not modified.
-        near, far: a landmark that on the whole is nearer to the camera than the mean of others (nose tip, ends of the
-            jaw): from x and y alone, a face and its reflection in depth cannot be told apart.
-        max_residual: refuse views with a larger ``Depth.residual``: the face is not rigid, or the labels are inexact.
-        min_turn_deg: refuse views that are turned by less.
+        near, far: a landmark that is usually nearer to the camera than the mean of some others (nose tip, ends of
+            the jaw). It resolves the sign of depth, which x and y alone leave open.
+        max_residual: refuse views with a larger ``Depth.residual``: the face is not rigid, or labels are inexact.
+        min_turn_deg: refuse views that differ by a smaller angle.
     Raises:
-        NotSolvable: too few views, too little rotation, or no rigid face explains them.
+        NotSolvable: too few views, too little rotation, or no rigid face fits them.
     """
     count = len(views_img)
     if count < MIN_VIEWS:
@@ -70,7 +70,7 @@ def depth_from_views(
     metric = _metric(u[:, :3] * singular[:3])
     x_axes, y_axes = np.split(u[:, :3] * singular[:3] @ metric, 2)
     shape = np.linalg.solve(metric, vt[:3])
-    # The third axis of each camera, as long as its other two.
+    # The third axis of each camera has the same length as the other two.
     lengths = np.sqrt(np.linalg.norm(x_axes, axis=1) * np.linalg.norm(y_axes, axis=1))
     directions = np.cross(x_axes, y_axes) / (lengths**2)[:, None]
     cosines = (directions @ directions.T).clip(-1, 1)
@@ -85,9 +85,10 @@ def depth_from_views(
 
 
 def _metric(motion: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(3, 3) A such that the rows of ``motion @ A``, (2M, 3), are for each camera equally long and at right angles.
+    """(3, 3) A such that the rows of ``motion @ A``, (2M, 3), are orthogonal and of equal length for each camera.
 
-    Q = A Aᵀ is symmetric and enters linearly: x Q x − y Q y = 0 and x Q y = 0 for each camera; its scale is free.
+    Q = A Aᵀ is symmetric, and the equations are linear in it: x Q x − y Q y = 0 and x Q y = 0 for each camera.
+    Its scale is free.
     """
     x, y = np.split(motion, 2)
     equations = np.concatenate([_products(x, x) - _products(y, y), _products(x, y)])

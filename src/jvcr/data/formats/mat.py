@@ -13,11 +13,11 @@ def read_mat(path: Path, needed: tuple[str, ...]) -> dict[str, Any]:
     """The arrays of a .mat file.
 
     Raises:
-        ValueError: not such a file, or an array is missing.
+        ValueError: not a MATLAB file, or an array is missing.
     """
     try:
         values = scipy.io.loadmat(path)
-    except Exception as error:  # whatever the parser makes of other bytes
+    except Exception as error:  # the parser fails on damaged bytes in many ways
         raise ValueError(f"{path}: cannot be read as a MATLAB file ({error})") from error
     if any(key not in values for key in needed):
         found = sorted(key for key in values if not key.startswith("_"))
@@ -26,7 +26,7 @@ def read_mat(path: Path, needed: tuple[str, ...]) -> dict[str, Any]:
 
 
 def fitted_yaw_deg(values: dict[str, Any], path: Path) -> float:
-    """Our yaw from ``Pose_Para``, whose yaw is positive for a face turned to the image's left."""
+    """Our yaw from ``Pose_Para``, where positive yaw is a face turned to the image's left."""
     pose = np.asarray(values["Pose_Para"], np.float64)
     if pose.shape != (1, 7):
         raise ValueError(f"{path}: Pose_Para has shape {pose.shape}; expected (1, 7)")

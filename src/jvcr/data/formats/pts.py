@@ -1,4 +1,4 @@
-"""Folders of ``.pts`` files, each beside its image, as 300-W and many annotation tools write them."""
+"""Folders of ``.pts`` files beside their images: the format of 300-W and of many annotation tools."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def read_pts_folder(
     markup: Markup | None = None,
     split: str = "",
 ) -> Samples:
-    """All ``*.pts`` of a folder and of the folders in it, sorted, with the image of the same name beside each.
+    """All ``*.pts`` files in a folder and its subfolders, sorted, each with the image of the same name beside it.
 
     Args:
         base: coordinate of the first pixel's centre: 1 in 300-W, 0 in the files of many tools.
-        z: where the file's z grows to, in 3D files.
-        markup: of the points; 68 and 66 are known.
-        split: of all samples.
+        z: direction in which z grows, in 3D files.
+        markup: needed unless there are 68 or 66 points.
+        split: split of all samples.
     Raises:
         FileNotFoundError: no .pts file at all.
-        ValueError: a damaged .pts, or another number of points than the markup.
-        ImageError: no image of that name, or a damaged one.
+        ValueError: a damaged .pts file, no image of that name, or the number of points differs from the markup.
+        ImageError: a damaged image.
     """
     paths = sorted(root.rglob("*.pts"))
     if not paths:
@@ -56,10 +56,10 @@ def read_pts_folder(
 
 
 def read_pts(path: Path) -> NDArray[np.float64]:
-    """The (N, 2) or (N, 3) numbers of a .pts file, as they are.
+    """The (N, 2) or (N, 3) numbers of a .pts file, unchanged.
 
     Raises:
-        ValueError: not such a file, or not as many points as it says.
+        ValueError: not a .pts file, or the number of points differs from ``n_points``.
     """
     lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
     lines = [line for line in lines if line and not line.startswith("//")]
@@ -77,10 +77,10 @@ def read_pts(path: Path) -> NDArray[np.float64]:
 
 
 def image_beside(path: Path) -> Path:
-    """The image with the name of a label file.
+    """The image with the same name as a label file.
 
     Raises:
-        ValueError: none, or several.
+        ValueError: there is none, or there are several.
     """
     found = sorted(p for p in path.parent.glob(f"{_escaped(path.stem)}.*") if p.suffix.lower() in IMAGE_ENDINGS)
     found = [p for p in found if p.stem == path.stem]

@@ -33,23 +33,23 @@ READERS: dict[str, Callable[..., Samples]] = {
     "npz": read_npz_table,
     "table": read_table,
 }
-"""Format → its reader: a function of the data set's root and of keyword options."""
+"""Format → reader: a function of the data set's root and keyword options."""
 
 
 def read_samples(format: str, root: Path, **options: Any) -> Samples:
-    """The samples of a data set, in a fixed order, each read when it is asked for.
+    """The samples of a data set, in a fixed order, read lazily.
 
-    A sample that cannot be read raises its error, and iterating may go on with the one after it (``reading.Samples``).
+    An unreadable sample raises its error, and iteration can continue with the next one (``reading.Samples``).
 
     Args:
         format: a key of ``READERS``.
-        root: folder, or for some formats the file, of the data set.
-        options: the reader's own. A text is read as what the option is: ``base="1"`` is ``base=1.0``, a markup the name
-            of a built-in one or the path of its file (docs/markup.md), a file a path.
+        root: folder of the data set; for some formats, its file.
+        options: options of the reader. Strings are converted to the option's type: ``base="1"`` becomes ``base=1.0``, a
+            markup is the name of a built-in one or the path of its file (docs/markup.md), a file is a path.
     Raises:
-        ValueError: unknown format or option (the nearest one is named), or a value that the option cannot have.
-        FileNotFoundError: the data set is not there.
-        ValueError, ImageError: what the reader finds wrong.
+        ValueError: unknown format or option (the message suggests one), or an invalid value.
+        FileNotFoundError: the data set does not exist.
+        ValueError, ImageError: raised by the reader.
     """
     if format not in READERS:
         raise ValueError(f"format {format!r} is unknown{did_you_mean(format, READERS)}; expected {', '.join(READERS)}")
@@ -67,13 +67,13 @@ def read_samples(format: str, root: Path, **options: Any) -> Samples:
 
 
 def _options(reader: Callable[..., Samples]) -> dict[str, Any]:
-    """Name → type of a reader's options, which come after its root."""
+    """Name → type of a reader's options (all parameters after root)."""
     hints = typing.get_type_hints(reader)
     return {name: hints[name] for name in list(inspect.signature(reader).parameters)[1:]}
 
 
 def _value(name: str, value: Any, kind: Any) -> Any:
-    """A text as the type that the option has; anything else as it is."""
+    """Convert a string to the option's type; anything else is returned unchanged."""
     if typing.get_origin(kind) is Literal:
         choices = typing.get_args(kind)
         if value not in choices:

@@ -1,4 +1,4 @@
-"""One's own labels as a table of rows: a CSV file, or an NPZ file of arrays, with any number of landmarks."""
+"""Your own labels: a CSV file or an NPZ file of arrays, with any number of landmarks."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def read_csv_table(
     """All rows of a CSV file with a header line.
 
     Columns: ``image`` (path), ``x0``, ``y0``, ``x1``, ``y1``, … and for 3D also ``z0``, ``z1``, …; an empty x, y or z
-    is a landmark that is not marked. Optional: ``id`` (by default the image's path without ending), ``group``,
+    is an unmarked landmark. Optional: ``id`` (by default the image's path without ending), ``group``,
     ``split``, ``source``, ``provenance``, ``weight``, ``yaw_deg``, and ``box_x0``, ``box_y0``, ``box_x1``, ``box_y1``.
 
     Args:
-        root: the CSV file, or a folder that holds one.
-        images: the folder that ``image`` starts from; by default that of the CSV file.
+        root: the CSV file, or a folder that contains one.
+        images: the folder that ``image`` is relative to; by default that of the CSV file.
         base: coordinate of the first pixel's centre.
-        z: where z grows to. By default our own frame: away from the camera, 0-based.
-        markup: of the points; 68 and 66 are known.
+        z: direction in which z grows. The defaults are our own frame: away from the camera, 0-based.
+        markup: needed unless there are 68 or 66 points.
     Raises:
         FileNotFoundError: no CSV file.
-        ValueError: columns are missing, ids are not unique; or, when it comes to it, a value is not a number.
-        ImageError: a missing or damaged image, when it comes to it.
+        ValueError: columns are missing, or ids are not unique. When a row is read: a value is not a number.
+        ImageError: when a row is read: its image is missing or damaged.
     """
     path = only_file(root, "*.csv")
     columns, rows = read_csv(path)
@@ -86,11 +86,11 @@ def read_npz_table(
     z: DepthSign = "away",
     markup: Markup | None = None,
 ) -> Samples:
-    """All rows of an NPZ file: ``image`` (M,) paths and ``points`` (M, N, 2) or (M, N, 3), NaN where not marked.
+    """All rows of an NPZ file: ``image`` (M,) paths and ``points`` (M, N, 2) or (M, N, 3), NaN if unmarked.
 
     Optional: ``id``, ``group``, ``split``, ``source``, ``provenance``, ``weight``, ``yaw_deg``, ``openings``, each
-    (M,), ``box`` (M, 4) x0, y0, x1, y1, ``hand2d`` (M, N, 2) and ``visibility`` (M, N); ``Sample`` says what they mean.
-    Arguments and errors as ``read_csv_table``.
+    (M,), ``box`` (M, 4) x0, y0, x1, y1, ``hand2d`` (M, N, 2) and ``visibility`` (M, N); see ``Sample``.
+    Arguments and errors are those of ``read_csv_table``.
     """
     path = only_file(root, "*.npz")
     arrays = read_arrays(path, ("image", "points"))

@@ -1,7 +1,7 @@
-"""3DFAW: 66 points in 3D and a face box an image (L. A. Jeni et al., ECCV Workshops 2016).
+"""3DFAW: 66 3D points and a face box per image (L. A. Jeni et al., ECCV Workshops 2016).
 
-**This reader has not been run on the original**, which its owners give out on request. Known is the markup (68 points
-without the inner mouth corners); where the files lie and how they are written is a ``Layout`` to adapt.
+**This reader has not been tested on the original data**, which its owners provide on request. Only the markup is known
+(68 points without the inner mouth corners). Adapt the ``Layout`` to the location and format of the files.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ BoxForm = Literal["xyxy", "xywh"]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the files lie, and what their numbers mean.
+    """Location of the files, and meaning of their numbers.
 
     Attributes:
         images: glob pattern below the root.
         landmarks, box: path of the label files, relative to the image's folder, with ``{stem}`` for the image's name
-            without its ending: 66 lines of x y z, and one line of four numbers. Separated by commas, semicolons or
-            blanks; lines without numbers are skipped. With "" for ``box`` there are none.
-        columns: which numbers of a landmark's line are x, y and z, counted from 0.
+            without its ending. They contain 66 lines of x y z, and one line of four numbers, separated by commas,
+            semicolons or spaces; lines without numbers are skipped. "" for ``box``: there are no boxes.
+        columns: 0-based positions of x, y and z in a landmark's line.
         base: coordinate of the first pixel's centre, for landmarks and box.
-        z: where z grows to.
+        z: direction in which z grows.
         box_form: ``xyxy``: two corners; ``xywh``: a corner, width and height.
         group: regular expression; its first group (or all of it), searched in the image's path below the root, names
-            the person. "" makes each image a group of its own: the split may then part views of one person.
-        split: regular expression for the split, likewise; the words train and val (valid, validation) are understood.
+            the person. "" makes each image its own group, so the split may separate views of one person.
+        split: the same for the split; it recognises train and val (valid, validation).
     """
 
     images: str = "**/*.jpg"
@@ -64,11 +64,11 @@ def read_3dfaw(
     group: str = Layout.group,
     split: str = Layout.split,
 ) -> Samples:
-    """All images that the layout names, sorted by path. Not run on the original; the options are ``Layout``'s.
+    """All images that match the layout, sorted by path. Not tested on the original data. For options, see ``Layout``.
 
     Raises:
         FileNotFoundError: no image.
-        ValueError: an option that cannot be, or an image without 66 points in 3D.
+        ValueError: an invalid option, or an image without 66 3D points.
         ImageError: a damaged image.
     """
     try:

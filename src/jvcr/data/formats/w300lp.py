@@ -1,7 +1,7 @@
 """300W-LP in its original layout: ``SET/NAME_k.jpg`` and ``landmarks/SET/NAME_k_pts.mat``, with ``pts_3d`` (68×2).
 
-The files hold no z. It is recovered from the views of one face (``NAME_0``, ``NAME_1``, …), with no face model, or read
-from a file of one's own.
+The files do not contain z. It is recovered from the views of a face (``NAME_0``, ``NAME_1``, …) without a face model,
+or read from a file that you provide.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _Bad:
 
 @dataclass(frozen=True, eq=False)
 class _View:
-    """One image. ``points`` (68, 3) as ``Sample.points_img``; of a flip, still those of its unflipped twin."""
+    """One image. ``points`` (68, 3) as ``Sample.points_img``; for a flipped image, those of the original."""
 
     image: Path
     points: NDArray[np.float32]
@@ -56,27 +56,27 @@ def read_300w_lp(
     unsolved: Literal["stop", "skip"] = "stop",
     flips: bool = False,
 ) -> Samples:
-    """All faces, sorted by name. All landmark files are read first, images one after the other.
+    """All faces, sorted by name. All landmark files are read at once, images one by one.
 
-    A landmark file that cannot be read is an error of its own image, when it comes to it; and of the other views of its
-    face, where they do not determine z without it.
+    An unreadable landmark file is an error of its own image, raised when that image is read. The other views of the
+    face fail too if they do not determine z without it.
 
-    ``pts_3d`` is 1-based. Yaw is that of ``SET/NAME_k.mat`` (``Pose_Para``) where it is there, else the head pose of
-    the recovered 3D. The group is the photo: the views of all faces in it, and their flips. The ``.mat`` files'
-    ``roi`` is a square of another image: it is not a ``given_box``.
+    ``pts_3d`` is 1-based. Yaw is from ``SET/NAME_k.mat`` (``Pose_Para``) if it exists, otherwise from the head pose of
+    the recovered 3D points. The group is the photo: the views of all faces in it, and their flipped versions. The
+    ``roi`` in the ``.mat`` files is a square in another image, so it is not used as ``given_box``.
 
     Args:
         subsets: e.g. ``AFW,IBUG``; all by default.
-        depth: a ``.npz`` with ``id`` (M,), ``NAME_k`` or ``SET/NAME_k``, and ``z`` (M, 68) or ``points`` (M, 68, 3),
-            in pixels of the images. Only z is taken. By default z is recovered from the views.
-        depth_z: where that z grows to.
-        unsolved: what to do about faces whose views do not determine z: stop with a list of them, or leave them out
-            and say which (``Samples.notes``, ``Samples.left_out``).
-        flips: also read ``SET_Flip``: the mirror images, with mirrored landmarks. Training mirrors by itself.
+        depth: an ``.npz`` with ``id`` (M,), ``NAME_k`` or ``SET/NAME_k``, and ``z`` (M, 68) or ``points`` (M, 68, 3),
+            in pixels of the images. Only z is used. By default z is recovered from the views.
+        depth_z: direction in which that z grows.
+        unsolved: what to do if the views of a face do not determine z: stop and list these faces, or skip them and
+            report them (``Samples.notes``, ``Samples.left_out``).
+        flips: also read ``SET_Flip``: the mirror images, with mirrored landmarks. Training does its own mirroring.
     Raises:
-        FileNotFoundError: no landmarks, or a folder or file named is not there.
-        ValueError: faces whose z cannot be had; a .mat of another form, when it comes to it.
-        ImageError: an image that is missing or damaged, when it comes to it.
+        FileNotFoundError: no landmarks, or a given folder or file does not exist.
+        ValueError: z of some faces is unknown. When an image is read: its .mat file has unexpected content.
+        ImageError: when an image is read: it is missing or damaged.
     """
     if unsolved not in ("stop", "skip"):
         raise ValueError(f"unsolved {unsolved!r} is unknown; expected stop or skip")
@@ -117,7 +117,7 @@ def read_300w_lp(
 
 
 def _read_labels(root: Path, subsets: list[str]) -> tuple[dict[str, NDArray[np.float64]], dict[str, str]]:
-    """``SET/NAME_k`` → (68, 2) x, y, 0-based; and by the same names, what is wrong with the files of others."""
+    """``SET/NAME_k`` → (68, 2) x, y, 0-based; and by name, the errors of unreadable files."""
     folder = root / "landmarks"
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; expected 300W-LP in its original layout")
@@ -146,7 +146,7 @@ def _read_labels(root: Path, subsets: list[str]) -> tuple[dict[str, NDArray[np.f
 def _recovered_depth(
     labels: dict[str, NDArray[np.float64]],
 ) -> tuple[dict[str, NDArray[np.float64]], dict[str, str]]:
-    """z (68,) by name, and the reason by face where it cannot be had."""
+    """z (68,) by name, and the reason for each face whose z cannot be recovered."""
     faces = defaultdict(list)
     for name in labels:
         faces[_face_of(name)].append(name)

@@ -1,1 +1,1 @@
-"""Near-frontal faces turned to larger yaws."""
+"""Render near-frontal faces at larger yaws."""

@@ -1,4 +1,4 @@
-"""Triangles drawn over one another by depth, as a map of where each pixel comes from."""
+"""Rasterise triangles with a depth test, as a map from each pixel to its source position."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 def rasterise(
     vertices: NDArray[np.float64], triangles: NDArray[np.int64], source: NDArray[np.float64], width: int, height: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Draw triangles, the nearest on top.
+    """Rasterise triangles; the nearest is visible.
 
     Args:
-        vertices: (V, 3) x, y in pixels of the drawing, z away from the viewer.
-        triangles: (T, 3) of them.
-        source: (V, 2) where each vertex lies in another picture.
+        vertices: (V, 3) x, y in pixels of the output, z away from the viewer.
+        triangles: (T, 3) indices of vertices.
+        source: (V, 2) position of each vertex in the source image.
     Returns:
-        (H, W, 2) where in ``source``'s coordinates each pixel comes from, and (H, W) by which triangle.
+        (H, W, 2) position in ``source`` coordinates for each pixel, and (H, W) index of its triangle.
     Raises:
-        ValueError: a pixel is covered by none.
+        ValueError: a pixel is not covered.
     """
     corners = vertices[triangles]
     low = np.maximum(np.ceil(corners[:, :, :2].min(axis=1) - 1e-6), 0).astype(np.int64)
@@ -40,7 +40,7 @@ def rasterise(
     last = np.full(width * height, -1)
     last[pixel[front]] = front
     if (last < 0).any():
-        raise ValueError(f"{(last < 0).sum()} pixels of the turned picture are covered by nothing")
+        raise ValueError(f"{(last < 0).sum()} pixels of the turned picture are not covered")
     found = (weights[last, :, None] * source[triangles[owner[last]]]).sum(axis=1)
     return found.reshape(height, width, 2).astype(np.float32), owner[last].reshape(height, width)
 
@@ -52,7 +52,7 @@ def _fragments(
     chosen: NDArray[np.int64],
     bound: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Of some triangles, no longer than ``bound``: pixels (F, 2), their depth, triangle and barycentric weights."""
+    """Pixels (F, 2) of some triangles of at most ``bound`` pixels, with depth, triangle and barycentric weights."""
     offset = np.stack(np.meshgrid(np.arange(bound), np.arange(bound)), -1).reshape(-1, 2)
     pixel = low[chosen, None] + offset
     first, second, third = (corners[chosen, i] for i in range(3))
@@ -63,7 +63,7 @@ def _fragments(
     b = (d[..., 0] * v[:, None, 1] - d[..., 1] * v[:, None, 0]) / area
     c = (u[:, None, 0] * d[..., 1] - u[:, None, 1] * d[..., 0]) / area
     a = 1 - b - c
-    # A hair wider than they are: no gaps between neighbours.
+    # Slightly enlarged, so that there are no gaps between neighbours.
     hit = (a > -1e-6) & (b > -1e-6) & (c > -1e-6) & np.isfinite(area)
     hit &= (pixel[..., 0] <= high[chosen, 0, None]) & (pixel[..., 1] <= high[chosen, 1, None])
     triangle, _ = np.nonzero(hit)

@@ -1,4 +1,4 @@
-"""A photo of a face as a relief: the depth of every pixel, from the face's 3D landmarks and a head of average build."""
+"""Relief of a face photo: the depth of every pixel, from the 3D landmarks and a head of average proportions."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ _CHEEKS = (
     (0.15, 0.70, -0.09),
 )
 _RINGS = ((0.14, 0.40), (0.45, 0.80))
-"""Around the head: how far out, and how much deeper than its outline."""
+"""Rings around the head: distance from the outline, and additional depth."""
 _NECK = 0.55
-"""The rings are at least that deep."""
+"""Minimum depth of the rings."""
 _AXIS = 0.35
-"""Depth of the axis of the turn."""
+"""Depth of the rotation axis."""
 _SPREAD = 0.35
-"""The surface reaches beyond the picture by that share of its side."""
+"""The surface extends beyond the picture by this share of its side."""
 _MESH = 26
-"""The surface has that many steps on the length between the outer eye corners; steps of 2 to 4 pixels."""
+"""Grid steps between the outer eye corners; a step is clamped to 2 to 4 pixels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Relief:
-    """The picture as a relief.
+    """A picture as a relief.
 
     Attributes:
-        vertices: (V, 3) x, y in image pixels, beyond the picture too, z away from the camera.
-        triangles: (T, 3) of them.
-        follow: (V,) how much of the turn each follows: 1 on the head, 0 at the rim.
-        on_face: (T,) whether it lies within the landmarks.
-        centre: (3,) on the axis of the turn.
+        vertices: (V, 3) x, y in image pixels, also outside the picture; z away from the camera.
+        triangles: (T, 3) indices of vertices.
+        follow: (V,) share of the rotation that a vertex follows: 1 on the head, 0 at the rim.
+        on_face: (T,) whether a triangle is inside the hull of the landmarks.
+        centre: (3,) a point on the rotation axis.
     """
 
     vertices: Points3
@@ -63,12 +63,12 @@ class Relief:
 
     @classmethod
     def around(cls, points: Points3, width: int, height: int) -> Relief:
-        """The relief of a picture of that size.
+        """The relief of a picture of this size.
 
         Args:
             points: (68, 3) as ``Sample.points_img``.
         Raises:
-            ValueError: they lie on a line, or coincide.
+            ValueError: the points are collinear, or coincide.
         """
         try:
             return cls._around(points, width, height)
@@ -97,14 +97,14 @@ class Relief:
 
 
 def _rim(width: int, height: int, step: int) -> Points2:
-    """(2, 2) first and last x and y of the surface: whole steps apart."""
+    """(2, 2) first and last x and y of the surface, a multiple of the step apart."""
     spread = np.ceil(_SPREAD * max(width, height) / step) * step
     size = np.ceil(np.array([width, height]) / step) * step
     return np.array([[-spread, -spread], size + spread])
 
 
 def _head_anchors() -> Points3:
-    """Points of the mean head's skin and skull that are no landmarks, (A, 3)."""
+    """Additional points on the mean head's skin and skull, (A, 3)."""
     cheeks = np.array(_CHEEKS)
     grid = np.array([(x, y) for y in (-0.85, -1.05, -1.25, -1.42, -1.56) for x in np.linspace(-0.8, 0.8, 9)])
     inner = (((grid - _SKULL_CENTRE[:2]) / _SKULL_AXES[:2]) ** 2).sum(axis=1)
@@ -116,10 +116,10 @@ def _head_anchors() -> Points3:
 
 
 def _anchors(points: Points3, rim: Points2) -> tuple[Points3, NDArray[np.float64]]:
-    """((A, 3) places with a known depth, (A,) how much of the turn they follow)."""
+    """((A, 3) points of known depth, (A,) share of the rotation that they follow)."""
     mean, extra = mean_shape_68(), _head_anchors()
     similarity = align(mean, points)
-    # This face is not the mean one: what is near a landmark is off by what the landmark is off by.
+    # Points near a landmark get the landmark's deviation from the mean head.
     own = RBFInterpolator(mean, points - similarity.apply(mean), kernel="linear", degree=0, smoothing=0.05)
     head = np.concatenate([points, similarity.apply(extra) + own(extra)])
     head = _seen(head, np.concatenate([mean, extra])[:, 0], head_pose(points).yaw_deg, similarity.scale)
@@ -145,16 +145,16 @@ def _anchors(points: Points3, rim: Points2) -> tuple[Points3, NDArray[np.float64
 
 
 def _seen(head: Points3, mean_x: NDArray[np.float64], yaw_deg: float, scale: float) -> Points3:
-    """Without the points of the far side that lie behind nearer ones."""
+    """Remove points on the far side that are occluded by nearer ones."""
     if abs(yaw_deg) < 3:
         return head
-    # Landmarks 17 to 67 stay in any case: a nose hides next to nothing at the yaws that are turned.
+    # Landmarks 17 to 67 are always kept: at these yaws the nose occludes almost nothing.
     kept = list(range(17, 68))
     doubtful = [i for i in range(len(head)) if i < 17 or i >= 68]
     for i in sorted(doubtful, key=lambda i: float(head[i, 2])):
         if mean_x[i] * yaw_deg > 0.1 * abs(yaw_deg):
             hull = ConvexHull(head[kept, :2])
-            # Distances from the hull's lines, below 0 within.
+            # Signed distances from the hull's lines, negative inside.
             if (hull.equations[:, :2] @ head[i, :2] + hull.equations[:, 2]).max() < -0.02 * scale:
                 continue
         kept.append(i)
@@ -162,7 +162,7 @@ def _seen(head: Points3, mean_x: NDArray[np.float64], yaw_deg: float, scale: flo
 
 
 def _even(loop: Points3, step: float) -> Points3:
-    """Points about ``step`` apart on a closed line."""
+    """Points about ``step`` apart on a closed polyline."""
     closed = np.concatenate([loop, loop[:1]])
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(closed[:, :2], axis=0), axis=1))])
     at = np.linspace(0, length[-1], max(8, round(length[-1] / step)), endpoint=False)

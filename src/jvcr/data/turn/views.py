@@ -1,9 +1,9 @@
-"""Photos of near-frontal faces turned to larger yaws, for training: their landmarks' depth bends the picture.
+"""Render photos of near-frontal faces at larger yaws, for training; the picture is warped by the landmarks' depth.
 
-After 300W-LP (Zhu et al., "Face Alignment Across Large Poses: A 3D Solution", 2016), but with no face model: the depth
-of every pixel is interpolated between the landmarks and anchors on a head of average proportions, whose surroundings
-fall back towards its middle. The surface is turned and drawn again, nearer parts over farther ones. Its rim stays where
-it was, so that the background is stretched and has no holes.
+Similar to 300W-LP (Zhu et al., "Face Alignment Across Large Poses: A 3D Solution", 2016), but without a face model: the
+depth of every pixel is interpolated between the landmarks and anchors on a head of average proportions; around the head
+the surface recedes. The surface is rotated and rendered with a depth test. Its rim does not move, so the background is
+stretched and has no holes.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ YAW_RANGE_DEG = (20.0, 85.0)
 PITCH_DEG = 10.0
 LEAST_TURN_DEG = 10.0
 FACING_DEG = 10.0
-"""From that yaw on, a face is only turned to the side it looks to: the other half is not in the picture."""
+"""Beyond this yaw, a face is only turned further to the same side: the other half is not visible."""
 WEIGHT = 0.5
-"""Of a turned view, times its photo's."""
+"""Weight of a turned view, relative to its photo's."""
 STRETCH = 3.0
 MAX_STRETCHED = 0.35
-"""Views with more than that share of the face drawn out over ``STRETCH`` times are rejected."""
+"""Views in which more than this share of the face is stretched over ``STRETCH`` times are rejected."""
 _PART_PX = 640
 _PART_MARGIN = 3.0
 
@@ -48,8 +48,8 @@ class Turned:
 
     Attributes:
         image: (H, W, 3) uint8, as large as the original.
-        points_img: (68, 3) float32, as ``Sample.points_img``: the original ones, turned as a rigid body.
-        stretched: share of the visible face that is drawn more than ``STRETCH`` times as long as it was.
+        points_img: (68, 3) float32, as ``Sample.points_img``: the original points, rotated as a rigid body.
+        stretched: share of the visible face that is stretched more than ``STRETCH`` times.
     """
 
     image: Image
@@ -58,16 +58,16 @@ class Turned:
 
 
 class Turner:
-    """A picture of one face, to be turned any number of times."""
+    """A picture of a face that can be turned repeatedly."""
 
     def __init__(self, image: Image, points_img: NDArray[np.float32]) -> None:
-        """Work out the depth of every pixel.
+        """Compute the depth of every pixel.
 
         Args:
             image: (H, W, 3) uint8.
             points_img: (68, 3) as ``Sample.points_img``.
         Raises:
-            ValueError: not 68 finite 3D landmarks, of a face of which the image shows a part; or they lie on a line.
+            ValueError: not 68 finite 3D landmarks; they are collinear; or the face is outside the image.
         """
         if points_img.shape != (68, 3) or not np.isfinite(points_img).all():
             raise ValueError(f"turning needs 68 finite 3D landmarks; got an array of shape {points_img.shape}")
@@ -80,12 +80,12 @@ class Turner:
         self._relief = Relief.around(self.points, image.shape[1], image.shape[0])
 
     def turn(self, yaw_deg: float, pitch_deg: float | None = None) -> Turned:
-        """Turn the head. The roll stays as it is.
+        """Turn the head. The roll does not change.
 
         Args:
-            yaw_deg: the head's yaw afterwards, as ``geometry.HeadPose``; best larger than before, to the same side: of
-                what the picture does not show, the nearest pixels are drawn out.
-            pitch_deg: its pitch afterwards; None: as before.
+            yaw_deg: the new yaw, as ``geometry.HeadPose``; preferably larger than before, to the same side. Parts that
+                the picture does not show are filled by stretching the nearest pixels.
+            pitch_deg: the new pitch; None to keep it.
         Raises:
             ValueError: a yaw that is not between -90° and 90°.
         """
@@ -111,9 +111,9 @@ class Turner:
 
 
 def planned(yaw_deg: float, pitch_deg: float, count: int, rng: np.random.Generator) -> list[tuple[float, float]]:
-    """(yaw, pitch) of ``count`` views of a face, evenly spread over the yaws above its own; none where it is too far.
+    """(yaw, pitch) of ``count`` views of a face, evenly spread over yaws above its own; none if its yaw is too large.
 
-    A face that looks to one side (``FACING_DEG``) is turned further to it, others to either.
+    A face that looks to one side (``FACING_DEG``) is turned further to that side, others to either side.
     """
     low = max(YAW_RANGE_DEG[0], abs(yaw_deg) + LEAST_TURN_DEG)
     if low >= YAW_RANGE_DEG[1]:
@@ -126,24 +126,24 @@ def planned(yaw_deg: float, pitch_deg: float, count: int, rng: np.random.Generat
 
 
 class _TooStretched(Exception):
-    """A view that is left out on purpose."""
+    """A view that is rejected."""
 
 
 class TurnedSamples(Samples):
-    """Turned views of a table's training faces, drawn when they are asked for.
+    """Turned views of a table's training faces, rendered lazily.
 
-    Views of which too much is stretched (``MAX_STRETCHED``) do not come; ``rejected`` counts those so far.
+    Views that are stretched too much (``MAX_STRETCHED``) are skipped; ``rejected`` counts them.
     """
 
     def __init__(self, table: Table, sources: Sequence[str], per_face: int, seed: int) -> None:
         """Plan the views.
 
         Args:
-            table: of training rows only.
-            sources: rows of these are turned.
-            per_face: views of each.
+            table: the training rows.
+            sources: rows of these sources are turned.
+            per_face: views per face.
         Raises:
-            ValueError: a source that no row has; a markup other than the 68 points; no view at all to draw.
+            ValueError: no row has a source; the markup is not that of 68 points; or there is no view to render.
         """
         if not table.markup.same_points(MARKUP_68):
             raise ValueError(f"{table.path}: markup {table.markup.name!r}; only faces of {MARKUP_68.name!r} are turned")
@@ -159,7 +159,7 @@ class TurnedSamples(Samples):
         self._last: tuple[int, Turner] | None = None
         for row in [row for row, source in enumerate(table.sources) if source in sources]:
             pose = head_pose(table.points[row])
-            # By name: the same views, whatever else the table holds.
+            # Seeded by name: the views do not depend on other rows.
             rng = np.random.default_rng([seed, zlib.crc32(table.names[row].encode())])
             views = planned(pose.yaw_deg, pose.pitch_deg, per_face, rng)
             self._views += [(row, number, yaw, pitch) for number, (yaw, pitch) in enumerate(views)]
@@ -173,14 +173,14 @@ class TurnedSamples(Samples):
                 return super().__next__()
             except _TooStretched:
                 self.rejected += 1
-                what = f"more than {MAX_STRETCHED:.0%} of the face drawn out over {STRETCH:g} times"
+                what = f"more than {MAX_STRETCHED:.0%} of the face stretched over {STRETCH:g} times"
                 self.notes = (f"{self.rejected} of {len(self)} views rejected: {what}",)
 
     def _drawn(self, view: tuple[int, int, float, float]) -> Sample:
         row, number, yaw, pitch = view
         sample = self._table[row]
         if self._last is None or self._last[0] != row:
-            # Of a whole photo, the face's surroundings will do; a table's stored images are mostly smaller.
+            # Of a whole photo, only the surroundings of the face are needed. Most stored images are smaller.
             part = cut(sample.image, sample.box, _PART_PX, _PART_MARGIN)
             points = part.to_stored(sample.points_img).astype(np.float32)
             self._last = row, Turner(part.image, points)
@@ -205,16 +205,17 @@ class TurnedSamples(Samples):
 def turned_samples(folder: Path, sources: Sequence[str], per_face: int = 4, seed: int = 0) -> TurnedSamples:
     """Turned views of the faces in a training table, for ``data.convert.convert``.
 
-    Of the split ``train`` only. A view's group is its photo's, its source has ``-turned`` added, its weight is half.
+    Only the split ``train`` is used. A view has the group of its photo, its source with ``-turned`` added, and half its
+    weight.
 
     Raises:
-        FileNotFoundError, ValueError: as ``Table`` and ``TurnedSamples``.
+        FileNotFoundError, ValueError: see ``Table`` and ``TurnedSamples``.
     """
     return TurnedSamples(Table(folder, "train", memory_gb=0.0), sources, per_face, seed)
 
 
 def _stretch(before: Points3, after: Points3, triangles: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(T,) the longest that a step within each triangle becomes: the largest singular value of its map in x and y."""
+    """(T,) largest stretch within each triangle: the largest singular value of its map in x and y."""
 
     def sides(vertices: Points3) -> NDArray[np.float64]:
         first, second, third = (vertices[triangles[:, i], :2] for i in range(3))

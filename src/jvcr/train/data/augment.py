@@ -1,7 +1,7 @@
-"""Sample → training crop: what is cut out, turned, mirrored and filled. Colours and occlusion are varied later, in
-batches on the training device (``jvcr.train.vary``).
+"""Geometric augmentation: sample → training crop. Photometric augmentation follows in batches on the training device
+(``jvcr.train.vary``).
 
-Pure functions of a sample and a random generator, so that every crop can be made again.
+Pure functions of a sample and a random generator, so that every crop is reproducible.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from jvcr.train.data.backgrounds import Backgrounds
 
 
 class TrainingCrop(NamedTuple):
-    """image (S, S, 3) uint8 RGB; points_unit (N, 3) float32; weight of its coordinate loss (0: there is no face);
-    taught (N,): the landmarks that have a part in the losses."""
+    """image (S, S, 3) uint8 RGB; points_unit (N, 3) float32; weight of its coordinate loss (0: no face);
+    taught (N,): the landmarks that the losses include."""
 
     image: Image
     points_unit: NDArray[np.float32]
@@ -33,21 +33,20 @@ class TrainingCrop(NamedTuple):
 
 
 NO_FACE_UNIT = -10.0
-"""Where the landmarks of a crop without a face are put: so far outside that its true volume is empty."""
+"""Coordinate of all landmarks of a crop without a face: so far outside that its volume is empty."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How much to vary a training crop. Standard deviations, and probabilities that end in ``_share``.
+    """Strength of augmentation. Fields that end in ``_share`` are probabilities, others are standard deviations.
 
-    ``scale`` is of the logarithm of the crop's side; ``shift`` is in sides; angles are in degrees.
+    ``scale`` applies to the logarithm of the crop's side; ``shift`` is in units of the side; angles are in degrees.
 
     Attributes:
-        any_roll_share: crops turned by any angle, evenly; the others follow ``rotation_share`` and ``rotation_deg``.
-        colour_shift: largest amount added to each channel, evenly drawn, of the whole range.
-        light_share: crops with another brightness, contrast, gamma and colour cast.
-        no_face_share: crops that are not of a face: they teach G to leave the volume empty there (only with
-            backgrounds).
+        any_roll_share: crops with a uniform random rotation; the others use ``rotation_share`` and ``rotation_deg``.
+        colour_shift: maximum of the uniform random offset of each channel, as a share of the full range.
+        light_share: crops with changed brightness, contrast, gamma and colour cast.
+        no_face_share: crops without a face, which teach G to leave the volume empty (only with backgrounds).
     """
 
     scale: float = 0.12
@@ -81,10 +80,10 @@ def augment(
     rng: Generator,
     rule: CropRule = CROP_RULE,
 ) -> TrainingCrop:
-    """A random crop of one face, or now and then of no face at all.
+    """A random crop of a face, or sometimes of no face.
 
     Args:
-        backgrounds: fill what lies outside the stored image, and give crops without a face.
+        backgrounds: fill the area outside the stored image, and provide crops without a face.
     """
     if backgrounds.without_faces and rng.random() < how.no_face_share:
         nowhere = np.full(sample.points_img.shape, NO_FACE_UNIT, np.float32)
@@ -102,7 +101,7 @@ def augment(
 
 
 def flip(image: Image, points_crop: NDArray[np.float32], markup: Markup) -> tuple[Image, NDArray[np.float32]]:
-    """Mirror image and landmarks: column x becomes S − 1 − x, and each landmark takes its partner's place."""
+    """Mirror image and landmarks: column x becomes S − 1 − x, and mirror pairs are swapped."""
     partners = points_crop[..., list(markup.mirror), :]
     return np.ascontiguousarray(image[:, ::-1]), mirrored(partners, image.shape[1])
 
@@ -120,7 +119,7 @@ def _random_crop(sample: Sample, size_px: int, how: Augmentation, rng: Generator
 
 
 def _extract_filled(image: Image, crop: Crop, backgrounds: Backgrounds, rng: Generator) -> Image:
-    """The crop, with a random kind of filling outside the stored image (stored crops are tighter than ours)."""
+    """The crop, with random padding outside the stored image (stored images may be tighter than the crop)."""
     kind = rng.random()
     if kind < 0.35:
         return extract(image, crop, cv2.BORDER_REPLICATE)

@@ -1,4 +1,4 @@
-"""Photographs for what is *not* the face at hand: fillings, occluders, and crops without a face."""
+"""Background photographs: padding, and crops without a face."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _TRIES = 10
 
 @dataclass(frozen=True, eq=False)
 class Backgrounds:
-    """Photographs from the detection table. With none in ``without_faces``, nothing is filled from them and every
+    """Photographs from the detection table. If ``without_faces`` is empty, they are not used for padding, and every
     crop has a face.
 
     Attributes:
-        without_faces: photographs.
-        with_faces: photographs, and the landmark boxes of all their faces.
+        without_faces: photographs without a face.
+        with_faces: photographs with the landmark boxes of all their faces.
     """
 
     without_faces: tuple[Image, ...] = ()
     with_faces: tuple[tuple[Image, tuple[Box, ...]], ...] = ()
 
     def patch(self, size_px: int, rng: Generator) -> Image:
-        """A random square of a photograph without a face."""
+        """A random square from a photograph without a face."""
         photo = self.without_faces[rng.integers(len(self.without_faces))]
         return extract(photo, _random_square(photo, size_px, rng))
 
     def no_face_crop(self, size_px: int, rng: Generator) -> Image:
-        """A crop that is not the crop of a face: of a photograph without faces, or of one with every face far
-        from the crop's middle or of quite another size."""
+        """A crop without a centred face: from a photograph without faces, or from one whose faces are all far from the
+        centre of the crop or of a very different size."""
         if self.with_faces and rng.random() < 0.5:
             for _ in range(_TRIES):
                 photo, boxes = self.with_faces[rng.integers(len(self.with_faces))]
@@ -51,11 +51,15 @@ def _random_square(photo: Image, size_px: int, rng: Generator) -> Crop:
     return Crop(float(x), float(y), float(side), size_px)
 
 
-def read_backgrounds(folder: Path, held_out: bool = False) -> Backgrounds:
-    """The photographs of one split of the detection table (``jvcr.data.face_photos``); none without it."""
+def read_backgrounds(folder: Path, held_out: bool = False, left_out: list[str] | None = None) -> Backgrounds:
+    """The photographs of one split of the detection table (``jvcr.data.face_photos``); empty if there is no such table.
+
+    Args:
+        left_out: see ``read_face_photos``.
+    """
     if not (folder / LABELS_FILE).is_file():
         return Backgrounds()
-    photos = read_face_photos(folder, *(("val", "test") if held_out else ("train",)))
+    photos = read_face_photos(folder, *(("val", "test") if held_out else ("train",)), left_out=left_out)
     return Backgrounds(
         without_faces=tuple(p.image for p in photos if not len(p.boxes)),
         with_faces=tuple((p.image, tuple(Box(*box) for box in p.boxes.tolist())) for p in photos if len(p.boxes)),

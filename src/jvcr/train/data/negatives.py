@@ -1,4 +1,4 @@
-"""Hard negatives: parts of photographs without a face that a detector takes for faces."""
+"""Hard negatives: false positives of a detector in photographs without a face."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Cells = Callable[[Image], NDArray[np.float32]]
 
 _ROLLS_DEG = (0.0, 90.0, 180.0, 270.0)
 _SIDES = (1.0, 0.5)
-"""Sides of the views, as shares of the photograph's shorter side."""
+"""Sides of the views, relative to the photograph's shorter side."""
 
 _JITTER_PLACE, _JITTER_SCALE, _JITTER_ROLL_DEG = 0.35, 1.33, 15.0
 
 
 class HardNegative(NamedTuple):
-    """photo: index. x, y: middle of the false face; side: of the view that showed it; pixels of the photograph."""
+    """photo: index. x, y: centre of the false positive; side: side of its view; all in pixels of the photograph."""
 
     photo: int
     x: float
@@ -39,13 +39,13 @@ class HardNegative(NamedTuple):
 
 @dataclass(frozen=True)
 class HardNegatives:
-    """What a detector took for faces in photographs without one."""
+    """False positives of a detector in photographs without a face."""
 
     found: Sequence[HardNegative]
     photos: Sequence[Image]
 
     def view(self, size_px: int, rng: Generator) -> Image:
-        """A picture around one of them, the surer ones more often, moved, scaled and turned a little."""
+        """A picture around one of them, drawn in proportion to its score, with random shift, scale and rotation."""
         scores = np.array([one.score for one in self.found])
         one = self.found[int(rng.choice(len(scores), p=scores / scores.sum()))]
         side = one.side * _JITTER_SCALE ** rng.uniform(-1, 1)
@@ -56,13 +56,13 @@ class HardNegatives:
 
 
 def mine(cells: Cells, photos: Sequence[Image], size_px: int, least_score: float) -> HardNegatives:
-    """Look for faces in photographs that have none, at several scales and turned by right angles.
+    """Run a detector on photographs without faces, at several scales and rotated by right angles.
 
     Args:
         cells: the detector.
         photos: (H, W, 3) uint8 RGB each, without a face.
-        size_px: side of the pictures that it is shown.
-        least_score: what it is less sure of is no hard negative.
+        size_px: side of the detector's input.
+        least_score: minimum score of a hard negative.
     """
     found: list[HardNegative] = []
     for index, photo in enumerate(photos):

@@ -1,7 +1,7 @@
-"""Training pictures for the detector: photographs of faces, turned and scaled; face crops pasted onto photographs
-without faces; close-ups that the frame cuts; pictures without a face; and mosaics of these.
+"""Training pictures for the detector: photographs of faces, rotated and scaled; face crops pasted onto photographs
+without faces; close-ups that the frame truncates; pictures without a face; and mosaics of these.
 
-Pure functions of the data and a random generator, so that every picture can be made again.
+Pure functions of the data and a random generator, so that every picture is reproducible.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from jvcr.train.data.negatives import HardNegatives
 from jvcr.train.data.stream import Sampling, row_rates
 
 NOTHING, FACE, IGNORED = 0, 1, 2
-"""Kinds of a scene's rows: padding; to be found; neither to be found nor to be missed."""
+"""Kinds of a scene's rows: padding; a face to detect; a face that the losses ignore."""
 
 MOST_FACES = 32
 
 _MARGIN, _CUT_MARGIN = 0.4, 0.05
-"""Least distance of a face's middle from the border, in sizes of the face; the second where the border may cut it."""
+"""Minimum distance of a face's centre from the border, in face sizes; the second if the border may truncate it."""
 
 _LEAST_VISIBLE, _LEAST_VISIBLE_SMALL = 0.24, 0.6
-"""Faces of which less is inside the picture are neither to be found nor to be missed."""
+"""Faces with a smaller visible share are ignored. The second limit is for small faces."""
 
 _CUT_FACES_PX = 40
 """Smaller faces must show ``_LEAST_VISIBLE_SMALL``."""
 
 _COVERABLE = 0.8
-"""Only faces of which more is visible are covered as well."""
+"""Only faces with a larger visible share may also be covered."""
 
 
 class Scene(NamedTuple):
     """A picture and its faces.
 
     image (S, S, 3) uint8 RGB; boxes (K, 4) float32 landmark boxes, pixels; kinds (K,) int64; roll_deg (K,) float32,
-    how far each head's upward direction is turned clockwise, NaN where unknown. K is ``MOST_FACES``.
+    clockwise rotation of each head's upward direction, NaN if unknown. K is ``MOST_FACES``.
     """
 
     image: Image
@@ -60,21 +60,22 @@ class Scene(NamedTuple):
 
 @dataclass(frozen=True)
 class SceneAugmentation:
-    """What the pictures are made of. Probabilities end in ``_share``; angles are standard deviations in degrees.
+    """Composition of the pictures. Fields that end in ``_share`` are probabilities; angles are standard deviations in
+    degrees.
 
     Attributes:
-        smallest_px, largest: faces' longer sides are spread evenly on a logarithmic scale, from pixels to a share of
+        smallest_px, largest: range of the faces' longer sides, log-uniform: minimum in pixels, maximum as a share of
             the picture's side.
         pasted_share, empty_share, close_share: pictures with pasted faces, without a face, and filled by one face; the
             others are photographs.
-        closest: width or height of a face that fills the picture, as a share of the picture's side, at most.
-        cut_share: faces whose centre may lie close to the picture's border, which then cuts them.
-        window_share: pictures of which only a window is shown, with an even colour around it.
-        hard_share: backgrounds around something that the weights to start from take for a face.
-        mosaic_share: pictures put together from four of half the size.
-        most_pasted: faces pasted into a picture.
-        any_roll_share: pictures (or pasted faces) turned by any angle, evenly; the others by ``roll_deg``.
-        patch_share: pictures with pasted pieces of photographs without a face, so that a seam alone is no face.
+        closest: maximum width or height of a face that fills the picture, as a share of the picture's side.
+        cut_share: faces whose centre may be close to the picture's border, which then truncates them.
+        window_share: pictures that are visible only in a window, with a uniform colour around it.
+        hard_share: backgrounds around false positives of the initial weights.
+        mosaic_share: mosaics of four pictures of half the size.
+        most_pasted: maximum number of faces pasted into a picture.
+        any_roll_share: pictures (or pasted faces) with a uniform random rotation; the others use ``roll_deg``.
+        patch_share: pictures with pasted parts of photographs without a face, so that a seam does not indicate a face.
         blur_share: pasted faces that are out of focus.
         cover_share: faces that are partly covered.
         pixels: light, sharpness and noise.
@@ -122,7 +123,7 @@ class SceneAugmentation:
 
 class _Face(NamedTuple):
     """box (4,) in the scene; roll in degrees or NaN; visible: share of the box inside the picture; centred: whether
-    the middle of the box is."""
+    the centre of the box is inside."""
 
     box: NDArray[np.float64]
     sure: bool
@@ -131,7 +132,7 @@ class _Face(NamedTuple):
     centred: bool = True
 
     def within(self, low: NDArray[np.float64], high: NDArray[np.float64]) -> _Face:
-        """The face where only x, y from ``low`` to ``high`` is shown."""
+        """The face if only x, y from ``low`` to ``high`` is visible."""
         inside = np.minimum(self.box[2:], high) - np.maximum(self.box[:2], low)
         share = float((np.maximum(inside, 0) / (self.box[2:] - self.box[:2])).prod())
         middle = (self.box[:2] + self.box[2:]) / 2
@@ -141,12 +142,12 @@ class _Face(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class SceneSources:
-    """What scenes are made from.
+    """Sources of scenes.
 
     Attributes:
         photos: photographs with their faces.
         crops: face crops with landmarks, for pasting.
-        hard: what a detector took for faces in the photographs without one.
+        hard: false positives of a detector in the photographs without a face.
     """
 
     photos: Sequence[FacePhoto]
@@ -155,25 +156,25 @@ class SceneSources:
 
     @cached_property
     def crowded(self) -> list[FacePhoto]:
-        """Photographs with a face that may be looked for. Where the finder's word is all there is, animals and
-        statues are among them: those collections are left out."""
+        """Photographs with a certain face. General-purpose collections are excluded: their faces come from a detector
+        alone, and include animals and statues."""
         return [p for p in self.photos if p.sure.any() and not p.name.startswith(GENERAL_COLLECTIONS)]
 
     @cached_property
     def empty(self) -> list[Image]:
-        """Photographs that are surely without a face; all without a row where there is none of those."""
+        """Photographs that certainly show no face; if there are none, all photographs without a row."""
         unmarked = [p for p in self.photos if not len(p.boxes)]
         return [p.image for p in unmarked if p.surely_empty] or [p.image for p in unmarked]
 
     @cached_property
     def tilt_deg(self) -> NDArray[np.float64]:
-        """(rows,) of the crops' heads; NaN where the markup has no head pose."""
+        """(rows,) tilt of the crops' heads; NaN if the markup has no head pose."""
         if mean_head(self.crops.markup) is None:
             return np.full(len(self.crops), math.nan)
         return np.array([head_pose(points, self.crops.markup).tilt_deg for points in self.crops.points])
 
     def ready(self) -> SceneSources:
-        """Everything computed, so that forked workers share it."""
+        """Compute all cached values, so that forked workers share them."""
         _ = self.crowded, self.tilt_deg
         if not self.empty:
             raise ValueError("there is no photograph without a face; the detector needs some to paste faces onto")
@@ -183,7 +184,7 @@ class SceneSources:
 def compose(
     sources: SceneSources, size_px: int, how: SceneAugmentation, rates: NDArray[np.float64], rng: Generator
 ) -> Scene:
-    """A random scene. ``rates`` (rows of the crops,) says how often each is pasted; it sums to 1."""
+    """A random scene. ``rates`` (rows of the crops,) is the probability that a crop is pasted; it sums to 1."""
     maker = _Maker(sources, how, rates, rng)
     if rng.random() < how.mosaic_share:
         half = size_px // 2
@@ -199,7 +200,7 @@ def compose(
 
 
 def scene_rates(crops: Table, sampling: Sampling) -> NDArray[np.float64]:
-    """(rows,) how often each crop is pasted, summing to 1."""
+    """(rows,) probability that a crop is pasted, summing to 1."""
     rates = row_rates(crops, sampling)
     return rates / rates.sum()
 
@@ -282,8 +283,8 @@ class _Maker:
         return image, [_Face(inside, True, float(self.sources.tilt_deg[row]) + rotation)]
 
     def _window(self, image: Image, faces: list[_Face]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Paint over all but a window, which shows the middle of a face where there is one: a small or narrow picture
-        with a border around it. Its low and high x, y."""
+        """Fill all but a window with a uniform colour, like a small or narrow picture with a border. If there is a
+        face, the window contains its centre. Returns the window's low and high x, y."""
         rng, size_px = self.rng, len(image)
         extent = np.maximum(8, np.round(rng.uniform(0.4, 1.0, 2) * size_px)).astype(int)
         start = rng.integers(0, size_px - extent + 1)
@@ -299,12 +300,12 @@ class _Maker:
         return start + np.array([low for low, _ in ends]), start + np.array([high for _, high in ends])
 
     def _place(self, wanted: float, size_px: int) -> NDArray[np.float64]:
-        """Where the middle of a face of this size is put: x, y."""
+        """Random position (x, y) of the centre of a face of this size."""
         margin = (_CUT_MARGIN if self.rng.random() < self.how.cut_share else _MARGIN) * wanted
         return self.rng.uniform(margin, size_px - margin, 2)
 
     def _background(self, size_px: int) -> Image:
-        """A random part of a photograph without a face, now and then turned."""
+        """A random part of a photograph without a face, sometimes rotated."""
         rng, hard = self.rng, self.sources.hard
         if hard is not None and hard.found and rng.random() < self.how.hard_share:
             return hard.view(size_px, rng)
@@ -318,7 +319,7 @@ class _Maker:
     def _paste_faces(self, image: Image, faces: list[_Face]) -> None:
         rng, size_px = self.rng, len(image)
         count = min(int(rng.geometric(0.3)), self.how.most_pasted)
-        # Large ones first, or their surroundings would hide small ones.
+        # Large faces first, so that their surroundings do not cover small ones.
         for wanted in sorted((self._size(size_px) for _ in range(count)), reverse=True):
             row = int(rng.choice(len(self.rates), p=self.rates))
             sample, rotation = self.sources.crops[row], self._roll()
@@ -330,7 +331,7 @@ class _Maker:
                 corner = np.round(self._place(wanted, size_px) - side / 2).astype(int)
                 box = np.array(inside.to_list()) + np.tile(corner, 2)
                 if all(_apart(box, other.box) for other in faces):
-                    # The edge of a pasted piece must not tell the size of the face in it.
+                    # The edge of a pasted patch must not reveal the size of the face in it.
                     under = rng.uniform(0.8, 2.5) * side
                     start = corner + (side - under) / 2 + rng.uniform(-0.2, 0.2, 2) * under
                     free = all(_apart(np.concatenate([start, start + under]), other.box) for other in faces)
@@ -341,7 +342,7 @@ class _Maker:
                     break
 
     def _paste_patches(self, image: Image) -> None:
-        """Pieces of photographs without a face, pasted like faces."""
+        """Paste parts of photographs without a face, like faces."""
         rng = self.rng
         for _ in range(min(int(rng.geometric(0.3)), self.how.most_pasted)):
             side = 1.6 * self._size(len(image))
@@ -354,7 +355,7 @@ class _Maker:
         self._paste(image, photo, crop, np.round(corner).astype(int))
 
     def _blurred(self, piece: Image) -> Image:
-        """Out of focus now and then, as people in the background are."""
+        """Sometimes out of focus, like people in the background."""
         if self.rng.random() >= self.how.blur_share:
             return piece
         sigma = self.rng.uniform(0.005, 0.025) * piece.shape[0]
@@ -374,7 +375,7 @@ class _Maker:
         under[:] = ((alpha * pixels + (255 - alpha) * under + 127) // 255).astype(np.uint8)
 
     def _cover(self, image: Image, box: NDArray[np.float64]) -> None:
-        """Hide a part of a face, at most half of its width and height, behind a colour, noise or a photograph."""
+        """Cover part of a face, at most half of its width and height, with a colour, noise or a photograph."""
         rng = self.rng
         extent = (box[2:] - box[:2]) * rng.uniform(0.15, 0.5, 2)
         start = rng.uniform(box[:2] - extent / 3, box[2:] - 2 * extent / 3)
@@ -400,9 +401,9 @@ class _Maker:
 
 
 def _placed(box: Box, scale: float, size_px: int, rotation_deg: float, place: NDArray[np.float64]) -> Crop:
-    """The crop of ``size_px`` that shows the box enlarged by ``scale``, with its middle at ``place`` (x, y)."""
+    """The crop of ``size_px`` that shows the box enlarged by ``scale``, with its centre at ``place`` (x, y)."""
     frame = Crop(*box.centre, size_px / scale, size_px, rotation_deg)
-    # The crop's middle is where the opposite of the place is now.
+    # The centre of the crop is opposite to ``place``.
     middle = frame.to_image(np.array([[*(size_px - 1 - place), 0.0]]))[0]
     return Crop(float(middle[0]), float(middle[1]), size_px / scale, size_px, rotation_deg)
 
@@ -419,7 +420,7 @@ def _apart(box: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
 
 
 def _mask(height: int, width: int, rng: Generator) -> NDArray[np.uint8]:
-    """(H, W) how much of a pasted piece is seen: all of it, all with a soft edge, or a soft ellipse."""
+    """(H, W) opacity of a pasted patch: full, full with a soft edge, or a soft ellipse."""
     kind = rng.random()
     if kind < 0.3:
         return np.full((height, width), 255, np.uint8)
@@ -437,11 +438,11 @@ def _scene(image: Image, faces: list[_Face], smallest_px: float) -> Scene:
     for face in faces:
         extent = float((face.box[2:] - face.box[:2]).max())
         if face.visible > 0.02:
-            # A small face needs more of itself to be seen.
+            # A small face needs a larger visible share.
             least = _LEAST_VISIBLE if extent >= _CUT_FACES_PX else _LEAST_VISIBLE_SMALL
             fine = face.sure and face.centred and face.visible >= least and extent >= 0.9 * smallest_px
             seen.append((extent, FACE if fine else IGNORED, face))
-    # Where there are more than can be kept, the smallest go.
+    # If there are too many faces, drop the smallest.
     for row, (_, kind, face) in enumerate(sorted(seen, key=lambda s: -s[0])[:MOST_FACES]):
         boxes[row], kinds[row] = face.box, kind
         rolls[row] = (face.roll_deg + 180) % 360 - 180

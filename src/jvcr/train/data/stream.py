@@ -1,4 +1,4 @@
-"""The endless, seeded stream of training batches. Batch k is the same however often training was interrupted."""
+"""The endless, seeded stream of training batches. Batch k does not depend on interruptions."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ from jvcr.train.data.augment import Augmentation, TrainingCrop, augment
 from jvcr.train.data.backgrounds import Backgrounds
 
 _NEARLY_CLOSED = 0.14
-"""An eye opening a little over that of closed eyes: what is hard to tell from them is drawn more often too."""
+"""Slightly above the opening of closed eyes, so that eyes that are hard to tell from closed ones are also drawn more
+often."""
 
 _OPENINGS_UP_TO_DEG = 45.0
-"""Yaw from which openings in the picture say little."""
+"""Maximum yaw at which openings in the picture are informative."""
 
 
 class Batch(NamedTuple):
@@ -42,13 +43,13 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Sampling:
-    """How often a row is drawn, relative to a frontal row of weight 1.
+    """Sampling rates of rows, relative to a frontal row with rate 1.
 
     Attributes:
         half_profile, profile: factor for |yaw| over 30° and over 60°.
         sources: factor by the row's source, e.g. ``(("300wlp-ibug", 1.5),)``.
-        closed_eyes, wide_mouths: factor for rows up to 45° of yaw with a closed eye, or a wide-open mouth, whose label
-            is to be trusted. Only for markups from which the 68 landmarks can be made.
+        closed_eyes, wide_mouths: factor for rows up to 45° of yaw with a closed eye or a wide-open mouth, if their
+            openings are reliable. Only for markups from which the 68 landmarks can be derived.
     """
 
     half_profile: float = 1.0
@@ -84,7 +85,7 @@ def row_rates(table: Table, sampling: Sampling) -> NDArray[np.float64]:
 def _expression_rates(table: Table, sampling: Sampling) -> NDArray[np.float64]:
     points = None if table.known_markup is None else converted_points(table.points, table.known_markup, MARKUP_68)
     if points is None:
-        # Other landmarks have no openings to choose by.
+        # Openings are unknown for other markups.
         return np.ones(len(table))
     known = table.taught.all(axis=1) & (np.nan_to_num(np.abs(table.yaw_deg)) <= _OPENINGS_UP_TO_DEG)
     closed = known & (eye_openings(points[..., :2]).min(axis=1) < _NEARLY_CLOSED)
@@ -93,7 +94,7 @@ def _expression_rates(table: Table, sampling: Sampling) -> NDArray[np.float64]:
 
 
 def epoch_rows(rates: NDArray[np.float64], rng: Generator) -> NDArray[np.int64]:
-    """As many rows as there are rates, each as often as its rate says, in random order (systematic resampling)."""
+    """``len(rates)`` rows in random order, drawn in proportion to their rates (systematic resampling)."""
     order = rng.permutation(len(rates))
     edges = np.cumsum(rates[order])
     marks = (np.arange(len(rates)) + rng.random()) * edges[-1] / len(rates)
@@ -101,7 +102,7 @@ def epoch_rows(rates: NDArray[np.float64], rng: Generator) -> NDArray[np.int64]:
 
 
 class _Crops(Dataset[TrainingCrop]):
-    """Item (position, row): the row, varied by a generator that only the seed and the position decide."""
+    """Item (position, row): the augmented row. The generator depends only on the seed and the position."""
 
     def __init__(
         self,
@@ -126,7 +127,7 @@ class _Crops(Dataset[TrainingCrop]):
 
 
 class _Order:
-    """Batches of (position, row), from batch ``first`` on, without end; of each the members in ``share``."""
+    """Endless batches of (position, row) from batch ``first`` on, restricted to ``share``."""
 
     def __init__(self, rates: NDArray[np.float64], batch_size: int, seed: int, first: int, share: slice) -> None:
         self.rates, self.batch_size, self.seed, self.first, self.share = rates, batch_size, seed, first, share
@@ -146,7 +147,7 @@ class _Order:
 
 
 def one_thread(worker: int) -> None:
-    """The workers are the parallelism; OpenCV's own threads would only fight."""
+    """Disable OpenCV's threads: the data loader processes already use all cores."""
     cv2.setNumThreads(0)
 
 
@@ -174,17 +175,17 @@ def batches(
     share: slice = slice(None),
     rule: CropRule = CROP_RULE,
 ) -> Iterator[Batch]:
-    """Training batches number ``first``, ``first + 1``, … without end.
+    """Endless training batches number ``first``, ``first + 1``, ….
 
     Args:
-        share: of each batch, where several devices take their parts of it; what a batch holds does not depend on it.
+        share: part of each batch, if several devices share it. The batches themselves do not depend on it.
     """
     loader = DataLoader(
         _Crops(table, size_px, markup, augmentation, backgrounds, seed, rule),
         batch_sampler=_Order(row_rates(table, sampling), batch_size, seed, first, share),  # type: ignore[arg-type]
         collate_fn=_collate,
         num_workers=min(workers, os.cpu_count() or 1),
-        # Forked workers share the decoded table; others would each get a copy.
+        # Forked workers share the decoded table; spawned workers would each get a copy.
         multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
         worker_init_fn=one_thread,
         prefetch_factor=4 if workers else None,
