@@ -101,6 +101,13 @@ _DAMAGES: tuple[Callable[[bytearray, Sequence[bytes], random.Random], None], ...
 )
 
 
+_TEXT_WORDS = (
+    *WORDS,
+    *(b"[" * 5000, b'{"a":' * 5000, b'"' + b"x" * 5000 + b'"'),
+    *(b"9" * 400, b"9" * 5000, b"1e400", b'"\\ud800"'),
+)
+"""Also nested too deeply for a parser, and too large for floats and for Python's limit of digits."""
+
 _TOKEN = re.compile(rb"""[A-Za-z_]+|-?[0-9.]+|"[^"\n]*"|[^\sA-Za-z0-9]""")
 
 
@@ -113,7 +120,7 @@ def text_mutated(data: bytes, others: Sequence[bytes], rng: random.Random) -> by
         if not tokens:
             break
         where, taken = rng.choice(tokens), rng.choice(tokens)
-        put = rng.choice((b"", taken.group(), taken.group(), rng.choice(WORDS), where.group() * 2))
+        put = rng.choice((b"", taken.group(), taken.group(), rng.choice(_TEXT_WORDS), where.group() * 2))
         data = data[: where.start()] + put + data[where.end() :]
     return data
 

@@ -194,12 +194,46 @@ def _json_lines_damaged(data: bytes, others: list[bytes], rng: random.Random) ->
     return b"\n".join(lines) + b"\n"
 
 
+def _arrays_damaged(data: bytes, rng: random.Random) -> bytes:
+    """One array of a good ``.npz`` file changes; the file is in order."""
+    with np.load(io.BytesIO(data)) as file:
+        arrays = dict(file)
+    key = rng.choice(list(arrays))
+    value = arrays[key]
+    damage = rng.randrange(7)
+    if value.dtype.kind == "U" and str(value.flat[0]).startswith("{"):
+        arrays[key] = np.array(_description_damaged(str(value), rng))
+    elif damage == 0:
+        arrays[key] = np.zeros(value.shape, rng.choice(("f2", "i8", "u1", "?", "c16", "U3", "S2", "M8[D]", "V4")))
+    elif damage == 1:
+        arrays[key] = value[:0] if value.ndim else value.reshape(1)
+    elif damage == 2:
+        arrays[key] = value[..., None] if rng.random() < 0.5 else value.reshape(-1)
+    elif damage == 3:
+        arrays[key] = np.concatenate([value.reshape(-1)[:1]] * len(value)) if value.ndim else value
+    elif damage == 4:
+        arrays[key] = arrays[rng.choice(list(arrays))]
+    elif value.dtype.kind in "fi":
+        changed = value.astype(np.float64)
+        changed.flat[rng.randrange(value.size)] = rng.choice((np.nan, np.inf, -1, 1e30, 1e300, -(2.0**62)))
+        with np.errstate(all="ignore"):
+            arrays[key] = changed.astype(rng.choice((np.float32, np.float64)))
+    else:
+        arrays[key] = np.full(value.shape, rng.choice(("", "../x", "a/b", "\0", "é" * 40, "a")))
+    file_out = io.BytesIO()
+    np.savez(file_out, **arrays)  # type: ignore[arg-type]
+    return file_out.getvalue()
+
+
 def predictions() -> Target:
     """Predictions of other aligners: ``jvcr.evaluate.predictions.read_predictions``."""
     from jvcr.evaluate.predictions import read_predictions
+    from jvcr.markups.markup import MARKUP_68
 
     file = io.BytesIO()
-    np.savez(file, id=np.array(["a", "b"]), landmarks=np.zeros((2, 68, 3)), box=np.zeros((2, 4)), about='{"tool": "t"}')
+    named = json.dumps({**MARKUP_68.to_dict(), "name": "other"})
+    arrays = {"id": np.array(["a", "b"]), "landmarks": np.zeros((2, 68, 3)), "box": np.zeros((2, 4))}
+    np.savez(file, about='{"tool": "t"}', markup=named, **arrays)
     lines = b'{"about": {"tool": "t"}}\n' + json.dumps({"id": "a", "landmarks": [[1.0, 2.0]] * 68}).encode() + b"\n"
 
     def read(data: bytes, folder: Path) -> object:
@@ -208,6 +242,8 @@ def predictions() -> Target:
         return read_predictions(path)
 
     def damage(data: bytes, others: list[bytes], rng: random.Random) -> bytes:
+        if data[:2] == b"PK" and rng.random() < 0.5:
+            return _arrays_damaged(data, rng)
         return (zip_mutated if data[:2] == b"PK" else _json_lines_damaged)(data, others, rng)
 
     return Target("predictions", [file.getvalue(), lines], read, (ValueError,), mutate=damage)
@@ -234,6 +270,7 @@ def markups() -> Target:
 def tables() -> Target:
     """Training tables: labels and images of ``jvcr.data.table.Table``, row by row."""
     from jvcr.data.table import Table
+    from jvcr.markups.markup import MARKUP_68
 
     labels = io.BytesIO()
     points = np.random.default_rng(0).uniform(5, 25, (3, 68, 3)).astype(np.float32)
@@ -245,6 +282,13 @@ def tables() -> Target:
         weight=np.ones(3, np.float32),
         source=np.array(["s"] * 3),
         box=np.tile(np.float32([5, 5, 25, 25]), (3, 1)),
+        yaw_deg=np.zeros(3),
+        origin=np.ones((3, 3)),
+        group=np.array(["g"] * 3),
+        openings=np.array(["hand", "", "model"]),
+        hand2d=np.zeros((3, 68, 2)),
+        visibility=np.ones((3, 68), np.int8),
+        markup=json.dumps(MARKUP_68.to_dict()),
     )
     archive_file = io.BytesIO()
     with tarfile.open(fileobj=archive_file, mode="w") as archive:
@@ -263,6 +307,8 @@ def tables() -> Target:
         return [table[row] for row in range(len(table))]
 
     def damage(data: bytes, others: list[bytes], rng: random.Random) -> bytes:
+        if data is good_labels and rng.random() < 0.5:
+            return _arrays_damaged(data, rng)
         if data is good_labels:
             return zip_mutated(data, others, rng)
         out = mutated(data, others, rng)

@@ -21,6 +21,7 @@ import logging
 import mmap
 import os
 import signal
+import struct
 import sys
 import tempfile
 import time
@@ -42,6 +43,7 @@ HANG_S = 60
 """A call that does not return for so long ends the process, with a traceback."""
 
 _SAVED_EVERY_S = 5.0
+_NONE = 2**64 - 1
 
 
 @dataclass
@@ -67,36 +69,40 @@ class Round:
 class Journal:
     """Where a round stands, on disk: after a crash it names the input, and the round can be continued.
 
-    ``TARGET-SEED.json`` has the counts of a few seconds ago, ``TARGET-SEED.now`` the number of the input being read.
+    ``TARGET-SEED.json`` has the counts of a few seconds ago. ``TARGET-SEED.now`` has the number of the input being read,
+    and of the one at which the process ended before. Somebody may have killed it, so that one is read again. It is a
+    fault if the process ends there a second time.
     """
 
     def __init__(self, folder: Path, target: Target, seed: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._counts, self._now = folder / f"{target.name}-{seed}.json", folder / f"{target.name}-{seed}.now"
         self._saved = time.monotonic()
+        self._ended_at = _NONE
 
     def earlier(self, first: int) -> tuple[int, Round, int | None]:
-        """The number to go on from, the counts before it, and the input that ended the last round, if one did."""
+        """The number to go on from, the counts before it, and the input that ended the process twice, if one did."""
+        twice = None
+        if self._now.exists():
+            self._ended_at, before = struct.unpack("<QQ", self._now.read_bytes())
+            twice = before if before == self._ended_at != _NONE else None
         if not self._counts.exists():
-            return first, Round(), self._crashed()
+            return first, Round(), twice
         stored = json.loads(self._counts.read_text(encoding="utf-8"))
         done = Round(**stored["round"])
         done.refused = Counter(done.refused)
-        return stored["next"], done, self._crashed()
-
-    def _crashed(self) -> int | None:
-        return int.from_bytes(self._now.read_bytes(), "little") if self._now.exists() else None
+        return stored["next"], done, twice
 
     def start(self) -> None:
         """Begin to note numbers."""
-        self._now.write_bytes(bytes(8))
+        self._now.write_bytes(struct.pack("<QQ", _NONE, self._ended_at))
         with self._now.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), 8)
+            self._map = mmap.mmap(file.fileno(), 16)
 
     def reads(self, number: int, done: Round) -> None:
         """Input ``number`` is next."""
         # A mapped file outlives the process, and costs no system call.
-        self._map[:] = number.to_bytes(8, "little")
+        self._map[:8] = number.to_bytes(8, "little")
         if time.monotonic() - self._saved > _SAVED_EVERY_S:
             self.save(number, done)
 
@@ -164,7 +170,7 @@ def fuzz(
                 watched = started + 1
             done.inputs += 1
             if number == crashed:
-                report(number, data, "the process ended while it was read: a crash, a hang, or somebody killed it")
+                report(number, data, "the process ended twice while it was read: a crash or a hang")
                 continue
             kind, fault = _outcome(target, data, folder)
             if kind:
@@ -251,7 +257,7 @@ def main() -> int:
 
 @contextlib.contextmanager
 def _quiet_decoders() -> Iterator[IO[str]]:
-    """Standard error for reports. Some decoders write a line about every damaged file to it: meanwhile, into nothing."""
+    """Standard error for reports. What decoders write to it about damaged files is discarded meanwhile."""
     with os.fdopen(os.dup(2), "w") as stderr, Path(os.devnull).open("w") as nowhere:
         faulthandler.enable(file=stderr)
         os.dup2(nowhere.fileno(), 2)

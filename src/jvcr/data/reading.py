@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jvcr.data.sample import Sample
+from jvcr.files import MALFORMED
 from jvcr.markups.markup import MARKUP_66, MARKUP_68, Markup
 
 DepthSign = Literal["towards", "away"]
@@ -139,7 +140,7 @@ def read_json(path: Path) -> Any:
         raise FileNotFoundError(f"{path}: no such file; expected JSON")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise ValueError(f"{path}: not JSON ({error})") from None
 
 
@@ -154,13 +155,38 @@ def read_arrays(path: Path, needed: Sequence[str]) -> dict[str, NDArray[Any]]:
         raise FileNotFoundError(f"{path}: no such file; expected an .npz file")
     try:
         with np.load(path) as file:
-            arrays = {key: file[key] for key in file.files}
+            arrays = arrays_in(file, file.files)
     except Exception as error:  # a zip file that is cut off fails in many ways
         raise ValueError(f"{path}: cannot be read as an .npz file of plain arrays ({error})") from error
     missing = [key for key in needed if key not in arrays]
     if missing:
         raise ValueError(f"{path}: arrays {missing} are missing; found {sorted(arrays)}")
     return arrays
+
+
+def arrays_in(file: Mapping[str, Any], keys: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """These arrays of an open ``.npz`` file.
+
+    Raises:
+        ValueError: an entry has no array header, or its text is not Unicode; it is named.
+        A damaged file also raises whatever zipfile, zlib and NumPy raise.
+    """
+    arrays = {}
+    for key in keys:
+        value = file[key]
+        # NumPy returns the bytes of an entry whose header it does not recognise.
+        if not isinstance(value, np.ndarray):
+            raise ValueError(f"entry {key!r} is not an array")
+        if value.dtype.kind == "U" and not _is_unicode(value):
+            raise ValueError(f"array {key!r} contains numbers that are not Unicode characters")
+        arrays[key] = value
+    return arrays
+
+
+def _is_unicode(text: NDArray[Any]) -> bool:
+    """Whether Python can make strings of it: NumPy loads any 32-bit numbers."""
+    codes = np.frombuffer(text.tobytes(), np.dtype(np.uint32).newbyteorder(text.dtype.byteorder))
+    return not ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any()
 
 
 def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jvcr.data.reading import arrays_in
 from jvcr.markups.file import BUILT_IN, OWN_NAMES, built_in
 from jvcr.markups.markup import MARKUP_68, Markup
 
@@ -104,7 +104,7 @@ def read_predictions(path: Path) -> PredictionSet:
             return _read_npz(path)
         if path.suffix in (".jsonl", ".json"):
             return _read_jsonl(path)
-    except (ValueError, TypeError, KeyError, UnicodeDecodeError, zipfile.BadZipFile, EOFError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path}: {error}; {_FORMS}") from error
     raise ValueError(f"{path}: ending {path.suffix!r} is unknown; {_FORMS}")
 
@@ -149,20 +149,24 @@ def _lines(predictions: PredictionSet) -> list[str]:
 
 
 def _read_npz(path: Path) -> PredictionSet:
-    with np.load(path) as file:
-        missing = [key for key in ("id", "landmarks") if key not in file]
-        if missing:
-            raise ValueError(f"arrays {missing} are missing; found {sorted(file)}")
-        ids = file["id"]
-        if ids.dtype.kind != "U" or ids.ndim != 1:
-            raise ValueError(f"id is {ids.dtype} of shape {ids.shape}; expected text, one name a face")
-        return PredictionSet(
-            ids=ids.tolist(),
-            landmarks_img=file["landmarks"],
-            boxes=file["box"].astype(np.float64) if "box" in file else None,
-            markup=_markup(str(file["markup"])) if "markup" in file else MARKUP_68,
-            about=_about(json.loads(str(file["about"]))) if "about" in file else {},
-        )
+    try:
+        with np.load(path) as file:
+            arrays = arrays_in(file, file.files)
+    except Exception as error:  # whatever zipfile, zlib and NumPy raise for damaged bytes
+        raise ValueError(f"cannot be read as an .npz file of plain arrays ({error})") from error
+    missing = [key for key in ("id", "landmarks") if key not in arrays]
+    if missing:
+        raise ValueError(f"arrays {missing} are missing; found {sorted(arrays)}")
+    ids = arrays["id"]
+    if ids.dtype.kind != "U" or ids.ndim != 1:
+        raise ValueError(f"id is {ids.dtype} of shape {ids.shape}; expected text, one name a face")
+    return PredictionSet(
+        ids=ids.tolist(),
+        landmarks_img=arrays["landmarks"],
+        boxes=arrays["box"].astype(np.float64) if "box" in arrays else None,
+        markup=_markup(str(arrays["markup"])) if "markup" in arrays else MARKUP_68,
+        about=_about(json.loads(str(arrays["about"]))) if "about" in arrays else {},
+    )
 
 
 def _read_jsonl(path: Path) -> PredictionSet:
@@ -187,7 +191,7 @@ def _read_jsonl(path: Path) -> PredictionSet:
             points.append(None if record["landmarks"] is None else np.array(record["landmarks"], np.float64))
             box = record.get("box")
             boxes.append([np.nan] * 4 if box is None else [float(v) for v in box])
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(f"line {number}: {error}") from None
     shapes = {p.shape for p in points if p is not None}
     if len(shapes) > 1:
@@ -208,7 +212,7 @@ def _markup(value: object) -> Markup:
         return known
     try:
         return Markup.from_dict(json.loads(value) if isinstance(value, str) else value)  # type: ignore[arg-type]
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise ValueError(f"markup {value!r} is unknown; expected one of {', '.join(_KNOWN)}, or its JSON") from None
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from jvcr.data.doctor.report import Case
 from jvcr.data.labels import NEEDED, OPTIONAL, label_faults, readable
+from jvcr.data.reading import arrays_in
 from jvcr.data.sample import Sample
 from jvcr.images import Image, ImageError, decode_image
 from jvcr.markups.markup import MARKUP_66, MARKUP_68, Markup
@@ -239,7 +240,7 @@ class TableSource:
         path = self._folder / "labels.npz"
         try:
             with np.load(path) as file:
-                arrays = {key: file[key] for key in (*NEEDED, *OPTIONAL) if key in file}
+                arrays = arrays_in(file, [key for key in (*NEEDED, *OPTIONAL) if key in file])
                 markup = Markup.from_dict(json.loads(str(file["markup"]))) if "markup" in file else None
         except Exception as error:  # whatever zipfile, zlib and NumPy make of bytes from anywhere
             self.cases.append(Case("bad-labels", str(path), f"{type(error).__name__}: {error}"))
@@ -277,8 +278,8 @@ class TableSource:
         """Photographs without labelled landmarks, which a table may hold besides (docs/datasets.md)."""
         try:
             with np.load(self._folder / "detect_labels.npz") as file:
-                return {str(name) for name in file["id"].tolist()}
-        except (OSError, ValueError, KeyError):
+                return {str(name) for name in arrays_in(file, ["id"])["id"].tolist()}
+        except Exception:  # missing, or damaged in any way: then there are none
             return set()
 
 
