@@ -69,9 +69,9 @@ class Round:
 class Journal:
     """Where a round stands, on disk: after a crash it names the input, and the round can be continued.
 
-    ``TARGET-SEED.json`` has the counts of a few seconds ago. ``TARGET-SEED.now`` has the number of the input being read,
-    and of the one at which the process ended before. Somebody may have killed it, so that one is read again. It is a
-    fault if the process ends there a second time.
+    ``TARGET-SEED.json`` has the counts of a few seconds ago. ``TARGET-SEED.now`` has the number of the input being
+    read, and of the one at which the process ended before. Somebody may have killed it, so that input is read again. It
+    is a fault if the process ends there a second time.
     """
 
     def __init__(self, folder: Path, target: Target, seed: int) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.data.reading import arrays_in
+from jvcr.files import written_whole
 from jvcr.markups.file import BUILT_IN, OWN_NAMES, built_in
 from jvcr.markups.markup import MARKUP_68, Markup
 
@@ -113,13 +114,12 @@ def write_predictions(path: Path, predictions: PredictionSet) -> None:
     """Write predictions, by the file's ending ``.npz`` or ``.jsonl``; the folder is made.
 
     Raises:
-        ValueError: another ending.
+        ValueError: another ending. OSError: it cannot be written; an earlier file is intact.
     """
     if path.suffix not in (".npz", ".jsonl"):
         raise ValueError(f"{path}: ending {path.suffix!r} is unknown; expected .npz or .jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with written_whole(path) as file:
         if path.suffix == ".npz":
             # np.savez wants to name its arrays by keyword.
             arrays: dict[str, Any] = {
@@ -133,7 +133,6 @@ def write_predictions(path: Path, predictions: PredictionSet) -> None:
             np.savez_compressed(file, **arrays)
         else:
             file.write("".join(f"{line}\n" for line in _lines(predictions)).encode())
-    part.replace(path)
 
 
 def _lines(predictions: PredictionSet) -> list[str]:
