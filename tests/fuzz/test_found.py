@@ -65,8 +65,8 @@ def no_such_character() -> bytes:
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
-        (b"no array at all", "entry 'id' is not an array"),
-        (no_such_character(), "array 'id' contains numbers that are not Unicode characters"),
+        (b"no array at all", "member id is not an array"),
+        (no_such_character(), "array id has characters that are not Unicode"),
         (header("{'descr': '<f8', 'fortran_order"), "cannot be read as an .npz file of plain arrays"),
         (header("{" * 3000), "cannot be read as an .npz file of plain arrays"),
         (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -155,38 +155,38 @@ def read_arrays(path: Path, needed: Sequence[str]) -> dict[str, NDArray[Any]]:
         raise FileNotFoundError(f"{path}: no such file; expected an .npz file")
     try:
         with np.load(path) as file:
-            arrays = arrays_in(file, file.files)
+            arrays = {key: plain_array(file, key) for key in file.files}
     except Exception as error:  # a zip file that is cut off fails in many ways
         raise ValueError(f"{path}: cannot be read as an .npz file of plain arrays ({error})") from error
     missing = [key for key in needed if key not in arrays]
     if missing:
         raise ValueError(f"{path}: arrays {missing} are missing; found {sorted(arrays)}")
+    try:
+        check_text(arrays)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     return arrays
 
 
-def arrays_in(file: Mapping[str, Any], keys: Iterable[str]) -> dict[str, NDArray[Any]]:
-    """These arrays of an open ``.npz`` file.
+def plain_array(file: Mapping[str, Any], key: str) -> NDArray[Any]:
+    """An array of an open ``.npz`` file. NumPy gives the bytes of a member that is damaged at its start.
 
     Raises:
-        ValueError: an entry has no array header, or its text is not Unicode; it is named.
-        A damaged file also raises whatever zipfile, zlib and NumPy raise.
+        ValueError: it is not an array.
     """
-    arrays = {}
-    for key in keys:
-        value = file[key]
-        # NumPy returns the bytes of an entry whose header it does not recognise.
-        if not isinstance(value, np.ndarray):
-            raise ValueError(f"entry {key!r} is not an array")
-        if value.dtype.kind == "U" and not _is_unicode(value):
-            raise ValueError(f"array {key!r} contains numbers that are not Unicode characters")
-        arrays[key] = value
-    return arrays
+    values = file[key]
+    if not isinstance(values, np.ndarray):
+        raise ValueError(f"member {key} is not an array")
+    return values
 
 
-def _is_unicode(text: NDArray[Any]) -> bool:
-    """Whether Python can make strings of it: NumPy loads any 32-bit numbers."""
-    codes = np.frombuffer(text.tobytes(), np.dtype(np.uint32).newbyteorder(text.dtype.byteorder))
-    return not ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any()
+def check_text(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raise ValueError for an array of text with numbers that are not Unicode: NumPy loads any, Python's text fails."""
+    for key, values in arrays.items():
+        if values.dtype.kind == "U":
+            codes = np.frombuffer(values.tobytes(), np.dtype(np.uint32).newbyteorder(values.dtype.byteorder))
+            if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+                raise ValueError(f"array {key} has characters that are not Unicode")
 
 
 def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:

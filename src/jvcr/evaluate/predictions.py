@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.data.reading import arrays_in
+from jvcr.data.reading import read_arrays
 from jvcr.files import written_whole
 from jvcr.markups.file import BUILT_IN, OWN_NAMES, built_in
 from jvcr.markups.markup import MARKUP_68, Markup
@@ -100,12 +100,13 @@ def read_predictions(path: Path) -> PredictionSet:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; {_FORMS}")
+    arrays = read_arrays(path, ("id", "landmarks")) if path.suffix == ".npz" else {}
     try:
-        if path.suffix == ".npz":
-            return _read_npz(path)
+        if arrays:
+            return _from_arrays(arrays)
         if path.suffix in (".jsonl", ".json"):
             return _read_jsonl(path)
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{path}: {error}; {_FORMS}") from error
     raise ValueError(f"{path}: ending {path.suffix!r} is unknown; {_FORMS}")
 
@@ -147,18 +148,10 @@ def _lines(predictions: PredictionSet) -> list[str]:
     return lines
 
 
-def _read_npz(path: Path) -> PredictionSet:
-    try:
-        with np.load(path) as file:
-            arrays = arrays_in(file, file.files)
-    except Exception as error:  # whatever zipfile, zlib and NumPy raise for damaged bytes
-        raise ValueError(f"cannot be read as an .npz file of plain arrays ({error})") from error
-    missing = [key for key in ("id", "landmarks") if key not in arrays]
-    if missing:
-        raise ValueError(f"arrays {missing} are missing; found {sorted(arrays)}")
+def _from_arrays(arrays: dict[str, NDArray[Any]]) -> PredictionSet:
     ids = arrays["id"]
     if ids.dtype.kind != "U" or ids.ndim != 1:
-        raise ValueError(f"id is {ids.dtype} of shape {ids.shape}; expected text, one name a face")
+        raise ValueError(f"id is {ids.dtype} of shape {ids.shape}; expected text, one name per face")
     return PredictionSet(
         ids=ids.tolist(),
         landmarks_img=arrays["landmarks"],

@@ -74,13 +74,13 @@ def read_markup(path: Path) -> Markup:
     """
     try:
         with open_regular(path) as file:
-            data = file.read()
+            text = file.read().decode()
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such markup file") from None
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: cannot be read ({error})") from None
     try:
-        values = tomllib.loads(data.decode())
+        values = tomllib.loads(text)
     except MALFORMED as error:
         raise ValueError(f"{path}: is not TOML: {error}; the format is described in docs/markup.md") from None
     # Late: built-in markups do not need it.

@@ -95,8 +95,7 @@ def _place(data: bytes | mmap.mmap) -> int | None:
     if data[8:9] == b"{":
         # The header comes first, and its length before it.
         mark = _SAFETENSORS
-        # A damaged length may be too large for an index.
-        start = data.find(mark, 0, min(8 + int.from_bytes(data[:8], "little"), len(data)))
+        start = data.find(mark, 0, min(len(data), 8 + int.from_bytes(data[:8], "little")))
     elif data[:5] == b"<?xml":
         mark = _XML
         start = data.rfind(mark)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from jvcr.data.doctor.report import Case
 from jvcr.data.labels import NEEDED, OPTIONAL, label_faults, readable
-from jvcr.data.reading import arrays_in
+from jvcr.data.reading import check_text, plain_array
 from jvcr.data.sample import Sample
 from jvcr.images import Image, ImageError, decode_image
 from jvcr.markups.markup import MARKUP_66, MARKUP_68, Markup
@@ -240,8 +240,9 @@ class TableSource:
         path = self._folder / "labels.npz"
         try:
             with np.load(path) as file:
-                arrays = arrays_in(file, [key for key in (*NEEDED, *OPTIONAL) if key in file])
+                arrays = {key: plain_array(file, key) for key in (*NEEDED, *OPTIONAL) if key in file}
                 markup = Markup.from_dict(json.loads(str(file["markup"]))) if "markup" in file else None
+            check_text(arrays)
         except Exception as error:  # whatever zipfile, zlib and NumPy make of bytes from anywhere
             self.cases.append(Case("bad-labels", str(path), f"{type(error).__name__}: {error}"))
             return None
@@ -278,7 +279,9 @@ class TableSource:
         """Photographs without labelled landmarks, which a table may hold besides (docs/datasets.md)."""
         try:
             with np.load(self._folder / "detect_labels.npz") as file:
-                return {str(name) for name in arrays_in(file, ["id"])["id"].tolist()}
+                names = plain_array(file, "id")
+            check_text({"id": names})
+            return {str(name) for name in names.tolist()}
         except Exception:  # missing, or damaged in any way: then there are none
             return set()
 
