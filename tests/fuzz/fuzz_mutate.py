@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import random
 import re
@@ -136,7 +137,8 @@ def value_damaged(value: object, rng: random.Random) -> None:
         if rng.random() < 0.2:
             del value[key]  # type: ignore[arg-type]
         else:
-            value[key] = rng.choice(_VALUES)  # type: ignore[index, call-overload]
+            # A copy: some are changed later.
+            value[key] = copy.deepcopy(rng.choice(_VALUES))  # type: ignore[index, call-overload]
         return
 
 

@@ -31,7 +31,7 @@ class Target:
         seeds: good files.
         read: reads one; the folder may be written to.
         documented: the exceptions that its docstring names. Anything else is a fault.
-        slowest_s: an input that takes longer is a fault.
+        slowest_s: an input that takes more processor time is a fault.
         label: what messages call the file, where it is not in the folder.
         most_mb: an input that raises the process's peak memory by more is a fault.
         mutate: damages a seed; plain bytes by default.

@@ -160,6 +160,17 @@ def test_digits_that_are_no_number_of_a_landmark(name: str, tmp_path: Path) -> N
         read_markup(path)
 
 
+@pytest.mark.parametrize("weight", ["9" * 400, "-" + "9" * 400, "nan", "inf"])
+def test_a_weight_that_is_no_float(weight: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.toml"
+    path.write_text(
+        'name = "x"\nn_points = 2\nmirror = []\nnormaliser = [0, 1]\n'
+        f"[from.ibug-68]\n0 = {{30 = {weight}, 31 = 0.5}}\n1 = 2\n"
+    )
+    with pytest.raises(ValueError, match=r"m\.toml: from\.ibug-68"):
+        read_markup(path)
+
+
 def test_a_length_beyond_all_indices_in_a_weights_file(tmp_path: Path) -> None:
     from jvcr.runtime.onnx import OnnxRuntime
 

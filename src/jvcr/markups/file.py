@@ -26,6 +26,8 @@ _SHIPPED = {"71": "jvcr-71", "21": "aflw-like-21", "200": "synthetic-200"}
 _MOST_DIGITS = 18
 """Of a landmark's number that is written as text. Python refuses to convert thousands of them."""
 
+_LARGEST_WEIGHT = 1e6
+
 
 def markup_from(name_or_path: str | Path) -> Markup:
     """A built-in markup by name, or the one of a file.
@@ -318,6 +320,9 @@ class _Resolver:
             index = self.index(item, key, names, count)
             if index in (other for other, _ in terms):
                 self.fail(key, f"landmark {index} is in it twice")
+            # Also no int that is too large for a float.
+            if not abs(weight) < _LARGEST_WEIGHT:
+                self.fail(key, f"the weight of landmark {index} is not a number below {_LARGEST_WEIGHT:g}")
             terms.append((index, float(weight)))
         total = sum(weight for _, weight in terms)
         if not abs(total - 1) < 1e-3:
