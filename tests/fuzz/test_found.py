@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import tarfile
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fuzz_mutate import tar_resealed
 
 from jvcr.data.reading import read_arrays, read_json
 from jvcr.data.table import Table
+from jvcr.data.tars import find_members
 from jvcr.evaluate.predictions import read_predictions
 from jvcr.io.boxes import GivenBoxes
 from jvcr.io.lines import read_earlier
@@ -92,6 +95,24 @@ def test_a_zip_file_with_a_wrong_offset_is_named(reader: str, tmp_path: Path) ->
     with pytest.raises(ValueError) as refusal:
         READERS[reader](path)
     assert str(path) in str(refusal.value)
+
+
+@pytest.mark.parametrize("size", [-512, -(2**40), 2**62, 2**63 - 600, 2**64])
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.DIRTYPE, b"Z"])
+def test_a_tar_file_with_a_wrong_size_is_named(size: int, kind: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "images.tar"
+    with tarfile.open(path, "w") as archive:
+        archive.addfile(tarfile.TarInfo("a.webp"))
+        archive.addfile(tarfile.TarInfo("b.webp"))
+    data = bytearray(path.read_bytes())
+    # A number in binary, as GNU tar writes large ones.
+    data[124:136] = (size % 256**12).to_bytes(12, "big")
+    data[124] = 0xFF if size < 0 else 0x80
+    data[156:157] = kind
+    path.write_bytes(tar_resealed(bytes(data), bytes(data)))
+    with pytest.raises((ValueError, FileNotFoundError)) as refusal:
+        find_members(tmp_path, ["a", "b"])
+    assert str(tmp_path) in str(refusal.value)
 
 
 def markup_of_text(path: Path, value: str) -> None:
