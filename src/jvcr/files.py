@@ -18,6 +18,10 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 
+MALFORMED = (ValueError, RecursionError)
+"""What the parsers of JSON and TOML raise. Syntax errors, text that is not UTF-8 and numbers with too many digits are
+kinds of ValueError; deep nesting is a RecursionError."""
+
 
 def check_name(path: Path) -> None:
     """Raise ValueError for a name that no file can have (NUL)."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jvcr.data.sample import Sample
+from jvcr.files import MALFORMED
 from jvcr.markups.markup import MARKUP_66, MARKUP_68, Markup
 
 DepthSign = Literal["towards", "away"]
@@ -139,7 +140,7 @@ def read_json(path: Path) -> Any:
         raise FileNotFoundError(f"{path}: no such file; expected JSON")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise ValueError(f"{path}: not JSON ({error})") from None
 
 
@@ -160,6 +161,10 @@ def read_arrays(path: Path, needed: Sequence[str]) -> dict[str, NDArray[Any]]:
     missing = [key for key in needed if key not in arrays]
     if missing:
         raise ValueError(f"{path}: arrays {missing} are missing; found {sorted(arrays)}")
+    try:
+        check_text(arrays)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     return arrays
 
 
@@ -173,6 +178,15 @@ def plain_array(file: Mapping[str, Any], key: str) -> NDArray[Any]:
     if not isinstance(values, np.ndarray):
         raise ValueError(f"member {key} is not an array")
     return values
+
+
+def check_text(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raise ValueError for an array of text with numbers that are not Unicode: NumPy loads any, Python's text fails."""
+    for key, values in arrays.items():
+        if values.dtype.kind == "U":
+            codes = np.frombuffer(values.tobytes(), np.dtype(np.uint32).newbyteorder(values.dtype.byteorder))
+            if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+                raise ValueError(f"array {key} has characters that are not Unicode")
 
 
 def read_csv(path: Path) -> tuple[list[str], list[dict[str, str]]]:

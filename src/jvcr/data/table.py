@@ -22,6 +22,7 @@ from jvcr.data.labels import NEEDED, label_faults, row_faults
 from jvcr.data.reading import KNOWN_MARKUPS, Samples, markup_of, read_arrays
 from jvcr.data.sample import Sample
 from jvcr.data.tars import digest, find_members, images_of, without_damaged
+from jvcr.files import MALFORMED
 from jvcr.frames import Box
 from jvcr.geometry import head_pose, mean_head
 from jvcr.markups.markup import MARKUP_68, Markup
@@ -224,7 +225,7 @@ def read_table(root: Path, split: str = "", markup: Markup | None = None) -> Sam
 def _stored_markup(text: str, path: Path) -> Markup:
     try:
         return Markup.from_dict(json.loads(text))
-    except (ValueError, KeyError, TypeError) as error:
+    except (*MALFORMED, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"{path}: array markup is not the JSON of Markup.to_dict() ({error})") from error
 
 

@@ -67,15 +67,20 @@ def tar_members(path: Path) -> Iterator[Member]:
     try:
         with tarfile.open(path, "r:") as archive:
             for member in archive:
+                if member.size < 0:
+                    # Some versions of tarfile never finish such a file.
+                    raise tarfile.ReadError(f"{member.name} has {member.size} bytes by its header")
                 if member.isreg() and not member.issparse():
                     if member.offset_data + member.size > size:
-                        raise ValueError(
-                            f"{path}: {member.name} has {member.size} bytes by its header, but the tar file ends at "
-                            f"{size}; make or copy it again"
+                        raise tarfile.ReadError(
+                            f"{member.name} has {member.size} bytes by its header, but the tar file ends at {size}"
                         )
                     yield Member(path, member.name, member.offset_data, member.size)
-    except (tarfile.TarError, OverflowError, EOFError) as error:
-        raise ValueError(f"{path}: not an uncompressed tar file, or damaged ({error})") from error
+    # OSError, ValueError: a size by which the next header lies before the beginning, or beyond all files.
+    except (tarfile.TarError, OSError, ValueError, OverflowError, EOFError) as error:
+        raise ValueError(
+            f"{path}: not an uncompressed tar file, or damaged ({error}); make or copy it again"
+        ) from error
 
 
 def find_members(folder: Path, names: list[str]) -> list[Member]:

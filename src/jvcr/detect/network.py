@@ -15,7 +15,7 @@ from jvcr.detect.cells import Found, decode
 from jvcr.frames import Box, borders, rescaled
 from jvcr.images import Image
 from jvcr.runtime.header import detector_multiple
-from jvcr.runtime.onnx import open_session
+from jvcr.runtime.onnx import check_ends, open_session
 from jvcr.weights import weights_path
 
 SAME_FACE = 0.4
@@ -84,6 +84,8 @@ class NetworkDetector:
         if "jvcr-detector" not in metadata:
             raise ValueError(f"{path}: no 'jvcr-detector' entry in its metadata; expected a detector's ONNX file")
         self._multiple = detector_multiple(path, metadata["jvcr-detector"])
+        check_ends(path, self._session.get_inputs(), {"photos": (None, None, None, 3)})
+        check_ends(path, self._session.get_outputs(), {"cells": (None, 7, None, None)})
         self._size, self._min_score = size, min_score
 
     def cells(self, pictures: Image) -> NDArray[np.float32]:

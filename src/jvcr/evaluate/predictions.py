@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.data.reading import read_arrays
+from jvcr.files import written_whole
 from jvcr.markups.file import BUILT_IN, OWN_NAMES, built_in
 from jvcr.markups.markup import MARKUP_68, Markup
 
@@ -114,13 +115,12 @@ def write_predictions(path: Path, predictions: PredictionSet) -> None:
     """Write predictions, by the file's ending ``.npz`` or ``.jsonl``; the folder is made.
 
     Raises:
-        ValueError: another ending.
+        ValueError: another ending. OSError: it cannot be written; an earlier file is intact.
     """
     if path.suffix not in (".npz", ".jsonl"):
         raise ValueError(f"{path}: ending {path.suffix!r} is unknown; expected .npz or .jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with written_whole(path) as file:
         if path.suffix == ".npz":
             # np.savez wants to name its arrays by keyword.
             arrays: dict[str, Any] = {
@@ -134,7 +134,6 @@ def write_predictions(path: Path, predictions: PredictionSet) -> None:
             np.savez_compressed(file, **arrays)
         else:
             file.write("".join(f"{line}\n" for line in _lines(predictions)).encode())
-    part.replace(path)
 
 
 def _lines(predictions: PredictionSet) -> list[str]:
@@ -184,7 +183,7 @@ def _read_jsonl(path: Path) -> PredictionSet:
             points.append(None if record["landmarks"] is None else np.array(record["landmarks"], np.float64))
             box = record.get("box")
             boxes.append([np.nan] * 4 if box is None else [float(v) for v in box])
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise ValueError(f"line {number}: {error}") from None
     shapes = {p.shape for p in points if p is not None}
     if len(shapes) > 1:
@@ -205,7 +204,7 @@ def _markup(value: object) -> Markup:
         return known
     try:
         return Markup.from_dict(json.loads(value) if isinstance(value, str) else value)  # type: ignore[arg-type]
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise ValueError(f"markup {value!r} is unknown; expected one of {', '.join(_KNOWN)}, or its JSON") from None
 
 

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jvcr.files import open_regular, write_text
+from jvcr.files import MALFORMED, open_regular, write_text
 from jvcr.markups.markup import MARKUP_66, MARKUP_68, Derivation, Markup, Terms
 from jvcr.suggest import did_you_mean, nearest
 
@@ -22,6 +22,11 @@ BUILT_IN = ("68", "66", "71", "21", "200")
 
 _IN_CODE = {"68": MARKUP_68, "66": MARKUP_66}
 _SHIPPED = {"71": "jvcr-71", "21": "aflw-like-21", "200": "synthetic-200"}
+
+_MOST_DIGITS = 18
+"""Of a landmark's number that is written as text. Python refuses to convert thousands of them."""
+
+_LARGEST_WEIGHT = 1e6
 
 
 def markup_from(name_or_path: str | Path) -> Markup:
@@ -71,12 +76,14 @@ def read_markup(path: Path) -> Markup:
     """
     try:
         with open_regular(path) as file:
-            values = tomllib.load(file)
+            text = file.read().decode()
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such markup file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: cannot be read ({error})") from None
-    except tomllib.TOMLDecodeError as error:
+    try:
+        values = tomllib.loads(text)
+    except MALFORMED as error:
         raise ValueError(f"{path}: is not TOML: {error}; the format is described in docs/markup.md") from None
     # Late: built-in markups do not need it.
     from jvcr.markups.schema import check
@@ -207,7 +214,7 @@ class _Resolver:
 
     def index(self, value: str | int, key: str, names: Sequence[str], count: int | None) -> int:
         """A name or number → number; ``count`` is None where it is not known."""
-        if isinstance(value, str) and value not in names and value.isdigit():
+        if isinstance(value, str) and value not in names and value.isdecimal() and len(value) <= _MOST_DIGITS:
             value = int(value)
         if isinstance(value, str):
             if value not in names:
@@ -313,6 +320,9 @@ class _Resolver:
             index = self.index(item, key, names, count)
             if index in (other for other, _ in terms):
                 self.fail(key, f"landmark {index} is in it twice")
+            # Also no int that is too large for a float.
+            if not abs(weight) < _LARGEST_WEIGHT:
+                self.fail(key, f"the weight of landmark {index} is not a number below {_LARGEST_WEIGHT:g}")
             terms.append((index, float(weight)))
         total = sum(weight for _, weight in terms)
         if not abs(total - 1) < 1e-3:

@@ -37,8 +37,8 @@ class OnnxRuntime:
         self._session, metadata = open_session(path, threads, device)
         self.image_size, self.markup, self.crop_rule, self.confidence = read_described(path, metadata.get("jvcr"))
         size, points = self.image_size, self.markup.n_points
-        _check_ends(path, self._session.get_inputs(), {"crops": (None, size, size, 3)})
-        _check_ends(path, self._session.get_outputs(), {"volume": (None,) * 4, "points_unit": (None, points, 3)})
+        check_ends(path, self._session.get_inputs(), {"crops": (None, size, size, 3)})
+        check_ends(path, self._session.get_outputs(), {"volume": (None,) * 4, "points_unit": (None, points, 3)})
 
     def __call__(self, crops: Image) -> Prediction:
         check_crops(crops, self.image_size)
@@ -79,7 +79,7 @@ def open_session(path: Path, threads: int, device: str = "cpu") -> tuple[onnxrun
     return session, metadata
 
 
-def _check_ends(path: Path, found: Any, expected: dict[str, tuple[int | None, ...]]) -> None:
+def check_ends(path: Path, found: Any, expected: dict[str, tuple[int | None, ...]]) -> None:
     """Raise ValueError unless a network has these inputs or outputs; None stands for any extent."""
     try:
         shapes = {end.name: tuple(end.shape) for end in found}

@@ -21,6 +21,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from jvcr.files import MALFORMED
 from jvcr.suggest import nearest
 from jvcr.train.config import RunConfig, Stage
 
@@ -49,7 +50,7 @@ def settings_of(
         raise FileNotFoundError(f"{path}: no such settings file")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise ValueError(f"{path}: not a TOML file ({error})") from error
     named = values.pop("preset", default)
     try:

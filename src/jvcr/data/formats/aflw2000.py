@@ -152,7 +152,9 @@ def aflw_yaws(
 def _yaws_in_order(path: Path, names: list[str], yaw_names: Path | None) -> dict[str, float]:
     try:
         values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # NumPy's parser of damaged headers fails in many ways
         raise ValueError(f"{path}: cannot be read as an .npy file of numbers ({error})") from None
     order = names
     if yaw_names is not None:
