@@ -53,7 +53,7 @@ def faulty(make_table: MakeTable, make_head: MakeHead, tmp_path: Path) -> Path:
     points[1, :, 2] *= -1
     points[2, :, 0] += 38
     (tmp_path / "faulty").mkdir()
-    return make_table(tmp_path / "faulty", YAWS_DEG, points=points, group=GROUPS)
+    return make_table(tmp_path / "faulty", YAWS_DEG, ["train"] * 3 + ["val"] * 2, points=points, group=GROUPS)
 
 
 def test_a_clean_table(clean: Path) -> None:
@@ -63,6 +63,15 @@ def test_a_clean_table(clean: Path) -> None:
     assert "train 3, val 2" in done.stdout
     assert "100×90 5" in done.stdout
     assert done.stdout.endswith("no errors, no warnings\n")
+
+
+def test_a_table_that_training_refuses_for_want_of_validation_rows(make_table: MakeTable, tmp_path: Path) -> None:
+    done = run(make_table(tmp_path, YAWS_DEG, group=GROUPS))
+    assert "warning no-validation-rows ×1" in done.stdout and "split (5 rows are train)" in done.stdout
+    # A benchmark has neither.
+    (tmp_path / "test").mkdir()
+    done = run(make_table(tmp_path / "test", YAWS_DEG, ["test"] * 5, group=GROUPS), "--strict")
+    assert done.exit_code == 0, done.stdout
 
 
 def test_findings_on_stdout_and_as_json(faulty: Path, tmp_path: Path) -> None:

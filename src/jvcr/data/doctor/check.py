@@ -249,6 +249,9 @@ def _identity(entries: Sequence[Entry]) -> list[Case]:
         Case("unknown-split", repr(split), f"{count} rows", next(e.row for e in entries if e.split == split))
         for split, count in unknown.items()
     ]
+    taught = sum(entry.split == "train" and entry.strict for entry in entries)
+    if taught and not any(entry.split == "val" for entry in entries):
+        cases.append(Case("no-validation-rows", "split", f"{taught} rows are train"))
     rows: dict[str, list[Entry]] = {}
     groups: dict[str, dict[str, list[str]]] = {}
     for entry in entries:

@@ -136,6 +136,12 @@ _LIST: tuple[Fault, ...] = (
         "give these rows one of the three",
     ),
     Fault(
+        "no-validation-rows",
+        "warning",
+        "there are rows for training and none for validation; training needs both",
+        "give some rows, of other persons and photos, the split val",
+    ),
+    Fault(
         "group-across-splits", "error", "a person or photo is in more than one split", "keep a group in a single split"
     ),
     Fault("duplicate-across-splits", "error", "the same photo is in more than one split", "remove it from one of them"),
