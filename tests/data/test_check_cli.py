@@ -88,7 +88,7 @@ def test_findings_on_stdout_and_as_json(faulty: Path, tmp_path: Path) -> None:
         ("point-outside-image", "warning", 1),
     ]
     assert [case["name"] for f in report["findings"] for case in f["cases"]] == ["face1", "face2"]
-    assert report["counts"]["splits"] == {"train": 5}
+    assert report["counts"]["splits"] == {"train": 3, "val": 2}
 
 
 def test_only_errors_fail_unless_strict(make_table: MakeTable, make_head: MakeHead, tmp_path: Path) -> None:
