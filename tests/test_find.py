@@ -39,7 +39,7 @@ class Stub:
         self.looks += len(crops)
         # A constant volume gives its value at every point.
         volume = np.full((len(crops), 4, 4, 4), self.agreement, np.float32)
-        return Prediction(volume, np.repeat(self.points_unit[None], len(crops), axis=0))
+        return Prediction.from_volume(volume, np.repeat(self.points_unit[None], len(crops), axis=0))
 
 
 def agreement_of(score: float, size_px: float = 100.0) -> float:

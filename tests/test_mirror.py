@@ -20,7 +20,7 @@ def crops() -> Image:
 def turned_back(prediction: Prediction) -> Prediction:
     points = prediction.points_unit[:, list(MARKUP_68.mirror)].copy()
     points[..., 0] = 1 - points[..., 0]
-    return Prediction(prediction.volume[:, :, :, ::-1], points)
+    return Prediction.from_volume(prediction.volume[:, :, :, ::-1], points)
 
 
 def test_it_is_the_mean_of_both_looks(crops: Image) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jvcr.volume import rasterise, sample
+from jvcr.volume import rasterise, sample, sample_cells, unfolded
 
 
 def test_one_landmark_by_hand() -> None:
@@ -62,3 +62,14 @@ def test_sample_is_exact_on_a_trilinear_function(x: float, y: float, z: float) -
     got = sample(volume[None], np.array([[[x, y, z]]]))
     assert got.shape == (1, 1)
     np.testing.assert_allclose(got[0, 0], 2 * x + 30 * y - 5 * z + x * y, rtol=1e-5, atol=1e-4)
+
+
+def test_a_volume_in_cells_is_read_like_the_volume() -> None:
+    rng = np.random.default_rng(0)
+    cells = rng.random((2, 3, 2, 2, 4, 5), np.float32)
+    volume = unfolded(cells)
+    assert volume.shape == (2, 3, 8, 10)
+    assert volume[1, 2, 5, 6] == cells[1, 2, 1, 0, 2, 3]
+    assert np.array_equal(unfolded(cells[1]), volume[1])
+    points = rng.uniform(-2, 11, (2, 40, 3))
+    assert np.array_equal(sample_cells(cells, points), sample(volume, points))

@@ -11,30 +11,39 @@ from numpy.typing import NDArray
 from jvcr.frames import Box, Crop, unit_to_crop, unit_to_vox
 from jvcr.geometry import head_pose, mean_head
 from jvcr.images import Image, extract
-from jvcr.runtime.base import Runtime
-from jvcr.volume import sample
+from jvcr.runtime.base import Prediction, Runtime
+from jvcr.volume import sample_cells, unfolded
 
 
 class LocatedFace(NamedTuple):
     """One prediction in the image frame.
 
     points_img: (N, 3) float32, image pixels, z away from the camera, z mean 0.
-    volume: (D, H, W) float32. crop: where the volume lies, in depth too. score: see ``agreement``.
+    cells: the compact volume, as of ``Prediction``, (D, s, s, H/s, W/s) float32. crop: where the volume lies, in depth
+    too. score: see ``agreement``.
     """
 
     points_img: NDArray[np.float32]
-    volume: NDArray[np.float32]
+    cells: NDArray[np.float32]
     crop: Crop
     score: float
 
+    @property
+    def volume(self) -> NDArray[np.float32]:
+        """The compact volume, (D, H, W) float32."""
+        return unfolded(self.cells)
 
-def agreement(volume: NDArray[np.float32], points_unit: NDArray[np.float32]) -> NDArray[np.float32]:
+
+def agreement(prediction: Prediction) -> NDArray[np.float32]:
     """(B,) mean over the landmarks of the volume at the predicted points, 0…1.
 
     G must have put a peak where P reads a landmark. On a face the two agree; without a face, the volume is
     empty. A perfect prediction scores about 0.8, because reading between voxels misses the peaks.
     """
-    return sample(volume, unit_to_vox(points_unit, volume.shape[1:])).mean(axis=1).clip(0, 1)
+    cells = prediction.cells
+    depth, side, _, rows, columns = cells.shape[1:]
+    points_vox = unit_to_vox(prediction.points_unit, (depth, rows * side, columns * side))
+    return sample_cells(cells, points_vox).mean(axis=1).clip(0, 1)
 
 
 def locate(runtime: Runtime, image: Image, crops: Sequence[Crop], batch_size: int = 16) -> list[LocatedFace]:
@@ -58,12 +67,12 @@ def locate_many(
             ]
         crops = [crop for _, crop in pending]
         prediction = runtime(np.stack([extract(image, crop) for image, crop in pending]))
-        scores = agreement(prediction.volume, prediction.points_unit)
-        for crop, volume, points_unit, score in zip(crops, *prediction, scores, strict=True):
+        scores = agreement(prediction)
+        for crop, cells, points_unit, score in zip(crops, *prediction, scores, strict=True):
             points_img = crop.to_image(unit_to_crop(points_unit, runtime.image_size))
             mean_z = points_img[:, 2].mean()
             points_img[:, 2] -= mean_z
-            yield LocatedFace(points_img.astype(np.float32), volume, crop.moved_in_depth(-mean_z), float(score))
+            yield LocatedFace(points_img.astype(np.float32), cells, crop.moved_in_depth(-mean_z), float(score))
 
 
 def upright_crop(runtime: Runtime, points_img: NDArray[np.float32]) -> Crop:

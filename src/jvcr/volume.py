@@ -38,9 +38,26 @@ def rasterise(points_vox: Points, shape: tuple[int, int, int], sigma_vox: float 
     return volume.astype(np.float32)
 
 
+def unfolded(cells: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cells of s × s columns as one volume: (…, D, s, s, H, W) → (…, D, H·s, W·s).
+
+    Voxel (z, y, x) of the volume is [z, y % s, x % s, y // s, x // s] of the cells.
+    """
+    *batch, depth, rows, columns, height, width = cells.shape
+    first = len(batch)
+    order = (*range(first + 1), first + 3, first + 1, first + 4, first + 2)
+    return cells.transpose(order).reshape(*batch, depth, height * rows, width * columns)
+
+
 def sample(volumes: NDArray[np.floating], points_vox: Points) -> NDArray[np.float32]:
     """Trilinear reading of volumes (B, D, H, W) at points (B, N, 3), x, y, z in voxels → (B, N); 0 outside."""
-    batch, depth, height, width = volumes.shape
+    return sample_cells(volumes[:, :, None, None], points_vox)
+
+
+def sample_cells(cells: NDArray[np.floating], points_vox: Points) -> NDArray[np.float32]:
+    """``sample`` of volumes in cells (B, D, s, s, H, W); points are in voxels of the whole volume."""
+    batch, depth, side = cells.shape[:3]
+    height, width = (side * extent for extent in cells.shape[4:])
     base = np.floor(points_vox).astype(np.int64)
     fraction = points_vox - base
     out = np.zeros(points_vox.shape[:2], np.float64)
@@ -50,5 +67,6 @@ def sample(volumes: NDArray[np.floating], points_vox: Points) -> NDArray[np.floa
         weight = np.where(np.array(corner) == 1, fraction, 1 - fraction).prod(axis=-1)
         inside = ((index >= 0) & (index < (width, height, depth))).all(axis=-1)
         x, y, z = np.moveaxis(np.clip(index, 0, (width - 1, height - 1, depth - 1)), -1, 0)
-        out += np.where(inside, weight * volumes[rows, z, y, x], 0.0)
+        read = cells[rows, z, y % side, x % side, y // side, x // side]
+        out += np.where(inside, weight * read, 0.0)
     return out.astype(np.float32)

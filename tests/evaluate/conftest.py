@@ -53,7 +53,7 @@ class Frontal:
     def __call__(self, crops: Image) -> Prediction:
         self.looks += len(crops)
         volume = np.ones((len(crops), 2, 3, 4), np.float32)
-        return Prediction(volume, np.repeat(self._points_unit[None], len(crops), axis=0))
+        return Prediction.from_volume(volume, np.repeat(self._points_unit[None], len(crops), axis=0))
 
 
 @pytest.fixture(scope="session")

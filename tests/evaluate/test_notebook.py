@@ -242,7 +242,7 @@ class Middle:
 
     def __call__(self, crops: np.ndarray) -> Prediction:
         points = np.full((len(crops), self.markup.n_points, 3), 0.5, np.float32)  # type: ignore[attr-defined]
-        return Prediction(np.zeros((len(crops), 2, 3, 4), np.float32), points)
+        return Prediction.from_volume(np.zeros((len(crops), 2, 3, 4), np.float32), points)
 
 
 @pytest.mark.parametrize(("weights", "labels"), [("51", 68), ("71", 68), ("66", 68), ("68", 66)])

@@ -24,11 +24,13 @@ from jvcr.images import extract
 from jvcr.markups.markup import MARKUP_68
 from jvcr.model.checkpoint import Header, load_weights, save_weights
 from jvcr.model.config import PRESETS
-from jvcr.model.inference import PlanarCoordinateNetwork
+from jvcr.model.inference import Inference, PlanarCoordinateNetwork
 from jvcr.model.jvcr import JVCR
+from jvcr.model.regressor import columns_as_channels
 from jvcr.runtime.backends import open_backend
 from jvcr.runtime.onnx import OnnxRuntime
 from jvcr.runtime.pytorch import TorchRuntime
+from jvcr.volume import unfolded
 from jvcr.weights import SEPARATE, SHIPPED, weights_path
 
 QUICK = (Format.ONNX, Precision.FP32)
@@ -132,7 +134,7 @@ def test_the_command_exports_int8(make_table: Callable[..., Path], tmp_path: Pat
     assert "differ from PyTorch by" in done.output
     # P, all that comes after the volume, computes in floats.
     nodes = onnx.load(tmp_path / "tiny.onnx").graph.node
-    of_p = {"volume"}
+    of_p = {"cells"}
     for node in nodes:
         of_p |= set(node.output) if of_p & set(node.input) else set()
     quantised = [node for node in nodes if node.op_type == "QuantizeLinear"]
@@ -213,9 +215,23 @@ def test_planes_are_the_same_as_3d_convolutions(subvoxels: int) -> None:
     volume = torch.rand(3, *model.config.compact_shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = model.coordinate(volume)
-        got = PlanarCoordinateNetwork(model.coordinate).eval()(volume)
+        got = PlanarCoordinateNetwork(model.coordinate).eval()(columns_as_channels(volume, subvoxels))
     assert expected.std() > 1e-3
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("detail", [0, 8])
+def test_the_volume_in_cells_is_the_same_volume(detail: int) -> None:
+    torch.manual_seed(0)
+    config = replace(PRESETS["tiny"], subvoxels=2, detail_channels=detail, depths=(2, 8))
+    model = JVCR(config).eval()
+    crops_here = crops(config.image_size, 3)
+    expected = TorchRuntime(model, MARKUP_68)(crops_here)
+    with torch.no_grad():
+        cells, points_unit = Inference(model).eval()(torch.from_numpy(crops_here))
+    assert cells.shape == (3, 8, 2, 2, 16, 16) and expected.volume.shape == (3, 8, 32, 32)
+    np.testing.assert_allclose(unfolded(cells.numpy()), expected.volume, atol=1e-5)
+    np.testing.assert_allclose(points_unit.numpy(), expected.points_unit, atol=1e-5)
 
 
 def test_no_3d_convolution_is_exported(exported: Path) -> None:

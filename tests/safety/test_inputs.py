@@ -36,7 +36,7 @@ class FakeRuntime:
 
     def __call__(self, crops: Image) -> Prediction:
         count = len(crops)
-        return Prediction(np.repeat(self._volume, count, 0), np.repeat(self._points, count, 0))
+        return Prediction.from_volume(np.repeat(self._volume, count, 0), np.repeat(self._points, count, 0))
 
 
 def landmarker(**settings: Any) -> Landmarker:

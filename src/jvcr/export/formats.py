@@ -176,7 +176,7 @@ class _Batches:
 def _sensitive(proto: onnx.ModelProto) -> list[str]:
     """The first convolution, those that give a volume, and P's: few, and errors there move the landmarks."""
     kinds: dict[str, set[str]] = {}
-    of_p = {"volume"}
+    of_p = {"cells"}
     for node in proto.graph.node:
         for name in node.input:
             kinds.setdefault(name, set()).add(node.op_type)

@@ -28,7 +28,7 @@ OPSET = 20
 
 
 def export_onnx(model: JVCR, header: Header, path: Path, half: bool = True) -> None:
-    """Write the network with a dynamic batch: ``crops`` (B, S, S, 3) uint8 → ``volume``, ``points_unit``.
+    """Write the network with a dynamic batch: ``crops`` (B, S, S, 3) uint8 → ``cells``, ``points_unit``.
 
     Args:
         half: store weights in 16 bits and widen them on loading; the arithmetic stays in 32 bits.
@@ -38,7 +38,7 @@ def export_onnx(model: JVCR, header: Header, path: Path, half: bool = True) -> N
         Inference(model).eval(),
         torch.zeros(2, size, size, 3, dtype=torch.uint8),
         path,
-        names=("crops", "volume", "points_unit"),
+        names=("crops", "cells", "points_unit"),
         shape={0: torch.export.Dim("batch", min=1, max=4096)},
         metadata={"jvcr": header.to_json()},
         half=half,

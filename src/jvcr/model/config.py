@@ -16,7 +16,8 @@ class ModelConfig:
     Attributes:
         image_size: side of the crop, pixels.
         volume_size: height and width of the hourglasses and of every volume but the last; a quarter of ``image_size``.
-        depths: depth of each stack's volume, coarse to fine; the last is the compact volume that P reads.
+        depths: depth of each stack's volume, coarse to fine; the last is the compact volume that P reads, with as many
+            slices as rows of cells (``volume_size``), or half as many.
         subvoxels: the last volume has this many times as many rows and columns as the others, 1 or 2.
         stem: ``"bottleneck"`` as published (7×7/2, bottleneck, max-pool), ``"strided"`` for two strided convolutions.
         stem_channels: channels after the first and the second halving.
@@ -58,12 +59,12 @@ class ModelConfig:
                 f"detail_channels is {self.detail_channels} with subvoxels {self.subvoxels}; expected 0, or a width "
                 "with subvoxels 2"
             )
-        # P: k = 4 everywhere; its strided layers must bring the cube to 4³, which the last one turns into 1³.
+        # P: k = 4; its strided layers must bring the volume to 4³, or 2 × 4 × 4, which the last one turns into 1³.
         halvings = len(self.regressor_channels) - 1
-        if self.volume_size != 4 * 2**halvings or self.depths[-1] != self.volume_size:
+        if self.volume_size != 4 * 2**halvings or self.depths[-1] not in (self.volume_size, self.volume_size // 2):
             raise ValueError(
-                f"P halves {halvings} times and ends on a 4³ cube, so it needs a final volume of "
-                f"{4 * 2**halvings}³, not {self.depths[-1]}×{self.volume_size}×{self.volume_size}"
+                f"P halves {halvings} times and ends on 4 × 4 cells, so it needs a final volume of "
+                f"{4 * 2**halvings}³, or half as deep, not {self.depths[-1]}×{self.volume_size}×{self.volume_size}"
             )
         if self.n_points < 1:
             raise ValueError(f"n_points is {self.n_points}; expected at least 1")
@@ -120,6 +121,15 @@ PRESETS: dict[str, ModelConfig] = {
         regressor_channels=(64, 128, 256, 512, 256),
     ),
     "small": _SMALL,
+    # Half as deep, without the detail branch and the coarse stack. 0.5 M parameters, for video and small machines.
+    "nano": replace(
+        _SMALL,
+        depths=(16,),
+        stem_channels=(16, 16),
+        channels=64,
+        regressor_channels=(8, 16, 32, 128),
+        detail_channels=0,
+    ),
     # 3.1 M parameters, 0.56 GMAC a face.
     "large": replace(_SMALL, depths=(4, 32, 32, 32)),
     # Seconds, for tests and examples.

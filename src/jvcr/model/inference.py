@@ -3,24 +3,85 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from jvcr.model.hourglass import FineHead, VoxelNetwork
 from jvcr.model.jvcr import JVCR, normalise
-from jvcr.model.regressor import CoordinateNetwork, columns_as_channels
+from jvcr.model.regressor import CoordinateNetwork
 
 
 class Inference(nn.Module):
-    """crops → (compact volume, points_unit), both float32. G is the model's own, P re-parameterised."""
+    """crops → (cells of the compact volume, points_unit), both float32. G's last layers and P are re-parameterised.
+
+    G computes a fine volume in cells of s × s columns, and P reads it in cells. So it is never put together.
+    """
 
     def __init__(self, model: JVCR) -> None:
         super().__init__()
-        self.voxel = model.voxel
+        self.side = model.config.subvoxels
+        self.voxel = CellVoxelNetwork(model.voxel)
         self.coordinate = PlanarCoordinateNetwork(model.coordinate)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, S, S, 3) uint8 crops → volume (B, D, H, W), points (B, N, 3) in the unit frame."""
-        volume = self.voxel(normalise(crops))[-1]
-        return volume.float(), self.coordinate(volume).float()
+        """(B, S, S, 3) uint8 crops → cells (B, D, s, s, H/s, W/s) as of ``jvcr.volume.unfolded``, points (B, N, 3) in
+        the unit frame."""
+        cells = self.voxel(normalise(crops)).unflatten(1, (-1, self.side, self.side))
+        return cells.float(), self.coordinate(cells.flatten(2, 3)).float()
+
+
+class CellVoxelNetwork(nn.Module):
+    """G: images (B, 3, S, S), normalised → its last volume in cells (B, D·s², H/s, W/s). Shares G's layers."""
+
+    def __init__(self, network: VoxelNetwork) -> None:
+        super().__init__()
+        self.stem, self.hourglasses, self.heads = network.stem, network.hourglasses, network.heads
+        self.fine_head = None if network.fine_head is None else CellHead(network.fine_head)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, S, S) → (B, D·s², H/s, W/s)."""
+        half, x = self.stem(images)
+        volume = x
+        for hourglass, head in zip(self.hourglasses, self.heads, strict=False):
+            volume, x = head(x, hourglass(x))
+        return volume if self.fine_head is None else self.fine_head(self.hourglasses[-1](x), half)
+
+
+class CellHead(nn.Module):
+    """A ``FineHead`` that leaves the volume in cells.
+
+    Only the narrow features of the detail branch are rearranged, not the volume. Its last convolution, which gives each
+    column of voxels from the features at that column, becomes one that gives the 2 × 2 columns of a cell.
+    """
+
+    def __init__(self, head: FineHead) -> None:
+        super().__init__()
+        self.depth, self.block, self.columns, self.from_stem = head.depth, head.block, head.columns, head.from_stem
+        self.detail = None
+        if head.detail is not None:
+            *layers, last = head.detail
+            self.detail = nn.Sequential(*layers, _per_cell(last))
+
+    def forward(self, features: Tensor, stem: Tensor) -> Tensor:
+        """(B, C, H, W) features of the last hourglass, and (B, C', 2H, 2W) of the stem → (B, D·4, H, W)."""
+        columns = self.columns(self.block(features))
+        if self.detail is None or self.from_stem is None:
+            return columns
+        volume, detail = columns[:, : 4 * self.depth], columns[:, 4 * self.depth :]
+        return volume + self.detail(F.pixel_shuffle(detail, 2) + self.from_stem(stem))
+
+
+def _per_cell(convolution: nn.Module) -> nn.Conv2d:
+    """A 1 × 1 convolution and the space to depth after it, as one convolution of stride 2."""
+    assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None
+    weight = convolution.weight.detach()[:, :, 0, 0]
+    channels, inputs = weight.shape
+    cell = nn.Conv2d(inputs, 4 * channels, 2, stride=2)
+    spread = torch.zeros_like(cell.weight)
+    for place in range(4):
+        spread[place::4, :, place // 2, place % 2] = weight
+    cell.load_state_dict({"weight": spread, "bias": convolution.bias.detach().repeat_interleave(4)})
+    return cell
 
 
 class PlanarCoordinateNetwork(nn.Module):
@@ -37,11 +98,11 @@ class PlanarCoordinateNetwork(nn.Module):
         layers = [_StackedLayer(*strided[start : start + 3]) for start in range(0, len(strided), 3)]
         self.layers = nn.Sequential(*layers)
         self.linear = _merged(last, network.linear)
-        self.n_points, self.subvoxels = network.n_points, network.subvoxels
+        self.n_points = network.n_points
 
-    def forward(self, volume: Tensor) -> Tensor:
-        """(B, D, H, W) volume → (B, N, 3) points in the unit frame."""
-        features = self.layers(columns_as_channels(volume, self.subvoxels)).flatten(1)
+    def forward(self, cells: Tensor) -> Tensor:
+        """Volume in cells (B, D, s², H/s, W/s) → (B, N, 3) points in the unit frame."""
+        features = self.layers(cells).flatten(1)
         with torch.autocast(features.device.type, enabled=False):
             offsets = self.linear(features.float())
         return 0.5 + offsets.view(-1, self.n_points, 3)

@@ -38,7 +38,9 @@ class JVCR(nn.Module):
             fine=config.subvoxels > 1,
             detail=config.detail_channels,
         )
-        self.coordinate = CoordinateNetwork(config.regressor_channels, config.n_points, config.subvoxels)
+        self.coordinate = CoordinateNetwork(
+            config.regressor_channels, config.n_points, config.depths[-1], config.subvoxels
+        )
 
     def forward(self, crops: Tensor, read_volume: Tensor | None = None) -> JVCROutput:
         """(B, S, S, 3) uint8 RGB → volumes and points. P reads ``read_volume`` where given (training stage 1: the

@@ -15,7 +15,7 @@ class CoordinateNetwork(nn.Module):
     would round the coordinates themselves to a fifth of a voxel.
     """
 
-    def __init__(self, channels: tuple[int, ...], n_points: int, subvoxels: int = 1) -> None:
+    def __init__(self, channels: tuple[int, ...], n_points: int, depth: int, subvoxels: int = 1) -> None:
         super().__init__()
         self.subvoxels = subvoxels
         layers: list[nn.Module] = []
@@ -27,7 +27,7 @@ class CoordinateNetwork(nn.Module):
                 nn.LeakyReLU(0.2, inplace=True),
             ]
             previous = width
-        layers.append(nn.Conv3d(previous, channels[-1], 4))
+        layers.append(nn.Conv3d(previous, channels[-1], (depth >> len(channels) - 1, 4, 4)))
         self.convolutions = nn.Sequential(*layers)
         self.linear = nn.Linear(channels[-1], 3 * n_points)
         self.n_points = n_points

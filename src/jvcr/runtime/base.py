@@ -12,13 +12,38 @@ from jvcr.frames import CropRule
 from jvcr.images import Image
 from jvcr.markups.markup import Markup
 from jvcr.runtime.confidence import Confidence
+from jvcr.volume import unfolded
 
 
 class Prediction(NamedTuple):
-    """volume (B, D, H, W) float32: the compact volume. points_unit (B, N, 3) float32, x, y, z in the unit frame."""
+    """What a network says about B crops.
 
-    volume: NDArray[np.float32]
+    cells: the compact volume as the network computes it, (B, D, s, s, H/s, W/s) float32: s × s columns of voxels in
+        each cell (``jvcr.volume.unfolded``). Most predictions never need it as (B, D, H, W).
+    points_unit: (B, N, 3) float32, x, y, z in the unit frame.
+    """
+
+    cells: NDArray[np.float32]
     points_unit: NDArray[np.float32]
+
+    @classmethod
+    def from_output(cls, cells: NDArray[np.float32], points_unit: NDArray[np.float32]) -> Prediction:
+        """From the outputs of an exported network. Those of versions before 0.2 give the volume as (B, D, H, W)."""
+        return cls.from_volume(cells, points_unit) if cells.ndim == 4 else cls(cells, points_unit)
+
+    @classmethod
+    def from_volume(cls, volume: NDArray[np.float32], points_unit: NDArray[np.float32]) -> Prediction:
+        """From a volume (B, D, H, W)."""
+        return cls(volume[:, :, None, None], points_unit)
+
+    @property
+    def volume(self) -> NDArray[np.float32]:
+        """The compact volume, (B, D, H, W) float32."""
+        return unfolded(self.cells)
+
+
+VOLUME_OUTPUTS = {"cells": 6, "volume": 4}
+"""Names that the compact volume may have among the outputs of an exported network, and its number of dimensions."""
 
 
 class Runtime(Protocol):

@@ -21,8 +21,8 @@ class MirrorAveraged:
 
     def __call__(self, crops: Image) -> Prediction:
         both = self._runtime(np.concatenate([crops, crops[:, :, ::-1]]))
-        (volume, reversed_volume), (points, mirror_points) = (np.split(values, 2) for values in both)
+        (cells, mirror_cells), (points, mirror_points) = (np.split(values, 2) for values in both)
         turned_back = mirror_points[:, list(self.markup.mirror)]
         turned_back[..., 0] = 1 - turned_back[..., 0]
         half = np.float32(0.5)
-        return Prediction(half * (volume + reversed_volume[..., ::-1]), half * (points + turned_back))
+        return Prediction(half * (cells + mirror_cells[:, :, :, ::-1, :, ::-1]), half * (points + turned_back))

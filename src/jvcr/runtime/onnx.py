@@ -8,7 +8,7 @@ from typing import Any
 import onnxruntime
 
 from jvcr.images import Image
-from jvcr.runtime.base import Prediction, bounded_threads, check_crops
+from jvcr.runtime.base import VOLUME_OUTPUTS, Prediction, bounded_threads, check_crops
 from jvcr.runtime.checksum import check_mark, verify
 from jvcr.runtime.header import read_described
 
@@ -38,12 +38,14 @@ class OnnxRuntime:
         self.image_size, self.markup, self.crop_rule, self.confidence = read_described(path, metadata.get("jvcr"))
         size, points = self.image_size, self.markup.n_points
         check_ends(path, self._session.get_inputs(), {"crops": (None, size, size, 3)})
-        check_ends(path, self._session.get_outputs(), {"volume": (None,) * 4, "points_unit": (None, points, 3)})
+        outputs = self._session.get_outputs()
+        self._volume = next((end.name for end in outputs if end.name in VOLUME_OUTPUTS), "cells")
+        volume = (None,) * VOLUME_OUTPUTS[self._volume]
+        check_ends(path, outputs, {self._volume: volume, "points_unit": (None, points, 3)})
 
     def __call__(self, crops: Image) -> Prediction:
         check_crops(crops, self.image_size)
-        volume, points_unit = self._session.run(["volume", "points_unit"], {"crops": crops})
-        return Prediction(volume, points_unit)
+        return Prediction.from_output(*self._session.run([self._volume, "points_unit"], {"crops": crops}))
 
 
 def open_session(path: Path, threads: int, device: str = "cpu") -> tuple[onnxruntime.InferenceSession, dict[str, str]]:

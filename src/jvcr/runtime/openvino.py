@@ -11,7 +11,7 @@ import numpy as np
 
 from jvcr.extras import missing
 from jvcr.images import Image
-from jvcr.runtime.base import Prediction, bounded_threads, check_crops
+from jvcr.runtime.base import VOLUME_OUTPUTS, Prediction, bounded_threads, check_crops
 from jvcr.runtime.checksum import check_mark, verify
 from jvcr.runtime.header import read_described
 
@@ -67,7 +67,8 @@ class OpenVinoRuntime:
         check_mark(path, text or "", sealed)
         self.image_size, self.markup, self.crop_rule, self.confidence = read_described(path, text)
         names = {name for end in (*self._model.inputs, *self._model.outputs) for name in end.get_names()}
-        if missing_names := {"crops", "volume", "points_unit"} - names:
+        self._volume = next((name for name in VOLUME_OUTPUTS if name in names), "cells")
+        if missing_names := {"crops", self._volume, "points_unit"} - names:
             raise ValueError(f"{path}: its network lacks {', '.join(sorted(missing_names))}; it has {sorted(names)}")
         try:
             self._network(1)
@@ -82,7 +83,8 @@ class OpenVinoRuntime:
         if batch not in own:
             own[batch] = self._network(batch).create_infer_request()
         found = own[batch].infer({"crops": np.ascontiguousarray(crops)}, share_inputs=True)
-        return Prediction(np.asarray(found["volume"], np.float32), np.asarray(found["points_unit"], np.float32))
+        cells, points_unit = (np.asarray(found[name], np.float32) for name in (self._volume, "points_unit"))
+        return Prediction.from_output(cells, points_unit)
 
     def _network(self, batch: int) -> Any:
         """Compiled for just this batch, or, for 0, for any."""

@@ -56,7 +56,8 @@ class TorchRuntime:
 
     def __call__(self, crops: Image) -> Prediction:
         output = self.output(crops)
-        return Prediction(output.volumes[-1].float().cpu().numpy(), output.points_unit.float().cpu().numpy())
+        volume, points_unit = (values.float().cpu().numpy() for values in (output.volumes[-1], output.points_unit))
+        return Prediction.from_volume(volume, points_unit)
 
     def stages(self, crops: Image) -> tuple[NDArray[np.float32], ...]:
         """(B, S, S, 3) uint8 RGB → every stack's volume, (B, d_m, H, W), coarse to fine."""

@@ -41,8 +41,8 @@ class ScriptRuntime:
     def __call__(self, crops: Image) -> Prediction:
         check_crops(crops, self.image_size)
         with torch.inference_mode():
-            volume, points_unit = self._network(torch.from_numpy(np.ascontiguousarray(crops)).to(self._device))
-        return Prediction(volume.float().cpu().numpy(), points_unit.float().cpu().numpy())
+            cells, points_unit = self._network(torch.from_numpy(np.ascontiguousarray(crops)).to(self._device))
+        return Prediction.from_output(cells.float().cpu().numpy(), points_unit.float().cpu().numpy())
 
 
 def open_torch(

@@ -59,6 +59,12 @@ RECIPES: dict[str, TrainConfig] = {
         loss=_LOSS,
         sampling=_SAMPLING,
     ),
+    "nano": TrainConfig(
+        model=PRESETS["nano"],
+        stages=two_stages(360_000, first_share=0.03, lr=2e-3, coordinate_weight=20.0),
+        loss=_LOSS,
+        sampling=_SAMPLING,
+    ),
     # For `--init`: a short run end to end at a low rate.
     "finetune": TrainConfig(
         model=PRESETS["small"],

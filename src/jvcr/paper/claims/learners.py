@@ -52,7 +52,7 @@ class _PointsOnly(TorchRuntime):
     def __call__(self, crops: Image) -> Prediction:
         output = self.output(crops)
         points_unit = output.points_unit.float().cpu().numpy()
-        return Prediction(np.zeros((len(crops), 1, 1, 1), np.float32), points_unit)
+        return Prediction.from_volume(np.zeros((len(crops), 1, 1, 1), np.float32), points_unit)
 
 
 class _Compared:
