@@ -145,15 +145,17 @@ def shares_inside(scene: Scene, low: float = -0.5, high: float = 191.5) -> np.nd
     return (inside.clip(0) / np.maximum(extent, 1e-6)).prod(axis=1)
 
 
-def centred(scene: Scene) -> np.ndarray:
+def centred(scene: Scene, beyond: float = 0.12) -> np.ndarray:
+    """Whose centre lies in the picture, or outside by at most this share of the box."""
     centre = (scene.boxes[:, :2] + scene.boxes[:, 2:]) / 2
-    return ((centre > -0.5) & (centre < 191.5)).all(axis=1)
+    margin = beyond * (scene.boxes[:, 2:] - scene.boxes[:, :2])
+    return ((centre + margin > -0.5) & (centre - margin < 191.5)).all(axis=1)
 
 
 @pytest.mark.parametrize("how", [PLAIN, replace(PLAIN, cut_share=1.0), replace(PLAIN, cut_share=1.0, close_share=0.5)])
 def test_faces_of_which_too_little_is_seen_are_ignored(sources: SceneSources, how: SceneAugmentation) -> None:
     seen = {FACE: 0, IGNORED: 0}
-    cut = 0
+    cut = outside = 0
     for scene in scenes(sources, how, 60):
         size, share, faces = (
             (scene.boxes[:, 2:] - scene.boxes[:, :2]).max(axis=1),
@@ -167,10 +169,12 @@ def test_faces_of_which_too_little_is_seen_are_ignored(sources: SceneSources, ho
         ignored = scene.kinds == IGNORED
         assert ((share < 0.6) | ~centred(scene) | (size < 40))[ignored].all()
         cut += int((share[faces] < 0.6).sum())
+        outside += int((~centred(scene, 0.0))[faces].sum())
         for kind in seen:
             seen[kind] += int((scene.kinds == kind).sum())
     assert seen[FACE] > 30 and seen[IGNORED] > 0
     assert (cut > 5) == (how is not PLAIN)
+    assert outside > 0 or how is PLAIN
 
 
 def test_close_ups_fill_the_picture(sources: SceneSources) -> None:
@@ -202,8 +206,8 @@ def test_windows_hide_all_but_a_part(sources: SceneSources) -> None:
         grey += (colour == 127).all()
         for box, kind in zip(framed.boxes, framed.kinds, strict=True):
             if kind == FACE:
-                centre = (box[:2] + box[2:]) / 2
-                assert (centre > low - 1).all() and (centre < high + 1).all()
+                centre, margin = (box[:2] + box[2:]) / 2, 0.12 * (box[2:] - box[:2])
+                assert (centre + margin > low - 1).all() and (centre - margin < high + 1).all()
         assert framed.boxes.shape == plain.boxes.shape
     assert 10 < grey < 30
 

@@ -56,6 +56,15 @@ def test_unsure_faces_are_not_learnt() -> None:
     assert not true.roll.any()
 
 
+def test_a_face_whose_centre_the_frame_cuts_off_is_at_its_border() -> None:
+    # Centres 10 px above the picture and 20 px right of it.
+    boxes = np.array([[60.0, -110.0, 180.0, 90.0], [240.0, 100.0, 440.0, 300.0]])
+    output = as_output(boxes, np.array([0.0, 30.0]), np.ones(2, int))
+    assert output[0, 0, 15] == 1 and output[0, 25, 39] == 1
+    found = decode(output.astype(np.float32), 0.9)
+    np.testing.assert_allclose(found.boxes[np.argsort(found.boxes[:, 0])], boxes, atol=1e-3)
+
+
 def test_every_face_counts_once_whatever_its_size() -> None:
     from jvcr.train.detector_loss import true_cells
 

@@ -45,7 +45,8 @@ def true_cells(boxes: Tensor, kinds: Tensor, roll_deg: Tensor, side: int, stride
     offset = place - centre[..., None]  # (B, K, 2, side)
     bell = torch.exp(-(offset**2) / (2 * spread[..., None] ** 2))
     heat = bell[:, :, 1, :, None] * bell[:, :, 0, None, :]  # (B, K, H, W)
-    nearest = centre.round()
+    # The centre of a truncated face may be outside: then the nearest cell at the border.
+    nearest = centre.round().clamp(0, side - 1)
     at_x, at_y = (nearest[..., axis, None] == place for axis in (0, 1))
     heat = torch.where(at_y[..., :, None] & at_x[..., None, :], torch.ones_like(heat), heat)
     heat = heat * (kinds == FACE)[..., None, None]

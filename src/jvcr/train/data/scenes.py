@@ -32,8 +32,11 @@ NOTHING, FACE, IGNORED = 0, 1, 2
 
 MOST_FACES = 32
 
-_MARGIN, _CUT_MARGIN = 0.4, 0.05
-"""Minimum distance of a face's centre from the border, in face sizes; the second if the border may truncate it."""
+_MARGIN = 0.4
+"""Minimum distance of a face's centre from the border, in face sizes, unless the border may truncate it."""
+
+_BEYOND = 0.12
+"""A face is shown and detected if its centre is at most this far outside the picture, in face sizes."""
 
 _LEAST_VISIBLE, _LEAST_VISIBLE_SMALL = 0.24, 0.6
 """Faces with a smaller visible share are ignored. The second limit is for small faces."""
@@ -69,7 +72,7 @@ class SceneAugmentation:
         pasted_share, empty_share, close_share: pictures with pasted faces, without a face, and filled by one face; the
             others are photographs.
         closest: maximum width or height of a face that fills the picture, as a share of the picture's side.
-        cut_share: faces whose centre may be close to the picture's border, which then truncates them.
+        cut_share: faces whose centre may be at the picture's border or a little outside, which truncates them.
         window_share: pictures that are visible only in a window, with a uniform colour around it.
         hard_share: backgrounds around false positives of the initial weights.
         mosaic_share: mosaics of four pictures of half the size.
@@ -123,7 +126,7 @@ class SceneAugmentation:
 
 class _Face(NamedTuple):
     """box (4,) in the scene; roll in degrees or NaN; visible: share of the box inside the picture; centred: whether
-    the centre of the box is inside."""
+    the centre of the box is inside, or near enough."""
 
     box: NDArray[np.float64]
     sure: bool
@@ -131,12 +134,13 @@ class _Face(NamedTuple):
     visible: float = 1.0
     centred: bool = True
 
-    def within(self, low: NDArray[np.float64], high: NDArray[np.float64]) -> _Face:
-        """The face if only x, y from ``low`` to ``high`` is visible."""
+    def within(self, low: NDArray[np.float64], high: NDArray[np.float64], beyond: float) -> _Face:
+        """The face if only x, y from ``low`` to ``high`` shows. Its centre may be ``beyond`` face sizes outside."""
         inside = np.minimum(self.box[2:], high) - np.maximum(self.box[:2], low)
         share = float((np.maximum(inside, 0) / (self.box[2:] - self.box[:2])).prod())
         middle = (self.box[:2] + self.box[2:]) / 2
-        centred = bool((middle > low).all() and (middle < high).all())
+        margin = beyond * (self.box[2:] - self.box[:2])
+        centred = bool((middle + margin > low).all() and (middle - margin < high).all())
         return self._replace(visible=min(share, self.visible), centred=centred and self.centred)
 
 
@@ -185,8 +189,10 @@ def compose(
     sources: SceneSources, size_px: int, how: SceneAugmentation, rates: NDArray[np.float64], rng: Generator
 ) -> Scene:
     """A random scene. ``rates`` (rows of the crops,) is the probability that a crop is pasted; it sums to 1."""
-    maker = _Maker(sources, how, rates, rng)
-    if rng.random() < how.mosaic_share:
+    mosaic = rng.random() < how.mosaic_share
+    # A centre outside one picture of a mosaic would be inside the next.
+    maker = _Maker(sources, how, rates, rng, beyond=0.0 if mosaic else _BEYOND)
+    if mosaic:
         half = size_px // 2
         image = np.empty((size_px, size_px, 3), np.uint8)
         faces: list[_Face] = []
@@ -211,6 +217,7 @@ class _Maker:
     how: SceneAugmentation
     rates: NDArray[np.float64]
     rng: Generator
+    beyond: float
 
     def picture(self, size_px: int) -> tuple[Image, list[_Face]]:
         how, rng = self.how, self.rng
@@ -231,7 +238,7 @@ class _Maker:
         low, high = (np.full(2, border) for border in borders(size_px))
         if rng.random() < how.window_share:
             low, high = self._window(image, faces)
-        faces = [face.within(low, high) for face in faces]
+        faces = [face.within(low, high, self.beyond) for face in faces]
         for face in faces:
             if face.visible > _COVERABLE and rng.random() < how.cover_share:
                 self._cover(image, face.box)
@@ -301,7 +308,7 @@ class _Maker:
 
     def _place(self, wanted: float, size_px: int) -> NDArray[np.float64]:
         """Random position (x, y) of the centre of a face of this size."""
-        margin = (_CUT_MARGIN if self.rng.random() < self.how.cut_share else _MARGIN) * wanted
+        margin = (-self.beyond if self.rng.random() < self.how.cut_share else _MARGIN) * wanted
         return self.rng.uniform(margin, size_px - margin, 2)
 
     def _background(self, size_px: int) -> Image:
