@@ -133,3 +133,47 @@ def test_what_is_taught_is_mirrored_with_the_landmarks(face: Sample) -> None:
     how = replace(STILL, flip_share=1.0)
     crop = augment(replace(face, taught=taught), 64, MARKUP_68, how, Backgrounds(), np.random.default_rng(1))
     assert np.flatnonzero(~crop.taught).tolist() == [45, 64]
+
+
+def test_a_frame_hides_a_part_and_moves_nothing(face: Sample) -> None:
+    how = replace(STILL, truncated_share=1.0)
+    # Smooth, so that reduction on another grid changes little.
+    y, x = np.mgrid[:400, :440]
+    face.image[:] = np.stack([x * 255 / 440, y * 255 / 400, (x + y) * 255 / 840], axis=2).astype(np.uint8)
+    whole = extract(face.image, Crop.around(face.points_img, 64))
+    expected = augment(face, 64, MARKUP_68, STILL, Backgrounds([], []), np.random.default_rng(0)).points_unit
+    kept, without = [], 0
+    for seed in range(120):
+        crop = augment(face, 64, MARKUP_68, how, Backgrounds([], []), np.random.default_rng(seed))
+        if not crop.weight:
+            without += 1
+            assert (crop.points_unit == NO_FACE_UNIT).all()
+            continue
+        np.testing.assert_allclose(crop.points_unit, expected, atol=1e-6)
+        same = (np.abs(crop.image.astype(int) - whole) <= 2).all(axis=2)
+        # The visible part is a rectangle.
+        rows, columns = np.nonzero(same)
+        assert same[rows.min() + 1 : rows.max(), columns.min() + 1 : columns.max()].mean() > 0.95
+        kept.append(same.mean())
+    assert 5 < without < 35
+    assert 0.1 < min(kept) < 0.3 and max(kept) > 0.7
+
+
+def test_impostors_have_their_eyes_where_an_upside_down_face_has_them(face: Sample) -> None:
+    how = replace(STILL, truncated_share=1.0)
+    face.image[:] = 60
+    eyes = face.points_img[[36, 45]]
+    for x, y in eyes[:, :2]:
+        cv2.circle(face.image, (round(x), round(y)), 5, (255, 255, 255), -1)
+    upright = Crop.around(face.points_img, 64)
+    # The crop is turned with the impostor, so that its eyes are as high as those of an upright face.
+    expected = upright.to_crop(eyes)[:, :2] * [-1, 1] + [63, 0]
+    found = 0
+    for seed in range(60):
+        crop = augment(face, 64, MARKUP_68, how, Backgrounds([], []), np.random.default_rng(seed))
+        if not crop.weight:
+            found += 1
+            rows, columns = np.nonzero(crop.image.min(axis=2) > 200)
+            for x, y in expected:
+                assert np.hypot(columns - x, rows - y).min() < 4
+    assert found > 3

@@ -7,7 +7,7 @@ Pure functions of a sample and a random generator, so that every crop is reprodu
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import cv2
@@ -16,7 +16,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from jvcr.data.sample import Sample
-from jvcr.frames import CROP_RULE, Crop, CropRule, crop_to_unit, mirrored
+from jvcr.frames import CROP_RULE, Box, Crop, CropRule, crop_to_unit, mirrored
 from jvcr.images import Image, extract
 from jvcr.markups.markup import Markup
 from jvcr.train.data.backgrounds import Backgrounds
@@ -36,6 +36,15 @@ NO_FACE_UNIT = -10.0
 """Coordinate of all landmarks of a crop without a face: so far outside that its volume is empty."""
 
 
+_VISIBLE_SHARE, _CLOSE_SHARE = (0.42, 0.95), (0.5, 0.95)
+"""How much is visible of the width or height of a face that is truncated on one side, and of both in a close-up."""
+
+_IMPOSTOR_SHARE = 0.15
+
+_EYES = 0.22
+"""Height of the eyes in an upright landmark box, from its top."""
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """Strength of augmentation. Fields that end in ``_share`` are probabilities, others are standard deviations.
@@ -46,6 +55,8 @@ class Augmentation:
         any_roll_share: crops with a uniform random rotation; the others use ``rotation_share`` and ``rotation_deg``.
         colour_shift: maximum of the uniform random offset of each channel, as a share of the full range.
         light_share: crops with changed brightness, contrast, gamma and colour cast.
+        truncated_share: crops of which a photo's frame hides a part. Some of those that show only eyes and forehead are
+            centred on an upside-down face with the same eyes: these are crops without a face.
         no_face_share: crops without a face, which teach G to leave the volume empty (only with backgrounds).
     """
 
@@ -62,6 +73,7 @@ class Augmentation:
     coarse_share: float = 0.12
     noise_share: float = 0.12
     occlusion_share: float = 0.3
+    truncated_share: float = 0.0
     no_face_share: float = 0.05
 
     def __post_init__(self) -> None:
@@ -86,11 +98,15 @@ def augment(
         backgrounds: fill the area outside the stored image, and provide crops without a face.
     """
     if backgrounds.without_faces and rng.random() < how.no_face_share:
-        nowhere = np.full(sample.points_img.shape, NO_FACE_UNIT, np.float32)
-        everything = np.ones(len(nowhere), bool)
-        return TrainingCrop(backgrounds.no_face_crop(size_px, rng), nowhere, np.float32(0), everything)
+        return _without_face(backgrounds.no_face_crop(size_px, rng), sample)
     crop = _random_crop(sample, size_px, how, rng, rule)
-    image = _extract_filled(sample.image, crop, backgrounds, rng)
+    # No random number is drawn without truncation, so that earlier recipes give the same crops.
+    if how.truncated_share and rng.random() < how.truncated_share:
+        if rng.random() < _IMPOSTOR_SHARE:
+            return _without_face(_upside_down(sample, crop, backgrounds, rng), sample)
+        image = _extract_part(sample.image, _visible(Box.around(sample.points_img), rng), crop, backgrounds, rng)
+    else:
+        image = _extract_filled(sample.image, crop, backgrounds, rng)
     points_crop = crop.to_crop(sample.points_img)
     taught = np.ones(len(points_crop), bool) if sample.taught is None else sample.taught
     if rng.random() < how.flip_share:
@@ -98,6 +114,11 @@ def augment(
         taught = taught[list(markup.mirror)]
     points_unit = crop_to_unit(points_crop, size_px).astype(np.float32)
     return TrainingCrop(image, points_unit, np.float32(sample.weight), taught)
+
+
+def _without_face(image: Image, sample: Sample) -> TrainingCrop:
+    nowhere = np.full(sample.points_img.shape, NO_FACE_UNIT, np.float32)
+    return TrainingCrop(image, nowhere, np.float32(0), np.ones(len(nowhere), bool))
 
 
 def flip(image: Image, points_crop: NDArray[np.float32], markup: Markup) -> tuple[Image, NDArray[np.float32]]:
@@ -116,6 +137,50 @@ def _random_crop(sample: Sample, size_px: int, how: Augmentation, rng: Generator
     side_px = crop.side_px * float(np.exp(np.clip(rng.normal(0, how.scale), -0.28, 0.28)))
     shift = np.clip(rng.normal(0, how.shift, 2), -0.11, 0.11) * side_px
     return Crop(crop.centre_x + float(shift[0]), crop.centre_y + float(shift[1]), side_px, size_px, rotation)
+
+
+def _visible(box: Box, rng: Generator) -> Box:
+    """The part of the photo that a frame leaves: it cuts the face on one side, or is smaller than the face."""
+    low, high = np.array([box.x0, box.y0]), np.array([box.x1, box.y1])
+    extent = high - low
+    if rng.random() < 0.6:
+        start, end = low - 10 * extent, high + 10 * extent
+        axis, share = rng.integers(2), rng.uniform(*_VISIBLE_SHARE)
+        if rng.random() < 0.5:
+            end[axis] = low[axis] + share * extent[axis]
+        else:
+            start[axis] = high[axis] - share * extent[axis]
+    else:
+        shown = rng.uniform(*_CLOSE_SHARE) * extent
+        start = low + rng.uniform(0.3, 0.7, 2) * (extent - shown)
+        end = start + shown
+    return Box(*start.tolist(), *end.tolist())
+
+
+def _upside_down(sample: Sample, crop: Crop, backgrounds: Backgrounds, rng: Generator) -> Image:
+    """The crop of an upside-down face that shares its eyes with the true one, which the frame cuts below them."""
+    box = Box.around(sample.points_img)
+    eyes_y = box.y0 + _EYES * box.height
+    bottom = box.y0 + rng.uniform(0.38, 0.55) * box.height
+    other = replace(crop, centre_y=2 * eyes_y - crop.centre_y, rotation_deg=crop.rotation_deg + 180)
+    visible = Box(box.x0 - 10 * box.width, box.y0 - 10 * box.height, box.x1 + 10 * box.width, bottom)
+    return _extract_part(sample.image, visible, other, backgrounds, rng)
+
+
+def _extract_part(image: Image, visible: Box, crop: Crop, backgrounds: Backgrounds, rng: Generator) -> Image:
+    """The crop of a photo that ends where ``visible`` does."""
+    height, width = image.shape[:2]
+    x0, y0 = (int(np.clip(round(v), 0, extent - 4)) for v, extent in ((visible.x0, width), (visible.y0, height)))
+    x1, y1 = (
+        int(np.clip(round(v), start + 4, extent))
+        for v, start, extent in ((visible.x1, x0, width), (visible.y1, y0, height))
+    )
+    part = np.ascontiguousarray(image[y0:y1, x0:x1])
+    moved = replace(crop, centre_x=crop.centre_x - x0, centre_y=crop.centre_y - y0)
+    # Prediction repeats the photo's border.
+    if rng.random() < 0.5:
+        return extract(part, moved, cv2.BORDER_REPLICATE)
+    return _extract_filled(part, moved, backgrounds, rng)
 
 
 def _extract_filled(image: Image, crop: Crop, backgrounds: Backgrounds, rng: Generator) -> Image:
