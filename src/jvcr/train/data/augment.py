@@ -36,8 +36,9 @@ NO_FACE_UNIT = -10.0
 """Coordinate of all landmarks of a crop without a face: so far outside that its volume is empty."""
 
 
-_VISIBLE_SHARE, _CLOSE_SHARE = (0.42, 0.95), (0.5, 0.95)
-"""How much is visible of the width or height of a face that is truncated on one side, and of both in a close-up."""
+_TOP_SHARE, _OTHER_SHARE, _CLOSE_SHARE = (0.42, 0.95), (0.58, 0.95), (0.5, 0.95)
+"""How much is visible of the height of a face that is truncated below, of the width or height of one that is truncated
+on another side, and of both in a close-up."""
 
 _IMPOSTOR_SHARE = 0.15
 
@@ -145,8 +146,10 @@ def _visible(box: Box, rng: Generator) -> Box:
     extent = high - low
     if rng.random() < 0.6:
         start, end = low - 10 * extent, high + 10 * extent
-        axis, share = rng.integers(2), rng.uniform(*_VISIBLE_SHARE)
-        if rng.random() < 0.5:
+        axis, first = int(rng.integers(2)), rng.random() < 0.5
+        # Eyes and forehead say where the rest is; a chin or a cheek says less.
+        share = rng.uniform(*(_TOP_SHARE if axis == 1 and first else _OTHER_SHARE))
+        if first:
             end[axis] = low[axis] + share * extent[axis]
         else:
             start[axis] = high[axis] - share * extent[axis]
@@ -177,10 +180,11 @@ def _extract_part(image: Image, visible: Box, crop: Crop, backgrounds: Backgroun
     )
     part = np.ascontiguousarray(image[y0:y1, x0:x1])
     moved = replace(crop, centre_x=crop.centre_x - x0, centre_y=crop.centre_y - y0)
-    # Prediction repeats the photo's border.
-    if rng.random() < 0.5:
+    # Mostly as in prediction. Reflected borders would show a second face.
+    kind = rng.random()
+    if kind < 0.6:
         return extract(part, moved, cv2.BORDER_REPLICATE)
-    return _extract_filled(part, moved, backgrounds, rng)
+    return extract(part, moved, onto=_filling(crop.size_px, kind < 0.85, backgrounds, rng))
 
 
 def _extract_filled(image: Image, crop: Crop, backgrounds: Backgrounds, rng: Generator) -> Image:
@@ -190,7 +194,11 @@ def _extract_filled(image: Image, crop: Crop, backgrounds: Backgrounds, rng: Gen
         return extract(image, crop, cv2.BORDER_REPLICATE)
     if kind < 0.6:
         return extract(image, crop, cv2.BORDER_REFLECT_101)
-    if kind < 0.85 and backgrounds.without_faces:
-        return extract(image, crop, onto=backgrounds.patch(crop.size_px, rng))
-    colour = np.full((crop.size_px, crop.size_px, 3), rng.integers(0, 256, 3), np.uint8)
-    return extract(image, crop, onto=colour)
+    return extract(image, crop, onto=_filling(crop.size_px, kind < 0.85, backgrounds, rng))
+
+
+def _filling(size_px: int, photo: bool, backgrounds: Backgrounds, rng: Generator) -> Image:
+    """(S, S, 3): a part of a photograph without a face, if there is one, or a colour."""
+    if photo and backgrounds.without_faces:
+        return backgrounds.patch(size_px, rng)
+    return np.full((size_px, size_px, 3), rng.integers(0, 256, 3), np.uint8)
