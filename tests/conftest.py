@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("jvcr", deadline=None)
 hypothesis.settings.load_profile("jvcr")
 
+# Tests run in several processes at once, so none takes more than one core, nor do the commands that it starts.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 collect_ignore: list[str] = []
 if HAS_TORCH:
