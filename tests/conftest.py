@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import io
+import os
+import subprocess
+import sys
 import tarfile
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +28,9 @@ if TYPE_CHECKING:
 # No deadline: tests must not fail because the machine is busy.
 hypothesis.settings.register_profile("jvcr", deadline=None)
 hypothesis.settings.load_profile("jvcr")
+
+# Tests run in several processes at once, so none takes more than one core, nor do the commands that it starts.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 collect_ignore: list[str] = []
@@ -71,6 +79,32 @@ def _draw(points_img: NDArray[np.float32], shade: int) -> NDArray[np.uint8]:
     for number, (x, y, _) in enumerate(points_img):
         cv2.circle(image, (round(float(x)), round(float(y))), 2, (250, 255 - 3 * number, 40 + 3 * number), -1)
     return image
+
+
+@pytest.fixture
+def run_jvcr(monkeypatch: pytest.MonkeyPatch) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line in this process, in the folder ``cwd``. A new process imports for a second, or four with
+    PyTorch, so tests start one only if they are about the process itself: its streams, signals or limits."""
+
+    def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+        from jvcr.cli.app import main
+
+        command, code = ["jvcr", *map(str, arguments)], 0
+        out, error = io.StringIO(), io.StringIO()
+        with monkeypatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+            patch.setattr(sys, "argv", command)
+            patch.setitem(os.environ, "COLUMNS", "200")
+            patch.chdir(cwd)
+            try:
+                main()
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else int(end.code is not None)
+            except Exception:
+                traceback.print_exc()
+                code = 1
+        return subprocess.CompletedProcess(command, code, out.getvalue(), error.getvalue())
+
+    return run
 
 
 @pytest.fixture(scope="session")

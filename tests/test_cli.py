@@ -1,4 +1,4 @@
-"""The command line as users run it: a process of its own."""
+"""The command line as users run it; in a process of its own where streams are the subject."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from skimage.data import astronaut
 
 from jvcr.images import read_image, write_image
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 FACE_BOX = [179.0, 87.0, 269.0, 178.0]
 
 
@@ -45,8 +47,8 @@ def test_json_on_stdout_and_nothing_else(photos: Path) -> None:
     assert sorted(p.name for p in photos.iterdir()) == ["one.png", "two é.jpg"]
 
 
-def test_without_options_pictures_and_json_lines_are_written(photos: Path) -> None:
-    done = jvcr("predict", "one.png", cwd=photos)
+def test_without_options_pictures_and_json_lines_are_written(photos: Path, run_jvcr: Run) -> None:
+    done = run_jvcr("predict", "one.png", cwd=photos)
     assert done.returncode == 0, done.stderr
     assert "one.png: 1 face" in done.stdout
     out = photos / "jvcr-out"
@@ -55,8 +57,8 @@ def test_without_options_pictures_and_json_lines_are_written(photos: Path) -> No
     assert len(json.loads((out / "landmarks.jsonl").read_text(encoding="utf-8"))["faces"]) == 1
 
 
-def test_html_is_self_contained(photos: Path) -> None:
-    done = jvcr("predict", "one.png", "--html", "--out", "pages", cwd=photos)
+def test_html_is_self_contained(photos: Path, run_jvcr: Run) -> None:
+    done = run_jvcr("predict", "one.png", "--html", "--out", "pages", cwd=photos)
     assert done.returncode == 0, done.stderr
     page = (photos / "pages" / "one_3d.html").read_text(encoding="utf-8")
     assert "predicted volume" in page
@@ -74,55 +76,55 @@ def test_a_folder_with_one_bad_file(photos: Path) -> None:
     assert "notes.txt" not in done.stderr
 
 
-def test_a_glob_that_the_shell_left_alone(photos: Path) -> None:
-    done = jvcr("predict", str(photos / "*.png"), "--json", "-", cwd=photos)
+def test_a_glob_that_the_shell_left_alone(photos: Path, run_jvcr: Run) -> None:
+    done = run_jvcr("predict", str(photos / "*.png"), "--json", "-", cwd=photos)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 1
 
 
-def test_photos_of_one_name_do_not_overwrite_each_other(photos: Path) -> None:
+def test_photos_of_one_name_do_not_overwrite_each_other(photos: Path, run_jvcr: Run) -> None:
     write_image(photos / "one.jpg", astronaut()[:, ::-1])
-    done = jvcr("predict", "one.png", "one.jpg", "--draw", "--out", "out", cwd=photos)
+    done = run_jvcr("predict", "one.png", "one.jpg", "--draw", "--out", "out", cwd=photos)
     assert done.returncode == 0, done.stderr
     assert sorted(p.name for p in (photos / "out").iterdir()) == ["one_2_landmarks.jpg", "one_landmarks.jpg"]
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])
-def test_given_boxes(photos: Path, form: str) -> None:
+def test_given_boxes(photos: Path, form: str, run_jvcr: Run) -> None:
     path = photos / f"boxes.{form}"
     rows = [FACE_BOX, [FACE_BOX[0] + 2, *FACE_BOX[1:]]]
     if form == "json":
         path.write_text(json.dumps({"one.png": rows}))
     else:
         path.write_text("image,x0,y0,x1,y1\n" + "\n".join(f"one.png,{','.join(map(str, r))}" for r in rows))
-    done = jvcr("predict", "one.png", "two é.jpg", "--boxes", path, "--json", "-", cwd=photos)
+    done = run_jvcr("predict", "one.png", "two é.jpg", "--boxes", path, "--json", "-", cwd=photos)
     assert done.returncode == 0, done.stderr
     first, second = (json.loads(line) for line in done.stdout.splitlines())
     assert [face["box"] for face in first["faces"]] == rows
     assert second["faces"] == []
 
 
-def test_boxes_for_no_photo_are_reported(photos: Path) -> None:
+def test_boxes_for_no_photo_are_reported(photos: Path, run_jvcr: Run) -> None:
     # A byte order mark, as written by spreadsheets, is not part of the first name.
     (photos / "boxes.csv").write_text("\ufeffone.png,179,87,269,178\non.png,1,2,30,40\n", encoding="utf-8")
-    done = jvcr("predict", "./one.png", "--boxes", "boxes.csv", "--json", "-", cwd=photos)
+    done = run_jvcr("predict", "./one.png", "--boxes", "boxes.csv", "--json", "-", cwd=photos)
     assert done.returncode == 1
     assert "boxes.csv: on.png is none of the photos" in done.stderr
     assert len(json.loads(done.stdout)["faces"]) == 1
 
 
-def test_results_never_overwrite_a_photo(photos: Path) -> None:
+def test_results_never_overwrite_a_photo(photos: Path, run_jvcr: Run) -> None:
     write_image(photos / "one_landmarks.jpg", astronaut())
     before = (photos / "one_landmarks.jpg").read_bytes()
-    done = jvcr("predict", "one.png", "one_landmarks.jpg", "--draw", "--out", ".", cwd=photos)
+    done = run_jvcr("predict", "one.png", "one_landmarks.jpg", "--draw", "--out", ".", cwd=photos)
     assert done.returncode == 1
     assert "choose another --out" in done.stderr
     assert (photos / "one_landmarks.jpg").read_bytes() == before
 
 
-def test_a_glob_skips_folders_and_a_bad_argument_costs_nothing_else(photos: Path) -> None:
+def test_a_glob_skips_folders_and_a_bad_argument_costs_nothing_else(photos: Path, run_jvcr: Run) -> None:
     (photos / "folder").mkdir()
-    done = jvcr("predict", "[of]*", "x" * 300, "--json", "-", cwd=photos)
+    done = run_jvcr("predict", "[of]*", "x" * 300, "--json", "-", cwd=photos)
     assert done.returncode == 1
     assert "1 failed, 1 done" in done.stderr
     assert len(done.stdout.splitlines()) == 1
@@ -145,20 +147,20 @@ def test_a_file_name_that_is_no_text(photos: Path) -> None:
         ("one.png,nan,10,70,90\n", "not finite"),
     ],
 )
-def test_wrong_box_files_are_named(photos: Path, content: str, message: str) -> None:
+def test_wrong_box_files_are_named(photos: Path, content: str, message: str, run_jvcr: Run) -> None:
     (photos / "boxes.csv").write_text(content)
-    done = jvcr("predict", "one.png", "--boxes", "boxes.csv", "--json", "-", cwd=photos)
+    done = run_jvcr("predict", "one.png", "--boxes", "boxes.csv", "--json", "-", cwd=photos)
     assert done.returncode == 1
     assert message in done.stderr
     assert ("boxes.csv" if "line" in message else "one.png") in done.stderr
 
 
-def test_missing_photo_and_missing_weights(photos: Path) -> None:
-    done = jvcr("predict", "nowhere.jpg", "one.png", "--json", "-", cwd=photos)
+def test_missing_photo_and_missing_weights(photos: Path, run_jvcr: Run) -> None:
+    done = run_jvcr("predict", "nowhere.jpg", "one.png", "--json", "-", cwd=photos)
     assert done.returncode == 1
     assert "nowhere.jpg: no such file" in done.stderr
     assert len(done.stdout.splitlines()) == 1
-    done = jvcr("predict", "one.png", "--weights", "huge", cwd=photos)
+    done = run_jvcr("predict", "one.png", "--weights", "huge", cwd=photos)
     assert done.returncode == 1
     assert "'huge' are unknown" in done.stderr
     assert "Traceback" not in done.stderr
@@ -179,11 +181,11 @@ def test_version_and_help(tmp_path: Path) -> None:
     assert all(verb in done.stdout for verb in ("demo", "predict", "train", "evaluate", "export"))
 
 
-def test_training_says_what_is_missing(tmp_path: Path) -> None:
+def test_training_says_what_is_missing(tmp_path: Path, run_jvcr: Run) -> None:
     pytest.importorskip("torch", reason="training needs PyTorch (extra: train)")
-    done = jvcr("train", "--data", tmp_path, "--out", tmp_path / "run", "--preset", "tiny", cwd=tmp_path)
+    done = run_jvcr("train", "--data", tmp_path, "--out", tmp_path / "run", "--preset", "tiny", cwd=tmp_path)
     assert done.returncode == 1
     assert "labels.npz: no such file" in done.stderr
-    done = jvcr("train", "--data", tmp_path, "--out", tmp_path / "run", "--preset", "larg", cwd=tmp_path)
+    done = run_jvcr("train", "--data", tmp_path, "--out", tmp_path / "run", "--preset", "larg", cwd=tmp_path)
     assert done.returncode == 1
     assert "preset 'larg' is unknown; did you mean 'large'?" in done.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import subprocess
-import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -354,7 +353,11 @@ def test_rows_with_damaged_images_are_left_out_on_request(
 
 @pytest.mark.parametrize("task", ["landmarks", "detect"])
 def test_training_skips_damaged_images_on_request(
-    make_table: MakeTable, make_photos: Callable[..., Path], tmp_path: Path, task: str
+    make_table: MakeTable,
+    make_photos: Callable[..., Path],
+    tmp_path: Path,
+    task: str,
+    run_jvcr: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     pytest.importorskip("torch", reason="training needs PyTorch (extra: train)")
     folder = tmp_path / "data"
@@ -369,11 +372,11 @@ def test_training_skips_damaged_images_on_request(
     preset = "tiny" if task == "landmarks" else "tiny-detector"
     command = ["train", "--data", str(folder), "--out", str(tmp_path / "run"), "--task", task, "--preset", preset]
     command += ["--samples", "64", "--minutes", "0", "--workers", "0"]
-    done = subprocess.run([sys.executable, "-m", "jvcr.cli.app", *command], capture_output=True, text=True, check=False)
+    done = run_jvcr(*command, cwd=tmp_path)
     assert done.returncode == 1
     assert (".tar: face1.jpg: " if task == "landmarks" else f".tar: {photo}.webp: ") in done.stderr
     command += ["--on-bad", "skip"]
-    done = subprocess.run([sys.executable, "-m", "jvcr.cli.app", *command], capture_output=True, text=True, check=False)
+    done = run_jvcr(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for name in ("face1", "face4", photo):
         assert f"left out: {name} (" in done.stderr, done.stderr

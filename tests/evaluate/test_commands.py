@@ -1,4 +1,4 @@
-"""``jvcr evaluate`` as users run it: a process of its own."""
+"""``jvcr evaluate``, as its commands are called."""
 
 from __future__ import annotations
 
@@ -26,10 +26,13 @@ from jvcr.frames import CROP_RULE, Box
 from jvcr.markups.markup import MARKUP_68, Markup, subset
 from jvcr.runtime.confidence import Confidence
 
+Evaluate = Callable[..., subprocess.CompletedProcess[str]]
 
-def evaluate(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "jvcr.cli.app", "evaluate", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+@pytest.fixture
+def evaluate(run_jvcr: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> Evaluate:
+    """Run ``jvcr evaluate`` in this process."""
+    return lambda *arguments: run_jvcr("evaluate", *arguments, cwd=tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,7 @@ def peers(benchmark_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> l
     return [folder / "ruler.npz", folder / "flat.jsonl"]
 
 
-def test_the_whole_report_of_the_weights(benchmark_folder: Path, tmp_path: Path) -> None:
+def test_the_whole_report_of_the_weights(benchmark_folder: Path, tmp_path: Path, evaluate: Evaluate) -> None:
     pytest.importorskip("plotly", reason="plotly comes with the extra demo")
     out, saved = tmp_path / "out", tmp_path / "saved" / "ours.npz"
     done = evaluate(
@@ -79,7 +82,7 @@ def test_the_whole_report_of_the_weights(benchmark_folder: Path, tmp_path: Path)
     assert system["name"] == f"jvcr small {jvcr.__version__}"
 
 
-def test_peers_side_by_side(benchmark_folder: Path, peers: list[Path], tmp_path: Path) -> None:
+def test_peers_side_by_side(benchmark_folder: Path, peers: list[Path], tmp_path: Path, evaluate: Evaluate) -> None:
     report = tmp_path / "report.json"
     options = ("--draws", 100, "--json", report)
     done = evaluate(
@@ -103,7 +106,7 @@ def test_peers_side_by_side(benchmark_folder: Path, peers: list[Path], tmp_path:
     assert re.search(r"JVCR, the paper +2\.94 +3\.46 +4\.53 +3\.64 +0\.81 +published", done.stdout)
 
 
-def test_views_of_the_weights(make_table: Callable[..., Path], tmp_path: Path) -> None:
+def test_views_of_the_weights(make_table: Callable[..., Path], tmp_path: Path, evaluate: Evaluate) -> None:
     names, sources = ["ann_0", "ann_1", "ann_2"], np.array(["300wlp-ibug"] * 3)
     folder = make_table(tmp_path, (0.0, 40.0, -70.0), ["val"] * 3, names=names, source=sources)
     done = evaluate("views", "--root", folder, "--boxes", "true", "--json", tmp_path / "views.json", "--threads", 1)
@@ -209,7 +212,7 @@ def test_the_old_name_of_views() -> None:
     assert "labels.npz: no such file; expected a training table" in str(result.exception)
 
 
-def test_paper_without_data(tmp_path: Path) -> None:
+def test_paper_without_data(tmp_path: Path, evaluate: Evaluate) -> None:
     done = evaluate("paper", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert re.search(r"JVCR, the paper +2\.94 +3\.46 +4\.53 +3\.64 +0\.81 +published", done.stdout)

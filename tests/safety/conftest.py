@@ -1,4 +1,4 @@
-"""Small films, and the command line as a process of its own."""
+"""Small films, and the command line on a full disk."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-COMMAND = [sys.executable, "-m", "jvcr.cli.app"]
-
 LIMITED = """
 import resource, runpy, signal, sys
 size = int(sys.argv[1])
@@ -27,12 +25,15 @@ one (EFBIG in place of ENOSPC)."""
 
 
 @pytest.fixture
-def jvcr(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the command line in ``tmp_path``; ``largest`` bounds the bytes of a file."""
+def jvcr(
+    tmp_path: Path, run_jvcr: Callable[..., subprocess.CompletedProcess[str]]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line in ``tmp_path``; ``largest`` bounds the bytes of a file, in a process of its own."""
 
     def run(*arguments: object, largest: int | None = None) -> subprocess.CompletedProcess[str]:
-        start = COMMAND if largest is None else [sys.executable, "-c", LIMITED, str(largest)]
-        command = [*start, *map(str, arguments)]
+        if largest is None:
+            return run_jvcr(*arguments, cwd=tmp_path)
+        command = [sys.executable, "-c", LIMITED, str(largest), *map(str, arguments)]
         environment = os.environ | {"COLUMNS": "200"}
         return subprocess.run(
             command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False, env=environment

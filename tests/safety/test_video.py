@@ -82,7 +82,14 @@ def test_a_closed_terminal_ends_it_as_ctrl_c_does(tmp_path: Path, write_film: Ca
     command = [*COMMAND, "video", film, "--out", out, "--json", lines, "--threads", "1"]
     # A pseudo terminal whose other end is closed: writing to it fails from then on.
     master, terminal = os.openpty()
-    with subprocess.Popen(command, stdout=terminal, stderr=terminal, stdin=terminal) as running:
+    with subprocess.Popen(
+        command,
+        stdout=terminal,
+        stderr=terminal,
+        stdin=terminal,
+        # Under nohup, tests inherit that the signal is ignored, and the run would ignore it too.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    ) as running:
         os.close(terminal)
         limit = time.monotonic() + 60
         while not (lines.exists() and lines.stat().st_size) and time.monotonic() < limit:

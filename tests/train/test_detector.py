@@ -116,6 +116,7 @@ def test_other_data_or_another_task_is_refused(trained: Loop, data: Path) -> Non
         make(replace(SHORT, box_weight=3.0), data, trained.out)
 
 
+@pytest.mark.slow
 def test_it_learns_to_find(data: Path, tmp_path: Path) -> None:
     # Photographs alone, hardly varied: the faces are drawn ellipses.
     scenes = SceneAugmentation(

@@ -2,84 +2,92 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-SCRIPT = """
-import resource, sys
-from pathlib import Path
-import torch
-from jvcr.train.data.backgrounds import Backgrounds
+from jvcr.data.sample import Sample
 from jvcr.data.table import Table
 from jvcr.images import ImageError
 from jvcr.markups.markup import MARKUP_68
 from jvcr.model.config import PRESETS
 from jvcr.train.config import Stage, TrainConfig
+from jvcr.train.data.backgrounds import Backgrounds
 from jvcr.train.landmarks import LandmarkTask
-from jvcr.train.loop import Hardware, Loop
+from jvcr.train.loop import Hardware, Loop, TrainingFailed
 
-torch.set_num_threads(1)
 
 class Silent:
-    def on_progress(self, progress): ...
-    def on_validation(self, samples, result): ...
+    def on_progress(self, progress: object) -> None: ...
+
+    def on_validation(self, samples: int, result: object) -> None: ...
+
 
 class Broken(Table):
-    def __getitem__(self, row):
+    def __getitem__(self, row: int) -> Sample:
         raise ImageError(f"faces.tar: {self.names[row]} is cut short")
 
-kind, data, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-config = TrainConfig(
-    model=PRESETS["tiny"], stages=(Stage("one", 40, True, 20.0, lr=1e-3, final_lr=1e-4),),
-    batch_size=4, precision="32-true", validate_every=1000, checkpoint_seconds=0.0, pictures=0,
-    workers=1 if kind == "sample" else 0,
-)
-table = Table(data, "train")
 
-def go_on(table, seconds):
-    training = Loop(LandmarkTask(config, MARKUP_68, table, table, Backgrounds()), out, Silent(), Hardware("cpu"))
-    training.run(seconds)
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """No file can be larger than 20 kB."""
+    resource: Any = pytest.importorskip("resource", reason="Windows has no limit on the size of files")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def make(table: Table, out: Path, workers: int) -> Loop:
+    config = TrainConfig(
+        model=PRESETS["tiny"],
+        stages=(Stage("one", 40, True, 20.0, lr=1e-3, final_lr=1e-4),),
+        batch_size=4,
+        precision="32-true",
+        validate_every=1000,
+        checkpoint_seconds=0.0,
+        pictures=0,
+        workers=workers,
+    )
+    return Loop(LandmarkTask(config, MARKUP_68, table, table, Backgrounds()), out, Silent(), Hardware("cpu"))
+
+
+@pytest.fixture
+def data(make_table: Callable[..., Path], tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    return make_table(tmp_path / "data", (5.0, -20.0, 45.0, -75.0))
+
+
+def one_step(table: Table, out: Path, workers: int) -> int:
+    training = make(table, out, workers)
+    training.run(0)
     return training.step
 
-assert go_on(table, 0) == 1
-if kind == "disk":
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
-else:
-    table.__class__ = Broken
-try:
-    go_on(table, 1e9)
-except (OSError, RuntimeError) as error:
-    print(type(error).__name__, error)
-else:
-    print("no error")
-resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-table.__class__ = Table
-assert go_on(table, 0) == 2
-print(*sorted(path.name for path in out.iterdir() if path.is_file()))
-"""
+
+def written(out: Path) -> list[str]:
+    return sorted(path.name for path in out.iterdir() if path.is_file())
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
-@pytest.mark.parametrize(
-    ("kind", "said"),
-    [
-        ("disk", ("OSError", "model.safetensors cannot be written", "Make room")),
-        ("sample", ("TrainingFailed", "cannot be read at step 1", "faces.tar: face", "last.ckpt")),
-    ],
-)
-def test_failure_is_said_and_the_run_goes_on_from_the_last_checkpoint(
-    make_table: Callable[..., Path], tmp_path: Path, kind: str, said: tuple[str, ...]
-) -> None:
-    (tmp_path / "data").mkdir()
-    data = make_table(tmp_path / "data", (5.0, -20.0, 45.0, -75.0))
-    command = [sys.executable, "-c", SCRIPT, kind, str(data), str(tmp_path / "run")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    for words in said:
-        assert words in done.stdout, done.stdout
+def test_a_full_disk_is_said_and_the_run_goes_on_from_the_last_checkpoint(data: Path, tmp_path: Path) -> None:
+    table, out = Table(data, "train"), tmp_path / "run"
+    assert one_step(table, out, 0) == 1
+    with full_disk(), pytest.raises(OSError, match=r"model\.safetensors cannot be written[\s\S]*Make room"):
+        make(table, out, 0).run(1e9)
+    assert one_step(table, out, 0) == 2
     # Nothing half-written is left behind.
-    assert done.stdout.splitlines()[-1].split() == ["last.ckpt", "model.safetensors"]
+    assert written(out) == ["last.ckpt", "model.safetensors"]
+
+
+def test_an_unreadable_sample_is_said_and_the_run_goes_on_from_the_last_checkpoint(data: Path, tmp_path: Path) -> None:
+    """In a worker: what it says comes through."""
+    out = tmp_path / "run"
+    assert one_step(Table(data, "train"), out, 1) == 1
+    with pytest.raises(TrainingFailed, match=r"cannot be read at step 1[\s\S]*faces\.tar: face[\s\S]*last\.ckpt"):
+        make(Broken(data, "train"), out, 1).run(1e9)
+    assert one_step(Table(data, "train"), out, 1) == 2
+    assert written(out) == ["last.ckpt", "model.safetensors"]

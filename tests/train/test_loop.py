@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import copy
 import csv
+import shutil
 import struct
 import subprocess
-import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -246,10 +246,18 @@ def test_folder_with_other_images_under_the_same_labels_is_refused(
     assert make(SHORT, Table(folders[0], "train"), tmp_path / "run").step == 0
 
 
+@pytest.fixture(scope="module")
+def begun(four_faces: Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that has just begun."""
+    folder = tmp_path_factory.mktemp("begun")
+    make(SHORT, four_faces, folder).save()
+    return folder
+
+
 @pytest.fixture
-def saved(four_faces: Table, tmp_path: Path) -> Path:
-    """The checkpoint of a run that has just begun."""
-    make(SHORT, four_faces, tmp_path).save()
+def saved(begun: Path, tmp_path: Path) -> Path:
+    """The checkpoint of that run, in a folder of its own."""
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
     return tmp_path / "last.ckpt"
 
 
@@ -263,16 +271,18 @@ def test_a_checkpoint_that_is_cut_short_is_named(saved: Path, four_faces: Table,
         make(SHORT, four_faces, saved.parent)
 
 
-def test_the_command_line_says_which_checkpoint_is_damaged(make_table: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_command_line_says_which_checkpoint_is_damaged(
+    make_table: Callable[..., Path], tmp_path: Path, run_jvcr: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     (tmp_path / "data").mkdir()
     data = make_table(tmp_path / "data", (5.0, -20.0, 45.0, -75.0), ("train", "train", "train", "val"))
-    command = [sys.executable, "-m", "jvcr.cli.app", "train", "--data", str(data), "--out", str(tmp_path / "run")]
+    command = ["train", "--data", str(data), "--out", str(tmp_path / "run")]
     command += ["--preset", "tiny", "--samples", "640", "--minutes", "0", "--workers", "0"]
-    assert subprocess.run(command, capture_output=True, text=True, check=False).returncode == 0
+    assert run_jvcr(*command, cwd=tmp_path).returncode == 0
     path = tmp_path / "run" / "last.ckpt"
     half = path.read_bytes()[: path.stat().st_size // 2]
     path.write_bytes(half)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_jvcr(*command, cwd=tmp_path)
     assert done.returncode == 1
     assert f"error: {path} is not a complete checkpoint of `jvcr train`: it is truncated" in done.stderr
     assert "Traceback" not in done.stderr
