@@ -28,6 +28,10 @@ class LocatedFace(NamedTuple):
     score: float
 
 
+NO_VOLUME: NDArray[np.float32] = np.empty((0, 0, 0), np.float32)
+"""In place of a volume that nobody needs."""
+
+
 def agreement(volume: NDArray[np.float32], points_unit: NDArray[np.float32]) -> NDArray[np.float32]:
     """(B,) mean over the landmarks of the volume at the predicted points, 0…1.
 

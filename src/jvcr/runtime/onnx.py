@@ -34,11 +34,16 @@ class OnnxRuntime:
     """
 
     def __init__(self, path: Path, threads: int = 0, device: str = "cpu") -> None:
+        self._settings = (path, threads, device)
         self._session, metadata = open_session(path, threads, device)
         self.image_size, self.markup, self.crop_rule, self.confidence = read_described(path, metadata.get("jvcr"))
         size, points = self.image_size, self.markup.n_points
         check_ends(path, self._session.get_inputs(), {"crops": (None, size, size, 3)})
         check_ends(path, self._session.get_outputs(), {"volume": (None,) * 4, "points_unit": (None, points, 3)})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A session cannot be pickled; the copy opens its own.
+        return type(self), self._settings
 
     def __call__(self, crops: Image) -> Prediction:
         check_crops(crops, self.image_size)
