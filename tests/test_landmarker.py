@@ -248,11 +248,12 @@ def test_threads_may_share_it(landmarker: Landmarker, face: Face) -> None:
 @pytest.mark.parametrize(
     ("image", "error", "message"),
     [
-        ("photo.jpg", TypeError, "str; expected a NumPy array"),
+        ("no_photo.jpg", ValueError, "no_photo.jpg: no such file"),
+        (7, TypeError, "int; expected a path, a PIL.Image, or a NumPy array"),
         (PHOTO.astype(np.float32) / 255, TypeError, "dtype float32; expected uint8"),
         (PHOTO.astype(np.int64), TypeError, "dtype int64; expected uint8"),
-        (PHOTO[:, :, 0], ValueError, r"\(512, 512\); expected \(H, W, 3\)"),
-        (np.zeros((9, 9, 4), np.uint8), ValueError, r"\(9, 9, 4\); expected"),
+        (PHOTO.transpose(2, 0, 1), ValueError, r"\(3, 512, 512\); expected \(H, W, 3\)"),
+        (np.zeros((9, 9, 2), np.uint8), ValueError, r"\(9, 9, 2\); expected"),
         (np.zeros((0, 9, 3), np.uint8), ValueError, r"\(0, 9, 3\); expected"),
     ],
 )

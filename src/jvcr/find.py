@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from jvcr.detect.base import CloseUpDetector, Detector, Proposal, as_proposals, nms
 from jvcr.detect.network import LIKELY_SCORE
 from jvcr.distinct import distinct
 from jvcr.frames import Box, Crop
 from jvcr.images import Image
-from jvcr.locate import LocatedFace, locate, upright_crop
+from jvcr.locate import NO_CELLS, LocatedFace, locate_many, upright_crop
 from jvcr.runtime.base import Runtime
 
 
@@ -50,8 +50,20 @@ class FoundFace(NamedTuple):
     score: float
 
 
+class Passes(NamedTuple):
+    """Forward passes that a search asks for: one on each crop of its photo. last: with the runtime of the last pass."""
+
+    crops: list[Crop]
+    last: bool
+
+
+_Result = TypeVar("_Result")
+_Search = Generator[Passes, list[LocatedFace], _Result]
+"""The search in one photo. It asks for forward passes and is sent their results, so that many photos can share one."""
+
+
 class FaceFinder:
-    """Finds the faces of a photo.
+    """Finds the faces of photos.
 
     Args:
         runtime: runs all passes but the last; they only need to find the position.
@@ -74,23 +86,62 @@ class FaceFinder:
         self._runtime, self._last_look, self._detector = runtime, last_look, detector
         self._refine, self._batch_size, self._min_score, self._policy = refine, batch_size, min_score, policy
 
-    def __call__(self, image: Image) -> list[FoundFace]:
-        """(H, W, 3) uint8 RGB → faces, best score first."""
-        proposals = as_proposals(self._detector(image))
-        likely = [p for p in proposals if p.score is None or p.score >= self._policy.likely_score]
-        candidates = self._looked_at(image, likely)
-        faces = self._kept(image, candidates)
-        # Skip unlikely proposals when a face was already found; this saves forward passes.
-        if len(likely) < len(proposals) and not any(face.score >= self._policy.min_score for face in faces):
-            candidates += self._looked_at(image, [p for p in proposals if p not in likely])
-            faces = self._kept(image, candidates)
-        if not faces and isinstance(self._detector, CloseUpDetector):
-            faces = self._kept(image, self._looked_at(image, as_proposals(self._detector.close_up(image))))
-        return faces
+    def __call__(self, image: Image, volumes: bool = True) -> list[FoundFace]:
+        """(H, W, 3) uint8 RGB → faces, best score first. Without ``volumes``, those of the results are empty."""
+        return self.many([image], volumes)[0]
+
+    def many(self, images: Sequence[Image], volumes: bool = True) -> list[list[FoundFace]]:
+        """The faces of each of several photos, with the crops of all of them in the same forward passes."""
+        return self._run([(image, self._faces(image)) for image in images], volumes)
 
     def candidates(self, image: Image) -> list[tuple[LocatedFace, Proposal]]:
         """The result for each of the detector's proposals, with the proposal, before any is dropped by score."""
-        return self._looked_at(image, as_proposals(self._detector(image)))
+        return self._run([(image, self._looked_at(image, as_proposals(self._detector(image))))], True)[0]
+
+    def _run(self, searches: Sequence[tuple[Image, _Search[_Result]]], volumes: bool) -> list[_Result]:
+        """Advance all searches step by step until each has returned."""
+        results: dict[int, _Result] = {}
+        asked: dict[int, Passes] = {}
+
+        def advance(number: int, answer: list[LocatedFace] | None) -> None:
+            try:
+                search = searches[number][1]
+                asked[number] = next(search) if answer is None else search.send(answer)
+            except StopIteration as end:
+                results[number] = end.value
+
+        for number in range(len(searches)):
+            advance(number, None)
+        while asked:
+            waiting, asked = asked, {}
+            for last in (False, True):
+                of_kind = {number: passes.crops for number, passes in waiting.items() if passes.last is last}
+                work = ((searches[number][0], crop) for number, crops in of_kind.items() for crop in crops)
+                located = locate_many(self._last_look if last else self._runtime, work, self._batch_size)
+                answers = {
+                    number: [
+                        # A volume is a view of its whole batch, which would stay in memory.
+                        face if last and volumes else face._replace(cells=NO_CELLS)
+                        for _, face in zip(crops, located, strict=False)
+                    ]
+                    for number, crops in of_kind.items()
+                }
+                for number, answer in answers.items():
+                    advance(number, answer)
+        return [results[number] for number in range(len(searches))]
+
+    def _faces(self, image: Image) -> _Search[list[FoundFace]]:
+        proposals = as_proposals(self._detector(image))
+        likely = [p for p in proposals if p.score is None or p.score >= self._policy.likely_score]
+        candidates = yield from self._looked_at(image, likely)
+        faces = self._kept(image, candidates)
+        # Skip unlikely proposals when a face was already found; this saves forward passes.
+        if len(likely) < len(proposals) and not any(face.score >= self._policy.min_score for face in faces):
+            candidates += yield from self._looked_at(image, [p for p in proposals if p not in likely])
+            faces = self._kept(image, candidates)
+        if not faces and isinstance(self._detector, CloseUpDetector):
+            faces = self._kept(image, (yield from self._looked_at(image, as_proposals(self._detector.close_up(image)))))
+        return faces
 
     def _kept(self, image: Image, candidates: list[tuple[LocatedFace, Proposal]]) -> list[FoundFace]:
         boxes = [Box.around(face.points_img) for face, _ in candidates]
@@ -103,14 +154,14 @@ class FaceFinder:
         )
         return [faces[i] for i in best]
 
-    def _looked_at(self, image: Image, proposals: list[Proposal]) -> list[tuple[LocatedFace, Proposal]]:
+    def _looked_at(self, image: Image, proposals: list[Proposal]) -> _Search[list[tuple[LocatedFace, Proposal]]]:
         """The result of the last pass for each proposal that may still reach the minimum score."""
         policy = self._policy
         crops = [
             Crop.from_box(p.box, self._runtime.image_size, -p.roll_deg, self._runtime.crop_rule) for p in proposals
         ]
         if self._refine:
-            seen = locate(self._runtime, image, crops, self._batch_size)
+            seen = yield Passes(crops, last=False)
             agreement = [face.score for face in seen]
             boxes = [Box.around(face.points_img) for face in seen]
             kept = _kept_on(image, boxes, agreement, self._runtime.confidence.least_agreement)
@@ -122,13 +173,13 @@ class FaceFinder:
                 if _turned_deg(crops[i], upright[i]) > policy.turned_deg
                 and self._score(seen[i], proposals[i], policy.may_grow_turned) >= self._min_score
             ]
-            again = locate(self._runtime, image, [upright[i] for i in turned], self._batch_size)
+            again = (yield Passes([upright[i] for i in turned], last=False)) if turned else []
             for i, face in zip(turned, again, strict=True):
                 seen[i], upright[i] = face, upright_crop(self._runtime, face.points_img)
             kept = [i for i in kept if self._score(seen[i], proposals[i], policy.may_grow) >= self._min_score]
             crops = [upright[i] for i in kept]
             proposals = [proposals[i] for i in kept]
-        located = locate(self._last_look, image, crops, self._batch_size)
+        located = yield Passes(crops, last=True)
         return list(zip(located, proposals, strict=True))
 
     def _score(self, face: LocatedFace, proposal: Proposal, factor: float = 1.0) -> float:

@@ -97,6 +97,22 @@ def decode_image(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image:
     return _decode(io.BytesIO(data), len(data), name, max_pixels)
 
 
+def from_pillow(image: PIL.Image.Image) -> Image:
+    """A ``PIL.Image`` as (H, W, 3) uint8 RGB, by the rules of ``read_image``. Not modified.
+
+    Raises:
+        ImageError: empty, or its file is damaged (Pillow reads pixels only when they are needed).
+    """
+    name = str(getattr(image, "filename", "") or "the PIL.Image")
+    if not image.width or not image.height:
+        raise ImageError(f"{name}: has {image.width} × {image.height} pixels; expected an image")
+    try:
+        image.load()
+        return _to_rgb(image)
+    except Exception as error:  # decoders raise all kinds of errors on damaged files
+        raise ImageError(f"{name}: cannot be read ({error}); export or download it again") from error
+
+
 def _decode(file: BinaryIO, size: int, name: str, max_pixels: int) -> Image:
     if not size:
         raise ImageError(f"{name}: the file is empty; expected an image")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,7 @@ from jvcr.detect.network import DETECT_SIZE, NetworkDetector
 from jvcr.find import DEFAULT_POLICY, FaceFinder
 from jvcr.frames import Box, Crop
 from jvcr.images import Image
-from jvcr.io.inputs import check_boxes, check_image
+from jvcr.io.inputs import ImageInput, as_image, check_boxes
 from jvcr.locate import LocatedFace, locate, locate_many, upright_crop
 from jvcr.markups.markup import Markup
 from jvcr.results import Face
@@ -47,7 +49,8 @@ class Landmarker:
         threads: CPU threads of each network; 0 uses all cores.
         batch_size: crops in one forward pass. More are hardly faster, and each takes 6 MB.
 
-    May be shared between threads. Except for rounding, a result does not depend on the rest of the batch.
+    May be shared between threads. Except for rounding, a result does not depend on the rest of the batch. Can be
+    pickled: the copy opens its weights anew, by name or path.
 
     Example::
 
@@ -75,6 +78,19 @@ class Landmarker:
             raise ValueError(f"batch_size is {batch_size}; expected at least 1")
         if not min_score == min_score:
             raise ValueError("min_score is nan; expected a number, 0…1")
+        self._settings: dict[str, Any] = {
+            "weights": weights,
+            "detector": detector,
+            "detect_size": detect_size,
+            "min_score": min_score,
+            "refine": refine,
+            "mirror": mirror,
+            "backend": backend,
+            "device": device,
+            "precision": precision,
+            "threads": threads,
+            "batch_size": batch_size,
+        }
         self._runtime: Runtime = (
             open_backend(weights, backend, device=device, precision=precision, threads=threads)
             if isinstance(backend, str)
@@ -98,11 +114,17 @@ class Landmarker:
         """Names, mirror pairs and lines of the predicted landmarks."""
         return self._runtime.markup
 
-    def predict(self, image_rgb: Image, boxes: Iterable[Any] | None = None, *, volumes: bool = False) -> list[Face]:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _open_again, (type(self), self._settings)
+
+    def predict(
+        self, image_rgb: ImageInput, boxes: Iterable[Any] | None = None, *, volumes: bool = False
+    ) -> list[Face]:
         """Predict the landmarks of every face.
 
         Args:
-            image_rgb: (H, W, 3) uint8, red first. Not modified.
+            image_rgb: (H, W, 3) uint8, red first; or a path, a ``PIL.Image``, a grey or RGBA array (the rules:
+                ``jvcr.io.inputs``). Not modified.
             boxes: landmark boxes, (K, 4) x0, y0, x1, y1 in image pixels, tight around the landmarks. They may reach
                 beyond the image. None: find the faces.
             volumes: keep each face's ``volume``. A face takes 1.5 kB without it. A volume takes 4 bytes per voxel:
@@ -110,22 +132,80 @@ class Landmarker:
         Returns:
             With boxes: one ``Face`` per box, in their order. Without: the detected faces, best score first; may be [].
         Raises:
-            TypeError: not a NumPy array of uint8.
-            ValueError: another shape; a box that is empty, not finite, or entirely outside the image (the message
-                names its index).
+            TypeError: another type, or an array that is not uint8.
+            ValueError: another shape; a file that cannot be read (``ImageError``); a box that is empty, not finite,
+                or entirely outside the image (the message names its index).
         """
-        check_image(image_rgb)
-        image = np.ascontiguousarray(image_rgb)
+        image = as_image(image_rgb)
         if boxes is not None:
-            checked = check_boxes(boxes, image)
-            work = ((image, self._crop(box)) for box in checked)
-            rough = self._runtime if self._refine else None
-            looks = locate_many(self._last_look, work, self._batch_size, rough)
-            return [
-                self._face(found, box, self._runtime.confidence.score(found.score), volumes)
-                for box, found in zip(checked, looks, strict=True)
-            ]
-        return [self._face(*found, volumes) for found in self._finder(image)]
+            return next(self._in_boxes([(image, check_boxes(boxes, image))], volumes))
+        return [self._face(*found, volumes) for found in self._finder(image, volumes)]
+
+    def predict_many(
+        self,
+        images: Iterable[ImageInput],
+        boxes: Iterable[Iterable[Any]] | None = None,
+        *,
+        batch_size: int = 8,
+        volumes: bool = False,
+    ) -> Iterator[list[Face]]:
+        """Predict the landmarks in many images, with the crops of several of them in one forward pass.
+
+        The results are those of ``predict``, except for rounding. Images are read as results are taken: at most
+        ``batch_size`` of them are in memory.
+
+        Args:
+            images: each as in ``predict``.
+            boxes: one list of landmark boxes for each image; [] gives no faces. None: find the faces.
+            batch_size: images searched together.
+            volumes: as in ``predict``.
+        Yields:
+            one list of faces per image, in order.
+        Raises:
+            TypeError, ValueError: as ``predict``, with the index of the image before the message.
+
+        Example::
+
+            for path, faces in zip(paths, landmarker.predict_many(paths)):
+                print(path, len(faces))
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; expected at least 1")
+        return self._predict_many(images, boxes, batch_size, volumes)
+
+    def _predict_many(
+        self, images: Iterable[ImageInput], boxes: Iterable[Iterable[Any]] | None, batch_size: int, volumes: bool
+    ) -> Iterator[list[Face]]:
+        read = (_numbered(index, as_image, given) for index, given in enumerate(images))
+        if boxes is not None:
+            pairs = enumerate(zip(read, boxes, strict=True))
+            yield from self._in_boxes(
+                ((image, _numbered(index, check_boxes, given, image)) for index, (image, given) in pairs), volumes
+            )
+            return
+        while window := list(itertools.islice(read, batch_size)):
+            for faces in self._finder.many(window, volumes):
+                yield [self._face(*found, volumes) for found in faces]
+
+    def _in_boxes(self, given: Iterable[tuple[Image, list[Box]]], volumes: bool) -> Iterator[list[Face]]:
+        """The faces of given boxes, image by image; one pass takes the crops of several images."""
+        waiting: deque[tuple[list[Box], list[Face]]] = deque()
+
+        def work() -> Iterator[tuple[Image, Crop]]:
+            for image, boxes in given:
+                waiting.append((boxes, []))
+                yield from ((image, self._crop(box)) for box in boxes)
+
+        rough = self._runtime if self._refine else None
+        for found in locate_many(self._last_look, work(), self._batch_size, rough):
+            # Without boxes, an image is complete from the start.
+            while len(waiting[0][0]) == len(waiting[0][1]):
+                yield waiting.popleft()[1]
+            boxes, faces = waiting[0]
+            score = self._runtime.confidence.score(found.score)
+            faces.append(self._face(found, boxes[len(faces)], score, volumes))
+        while waiting:
+            yield waiting.popleft()[1]
 
     def track(self, source: str | Path | int, *, smooth: float = 0.5, **settings: Any) -> Iterator[TrackedFrame]:
         """Track the faces of a video (extra ``video``). For frames of your own, use ``jvcr.video.track.Tracker``.
@@ -188,3 +268,19 @@ class Landmarker:
         # Copied, so that a face does not keep its whole batch in memory.
         volume = found.volume.copy() if volumes else None
         return Face(found.points_img, box, score, volume, found.crop, self.markup)
+
+
+_Made = TypeVar("_Made")
+
+
+def _numbered(index: int, make: Callable[..., _Made], *given: Any) -> _Made:
+    """What ``make`` makes of an image; errors name its index."""
+    try:
+        return make(*given)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"image {index}: {error}") from error
+
+
+def _open_again(kind: type[Landmarker], settings: dict[str, Any]) -> Landmarker:
+    return kind(**settings)

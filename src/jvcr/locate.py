@@ -34,6 +34,10 @@ class LocatedFace(NamedTuple):
         return unfolded(self.cells)
 
 
+NO_CELLS: NDArray[np.float32] = np.empty((0, 1, 1, 0, 0), np.float32)
+"""In place of a volume that is not needed."""
+
+
 def agreement(prediction: Prediction) -> NDArray[np.float32]:
     """(B,) mean over the landmarks of the volume at the predicted points, 0…1.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -87,6 +87,11 @@ class NetworkDetector:
         check_ends(path, self._session.get_inputs(), {"photos": (None, None, None, 3)})
         check_ends(path, self._session.get_outputs(), {"cells": (None, 7, None, None)})
         self._size, self._min_score = size, min_score
+        self._settings = (weights, size, min_score, threads)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A session cannot be pickled; the copy opens its own.
+        return type(self), self._settings
 
     def cells(self, pictures: Image) -> NDArray[np.float32]:
         """(B, H, W, 3) uint8, H and W as the network needs them → (B, 7, H/8, W/8) (``jvcr.detect.cells``)."""

@@ -1,33 +1,68 @@
-"""Checks of the images and boxes that a caller passes."""
+"""What a caller passes: images in the forms that people have, and boxes.
+
+``Landmarker.predict``, ``predict_many`` and ``jvcr batch`` take an image as
+
+- a path: read as a viewer shows it (``jvcr.images.read_image``);
+- a ``PIL.Image``: by the same rule (rotated by its EXIF tag, transparency on white, grey as RGB);
+- a NumPy array of uint8: (H, W, 3) RGB, red first; (H, W) or (H, W, 1) grey, repeated three times; (H, W, 4) RGBA, laid
+  on white. OpenCV's arrays are blue first, which cannot be detected: pass ``image[..., ::-1]``.
+
+Everything else is refused: other types of numbers (floats, 16 bits), other shapes (channels first, two channels).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
 
 from jvcr.frames import Box
-from jvcr.images import Image
+from jvcr.images import MAX_PIXELS, Image, from_pillow, read_image
+
+ImageInput = str | Path | PIL.Image.Image | NDArray[np.uint8]
+"""An image as people have it."""
 
 _LARGEST_BOX = 20
 """A given box may be up to this many times as large as the image; a larger one is a mistake."""
 
 
-def check_image(image: object) -> None:
-    """Raise unless ``image`` is (H, W, 3) uint8."""
-    if not isinstance(image, np.ndarray):
-        raise TypeError(f"image is a {type(image).__name__}; expected a NumPy array (H, W, 3) uint8 RGB")
-    if image.dtype != np.uint8:
+def as_image(given: Any, max_pixels: int = MAX_PIXELS) -> Image:
+    """The image as (H, W, 3) uint8 RGB, contiguous. RGB arrays are not copied if they are so already.
+
+    Args:
+        given: a path, a ``PIL.Image``, or a NumPy array; the rules are this module's.
+        max_pixels: of the largest image file to decode.
+    Raises:
+        TypeError: another type, or an array of other numbers. ValueError: an array of another shape.
+        ImageError: a file or a ``PIL.Image`` that cannot be read.
+    """
+    if isinstance(given, str | Path):
+        return read_image(given, max_pixels)
+    if isinstance(given, PIL.Image.Image):
+        return from_pillow(given)
+    if not isinstance(given, np.ndarray):
         raise TypeError(
-            f"image has dtype {image.dtype}; expected uint8, 0…255 "
+            f"image is a {type(given).__name__}; expected a path, a PIL.Image, or a NumPy array (H, W, 3) uint8 RGB"
+        )
+    if given.dtype != np.uint8:
+        raise TypeError(
+            f"image has dtype {given.dtype}; expected uint8, 0…255 "
             "(for floats in 0…1: (255 * x).round().astype(np.uint8))"
         )
-    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+    if 0 in given.shape or given.ndim not in (2, 3) or (given.ndim == 3 and given.shape[2] not in (1, 3, 4)):
         raise ValueError(
-            f"image has shape {image.shape}; expected (H, W, 3) RGB "
-            "(grey: np.stack([x] * 3, -1); RGBA: x[..., :3]; from OpenCV: x[..., ::-1])"
+            f"image has shape {given.shape}; expected (H, W, 3) RGB, (H, W) grey or (H, W, 4) RGBA "
+            "(channels first: x.transpose(1, 2, 0); from OpenCV: x[..., ::-1])"
         )
+    if given.ndim == 2 or given.shape[2] == 1:
+        return np.repeat(given.reshape(*given.shape[:2], 1), 3, axis=2)
+    if given.shape[2] == 4:
+        return from_pillow(PIL.Image.fromarray(np.ascontiguousarray(given)))
+    return np.ascontiguousarray(given)
 
 
 _SMALLEST_BOX = 1.0

@@ -34,6 +34,7 @@ class OnnxRuntime:
     """
 
     def __init__(self, path: Path, threads: int = 0, device: str = "cpu") -> None:
+        self._settings = (path, threads, device)
         self._session, metadata = open_session(path, threads, device)
         self.image_size, self.markup, self.crop_rule, self.confidence = read_described(path, metadata.get("jvcr"))
         size, points = self.image_size, self.markup.n_points
@@ -42,6 +43,10 @@ class OnnxRuntime:
         self._volume = next((end.name for end in outputs if end.name in VOLUME_OUTPUTS), "cells")
         volume = (None,) * VOLUME_OUTPUTS[self._volume]
         check_ends(path, outputs, {self._volume: volume, "points_unit": (None, points, 3)})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A session cannot be pickled; the copy opens its own.
+        return type(self), self._settings
 
     def __call__(self, crops: Image) -> Prediction:
         check_crops(crops, self.image_size)
