@@ -27,13 +27,14 @@ CORNERS = np.array([[-5, -5, 0], [5, -5, 0], [-5, 5, 0], [5, 5, 0]], np.float32)
 
 
 class Stub:
-    """A network that sees a face that fills the proposed box in every crop, with a certain agreement."""
+    """A network that sees a face that fills the proposed box in every crop, or one ``off`` crop sides to the right,
+    with a certain agreement."""
 
     image_size, markup, crop_rule, confidence = 16, FOUR, CropRule(), Confidence()
 
-    def __init__(self, agreement: float, depth_unit: float = 0.5) -> None:
+    def __init__(self, agreement: float, depth_unit: float = 0.5, off: float = 0.0) -> None:
         self.agreement, self.looks = agreement, 0
-        self.points_unit = CORNERS / 16 + np.array([0.5, 0.5, depth_unit], np.float32)
+        self.points_unit = CORNERS / 16 + np.array([0.5 + off, 0.5, depth_unit], np.float32)
 
     def __call__(self, crops: Image) -> Prediction:
         self.looks += len(crops)
@@ -54,7 +55,7 @@ def agreement_of(score: float, size_px: float = 100.0) -> float:
 def search(*boxes: Box, first: float, last: float) -> list[FoundFace]:
     """The faces among proposals, with the default policy and given agreements in the first and the last pass."""
     return FaceFinder(
-        Stub(first),
+        Stub(first, off=0.06),
         Stub(last),
         lambda image: [Proposal(box, SURE) for box in boxes],
         refine=True,
@@ -116,6 +117,25 @@ def test_the_search_asks_for_close_ups_only_where_it_finds_nothing() -> None:
         (found,) = finder(PHOTO)
         assert detector.asked == asked
         assert found.box.x0 == pytest.approx(60 if asked else 80, abs=1e-3)
+
+
+@pytest.mark.parametrize(("off", "passes"), [(0.0, 2), (0.04, 2), (0.06, 3)])
+@pytest.mark.parametrize("boxes", [None, [square(60)]])
+def test_a_second_crop_is_read_only_where_the_first_was_off(off: float, passes: int, boxes: list[Box] | None) -> None:
+    # The mirror image sees the face ``off`` to the other side, so that the average is in the middle.
+    stub = Stub(0.9, off=off)
+    landmarker = Landmarker(backend=stub, detector=lambda image: [Proposal(square(60), SURE)])
+    (face,) = landmarker.predict(PHOTO, boxes, volumes=True)
+    assert stub.looks == passes
+    middle = face.landmarks[:, 0].mean()
+    # The crop is 160 pixels wide. The second one is centred on what the first pass saw.
+    assert middle == pytest.approx(110 + (160 * off if passes == 3 else 0), abs=0.01)
+    assert face.volume is not None and face.volume.shape == (4, 4, 4)
+    # Without flip averaging, the first result stays.
+    stub = Stub(0.9, off=off)
+    landmarker = Landmarker(backend=stub, detector=lambda image: [Proposal(square(60), SURE)], mirror=False)
+    landmarker.predict(PHOTO, boxes)
+    assert stub.looks == passes - 1
 
 
 def predicted_crop(landmarker: Landmarker, box: Box) -> tuple[np.ndarray, np.ndarray]:

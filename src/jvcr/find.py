@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -11,8 +12,9 @@ from jvcr.detect.network import LIKELY_SCORE
 from jvcr.distinct import distinct
 from jvcr.frames import Box, Crop
 from jvcr.images import Image
-from jvcr.locate import NO_CELLS, LocatedFace, locate_many, upright_crop
+from jvcr.locate import NO_CELLS, LocatedFace, averaged_faces, locate_many, turned_deg, upright_crop, well_cropped
 from jvcr.runtime.base import Runtime
+from jvcr.runtime.mirror import MirrorAveraged
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,20 @@ class FoundFace(NamedTuple):
     score: float
 
 
-class Passes(NamedTuple):
-    """Forward passes that a search asks for: one on each crop of its photo. last: with the runtime of the last pass."""
+class Pass(enum.Enum):
+    """What runs on a crop."""
 
+    FIRST = enum.auto()
+    LAST = enum.auto()
+    MIRRORED = enum.auto()
+    """The half of the last pass that reads the mirror image."""
+
+
+class Passes(NamedTuple):
+    """Forward passes that a search asks for: one on each crop of its photo."""
+
+    kind: Pass
     crops: list[Crop]
-    last: bool
 
 
 _Result = TypeVar("_Result")
@@ -85,6 +96,9 @@ class FaceFinder:
     ) -> None:
         self._runtime, self._last_look, self._detector = runtime, last_look, detector
         self._refine, self._batch_size, self._min_score, self._policy = refine, batch_size, min_score, policy
+        self._runtimes = {Pass.FIRST: runtime, Pass.LAST: last_look}
+        if isinstance(last_look, MirrorAveraged):
+            self._runtimes[Pass.MIRRORED] = last_look.mirrored
 
     def __call__(self, image: Image, volumes: bool = True) -> list[FoundFace]:
         """(H, W, 3) uint8 RGB → faces, best score first. Without ``volumes``, those of the results are empty."""
@@ -114,14 +128,14 @@ class FaceFinder:
             advance(number, None)
         while asked:
             waiting, asked = asked, {}
-            for last in (False, True):
-                of_kind = {number: passes.crops for number, passes in waiting.items() if passes.last is last}
+            for kind, runtime in self._runtimes.items():
+                of_kind = {number: passes.crops for number, passes in waiting.items() if passes.kind is kind}
                 work = ((searches[number][0], crop) for number, crops in of_kind.items() for crop in crops)
-                located = locate_many(self._last_look if last else self._runtime, work, self._batch_size)
+                located = locate_many(runtime, work, self._batch_size)
                 answers = {
                     number: [
                         # A volume is a view of its whole batch, which would stay in memory.
-                        face if last and volumes else face._replace(cells=NO_CELLS)
+                        face if volumes or kind is not Pass.LAST else face._replace(cells=NO_CELLS)
                         for _, face in zip(crops, located, strict=False)
                     ]
                     for number, crops in of_kind.items()
@@ -161,7 +175,7 @@ class FaceFinder:
             Crop.from_box(p.box, self._runtime.image_size, -p.roll_deg, self._runtime.crop_rule) for p in proposals
         ]
         if self._refine:
-            seen = yield Passes(crops, last=False)
+            seen = yield Passes(Pass.FIRST, crops)
             agreement = [face.score for face in seen]
             boxes = [Box.around(face.points_img) for face in seen]
             kept = _kept_on(image, boxes, agreement, self._runtime.confidence.least_agreement)
@@ -170,26 +184,36 @@ class FaceFinder:
             turned = [
                 i
                 for i in kept
-                if _turned_deg(crops[i], upright[i]) > policy.turned_deg
+                if turned_deg(crops[i], upright[i]) > policy.turned_deg
                 and self._score(seen[i], proposals[i], policy.may_grow_turned) >= self._min_score
             ]
-            again = (yield Passes([upright[i] for i in turned], last=False)) if turned else []
+            again = (yield Passes(Pass.FIRST, [upright[i] for i in turned])) if turned else []
             for i, face in zip(turned, again, strict=True):
                 seen[i], upright[i] = face, upright_crop(self._runtime, face.points_img)
             kept = [i for i in kept if self._score(seen[i], proposals[i], policy.may_grow) >= self._min_score]
-            crops = [upright[i] for i in kept]
-            proposals = [proposals[i] for i in kept]
-        located = yield Passes(crops, last=True)
+            located = yield from self._last([seen[i] for i in kept], [upright[i] for i in kept])
+            return [(face, proposals[i]) for i, face in zip(kept, located, strict=True)]
+        located = yield Passes(Pass.LAST, crops)
         return list(zip(located, proposals, strict=True))
+
+    def _last(self, seen: list[LocatedFace], upright: list[Crop]) -> _Search[list[LocatedFace]]:
+        """The last pass, as ``jvcr.locate.refined``."""
+        good = [well_cropped(face.crop, crop) for face, crop in zip(seen, upright, strict=True)]
+        off = [crop for crop, fine in zip(upright, good, strict=True) if not fine]
+        again = iter((yield Passes(Pass.LAST, off)) if off else [])
+        same = [face.crop for face, fine in zip(seen, good, strict=True) if fine]
+        if Pass.MIRRORED not in self._runtimes or not same:
+            return [face if fine else next(again) for face, fine in zip(seen, good, strict=True)]
+        flipped = iter((yield Passes(Pass.MIRRORED, same)))
+        return [
+            averaged_faces(self._runtime, face, next(flipped)) if fine else next(again)
+            for face, fine in zip(seen, good, strict=True)
+        ]
 
     def _score(self, face: LocatedFace, proposal: Proposal, factor: float = 1.0) -> float:
         """The face's score, with its agreement multiplied by a factor."""
         box = Box.around(face.points_img)
         return self._runtime.confidence.score(factor * face.score, proposal.score, max(box.width, box.height))
-
-
-def _turned_deg(crop: Crop, other: Crop) -> float:
-    return abs((crop.rotation_deg - other.rotation_deg + 180) % 360 - 180)
 
 
 def _kept_on(image: Image, boxes: Sequence[Box], scores: Sequence[float], min_score: float) -> list[int]:
