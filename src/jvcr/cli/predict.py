@@ -67,7 +67,7 @@ def predict(
         list[FormatName] | None,
         typer.Option(
             "--format",
-            help="Write this format to --out; may be repeated (docs/exports.md). obj, ply, glb and pts: a file for each "
+            help="Write this format to --out; may be repeated (docs/exports.md). obj, ply, glb, pts: a file for each "
             "photo. The others: one file for all photos, landmarks.csv, ….",
         ),
     ] = None,

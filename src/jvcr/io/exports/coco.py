@@ -67,11 +67,11 @@ def _annotation(face: ExportedFace, size: tuple[int, int]) -> dict[str, Any]:
     xy = px_to_share(points[:, :2], 1)
     inside = ((xy >= 0) & (xy <= size)).all(axis=1)
     flags = np.where(inside & ~far_side(points, face.markup), VISIBLE, HIDDEN)
-    pairs: list[list[float]] = np.round(xy, 3).tolist()
-    x0, y0, x1, y1 = (round(px_to_share(value, 1), 3) for value in face.box.to_list())
-    width, height = round(x1 - x0, 3), round(y1 - y0, 3)
+    pairs: list[list[float]] = xy.round(3).tolist()
+    left, top = (round(px_to_share(value, 1), 3) for value in (face.box.x0, face.box.y0))
+    width, height = round(face.box.width, 3), round(face.box.height, 3)
     return {
-        "bbox": [x0, y0, width, height],
+        "bbox": [left, top, width, height],
         "area": round(width * height, 3),
         "iscrowd": 0,
         "num_keypoints": len(points),
