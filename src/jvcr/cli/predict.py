@@ -59,7 +59,9 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder for pictures and pages.")] = _DEFAULT_OUT,
     json_to: Annotated[
         str | None,
-        typer.Option("--json", metavar="FILE|-", help="Write JSON lines, one object per photo; - is stdout."),
+        typer.Option(
+            "--json", "--jsonl", metavar="FILE|-", help="Write JSON lines, one object per photo; - is stdout."
+        ),
     ] = None,
     draw: Annotated[bool, typer.Option("--draw", help="Write each photo with its landmarks drawn.")] = False,
     html: Annotated[bool, typer.Option("--html", help="Write a 3D page for each photo (extra: demo).")] = False,

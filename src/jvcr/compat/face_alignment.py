@@ -33,6 +33,10 @@ class LandmarksType(Enum):
     TWO_D = 1
     TWO_HALF_D = 2
     THREE_D = 3
+    # Names of versions before 1.4.
+    _2D = 1
+    _2halfD = 2
+    _3D = 3
 
 
 class FaceAlignment:

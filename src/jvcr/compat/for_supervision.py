@@ -15,9 +15,9 @@ from jvcr.results import Face
 def to_supervision(faces: Sequence[Face]) -> Any:
     """Faces → ``supervision.KeyPoints``. Needs ``pip install supervision`` (0.29 or newer).
 
-    ``xy`` (n, N, 2) are 0-based pixels, as OpenCV draws them. ``detection_confidence`` (n,) are the scores, ``visible``
-    (n, N) is False on the far side of a turned head, ``class_id`` is 0. ``data["z"]`` (n, N) is the depth, away from the
-    camera, and ``data["box"]`` (n, 4) the landmark boxes. To draw lines, pass
+    ``xy`` (n, N, 2) are 0-based pixels, as OpenCV draws them. ``detection_confidence`` (n,) are the scores.
+    ``visible`` (n, N) is False on the far side of a turned head. ``class_id`` is 0. ``data["z"]`` (n, N) is the depth,
+    away from the camera, and ``data["box"]`` (n, 4) the landmark boxes. To draw lines, pass
     ``EdgeAnnotator(edges=[(a + 1, b + 1) for a, b in faces[0].markup.edges])``: supervision counts from 1.
 
     Raises:

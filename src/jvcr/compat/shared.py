@@ -34,5 +34,7 @@ def as_rgb(image: Any) -> Image:
             raise TypeError(f"image has dtype {pixels.dtype}; expected numbers, 0…255")
         if pixels.size and not (pixels.min() >= 0 and pixels.max() <= 255):
             raise ValueError("image has values outside 0…255; expected uint8, or numbers in its range")
+        if pixels.dtype.kind == "f" and 0 < pixels.max(initial=0) <= 1:
+            raise ValueError("image has floats in 0…1; expected 0…255: (255 * image).round().astype(np.uint8)")
         pixels = pixels.astype(np.uint8)
     return np.ascontiguousarray(pixels)
