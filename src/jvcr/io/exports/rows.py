@@ -106,7 +106,7 @@ def _start(photo: PhotoFaces, number: int, face: ExportedFace) -> Row:
         identity = photo.identities[number - 1] if photo.identities else None
         row = {"frame": photo.frame, "time": photo.time_s, "id": identity}
     row |= {"width": width, "height": height, "face": number, "score": round(float(face.score), 4)}
-    row |= dict(zip(("x0", "y0", "x1", "y1"), (round(v, 3) for v in face.box.to_list()), strict=True))
+    row |= dict(zip(("x0", "y0", "x1", "y1"), (round(float(v), 3) for v in face.box.to_list()), strict=True))
     return row | dict(zip(("yaw_deg", "pitch_deg", "roll_deg"), angles, strict=True))
 
 
