@@ -14,12 +14,14 @@ PACKAGE = Path(jvcr.__file__).parent
 # From the bottom up: a module may import those of its own layer and of the ones below.
 LAYERS = (
     ("frames", "extras", "files", "report", "suggest", "markups", "weights"),
-    ("geometry", "volume", "metrics", "images", "expression"),
+    ("geometry", "volume", "metrics", "images", "expression", "io.outputs"),
+    ("io.exports",),
     ("results", "runtime.base", "runtime.confidence", "detect.base", "distinct"),
     ("locate", "io"),
     ("runtime", "detect", "draw"),
     ("find", "video"),
     ("landmarker",),
+    ("compat",),
     ("model", "runtime.pytorch", "runtime.torch_backend"),
     ("export", "data"),
     ("evaluate",),

@@ -299,6 +299,16 @@ def mirrored(points: Points, width: int) -> Points:
     return out
 
 
+def y_up(points: Points) -> Points:
+    """(…, 3) x right, y down, z away → x right, y up, z towards the viewer, the axes of 3D tools. Its own inverse.
+
+    Half a turn about the x axis, not a reflection.
+
+    Example: (1, 2, 3) becomes (1, -2, -3).
+    """
+    return points * np.array([1, -1, -1], dtype=points.dtype)
+
+
 def _floating(points: Any) -> Any:
     """Integer arrays, for example voxel indices, as float64, to keep half pixels. Tensors are returned unchanged."""
     if not isinstance(points, np.ndarray) or np.issubdtype(points.dtype, np.floating):

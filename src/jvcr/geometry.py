@@ -149,3 +149,11 @@ def head_pose(landmarks: Points, markup: Markup = MARKUP_68) -> HeadPose:
     if landmarks.shape != head.shape:
         raise ValueError(f"head pose of markup {markup.name!r} needs {head.shape} landmarks; got {landmarks.shape}")
     return HeadPose.from_rotation(align(head, landmarks).rotation)
+
+
+def far_side(landmarks: Points, markup: Markup = MARKUP_68) -> NDArray[np.bool_]:
+    """(N, 3) landmarks → (N,) whether each is on the half of the face that is turned away: clearly behind its mirror
+    partner."""
+    first, second = markup.normaliser
+    eyes = float(np.linalg.norm(landmarks[first] - landmarks[second]))
+    return np.asarray(landmarks[:, 2] - landmarks[list(markup.mirror), 2] > 0.45 * eyes)

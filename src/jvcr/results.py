@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,33 @@ class Face:
         if names:
             values["names"] = list(self.markup.labels)
         return values
+
+    def save(
+        self,
+        path: str | Path,
+        *,
+        image: str = "",
+        size: tuple[int, int] | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Write the face to a file of another tool, by its ending (docs/exports.md).
+
+        Args:
+            path: ends in ``.obj``, ``.ply``, ``.glb``, ``.pts``, ``.csv``, ``.points.csv``, ``.parquet``, ``.json``
+                (COCO), ``.xml`` (dlib) or ``.npz``.
+            image: name of the photo, for formats that store it; by default the name of the file.
+            size: width and height of the photo. COCO needs it; the camera of a ``.glb`` shows the whole photo with it.
+            overwrite: replace an existing file.
+        Raises:
+            ValueError: another ending, or the format needs ``size``.
+            ExistingResults: the file exists, and ``overwrite`` is False.
+            MissingExtra: a ``.parquet`` file, and pyarrow is not installed (extra ``parquet``).
+
+        Example: ``face.save("face.glb")`` opens in Blender and three.js.
+        """
+        from jvcr.io.exports import save_face
+
+        save_face(Path(path), self, image, size, overwrite)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], markup: Markup = MARKUP_68) -> Face:

@@ -56,7 +56,7 @@ def test_each_library_has_code_there_and_here(names: dict[str, Any]) -> None:
         if isinstance(node, ast.Import)
         for alias in node.names
     ]
-    assert imported == ["mediapipe", "face_alignment", "dlib"]
+    assert imported == ["mediapipe", "face_alignment", "dlib", "supervision"]
     assert len(BLOCKS) - len(theirs) >= 10
     assert not {"mediapipe", "face_alignment", "dlib"} & sys.modules.keys()
     assert isinstance(names["landmarker"], Landmarker)
@@ -82,6 +82,12 @@ def test_depth_sign_is_that_of_the_recipe(names: dict[str, Any]) -> None:
     np.testing.assert_allclose(recipe("fan").to_68(names["towards_camera"]), names["faces"][0].landmarks)
     # The tip of the nose is nearer to the camera than the ends of the jaw.
     assert names["towards_camera"][30, 2] > names["towards_camera"][[0, 16], 2].max()
+
+
+def test_adapters_agree_with_the_landmarker(names: dict[str, Any]) -> None:
+    np.testing.assert_allclose(names["preds"][0], names["towards_camera"])
+    assert isinstance(names["corner"][0], int)
+    np.testing.assert_allclose(names["corner"], names["faces"][0].landmarks[36, :2], atol=3)
 
 
 def test_flipped_axes_are_y_up_and_z_towards_the_viewer(names: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ import jvcr
 from jvcr.cli.bench import bench
 from jvcr.cli.claims import claims
 from jvcr.cli.console import fail
+from jvcr.cli.convert import convert
 from jvcr.cli.data import app as data
 from jvcr.cli.demo import demo
 from jvcr.cli.evaluate import app as evaluate
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(predict)
 app.command()(video)
+app.command()(convert)
 app.command()(train)
 app.command()(bench)
 app.command()(export)

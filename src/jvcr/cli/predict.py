@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +15,7 @@ import typer
 from rich.progress import Progress
 
 from jvcr.cli.console import fail, log, printable
+from jvcr.cli.convert import report_left_out
 from jvcr.cli.options import (
     BackendOption,
     DetectorOption,
@@ -33,9 +34,11 @@ from jvcr.detect.network import DETECT_SIZE
 from jvcr.draw.page import import_plotly
 from jvcr.images import MAX_PIXELS, Image, read_image, write_image
 from jvcr.io.boxes import GivenBoxes
+from jvcr.io.exports import FORMATS, FormatName, PhotoFaces, format_of, write_export
 from jvcr.io.lines import Done, Earlier, drop_lines, json_lines, read_earlier, source_entry
 from jvcr.io.outputs import ExistingResults, check_outputs, spelling
 from jvcr.io.photos import find_photos
+from jvcr.io.read_results import photo_faces
 from jvcr.io.records import photo_record
 from jvcr.landmarker import MIN_SCORE
 from jvcr.results import Face
@@ -56,10 +59,20 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder for pictures and pages.")] = _DEFAULT_OUT,
     json_to: Annotated[
         str | None,
-        typer.Option("--json", metavar="FILE|-", help="Write JSON lines, one object per photo; - is stdout."),
+        typer.Option(
+            "--json", "--jsonl", metavar="FILE|-", help="Write JSON lines, one object per photo; - is stdout."
+        ),
     ] = None,
     draw: Annotated[bool, typer.Option("--draw", help="Write each photo with its landmarks drawn.")] = False,
     html: Annotated[bool, typer.Option("--html", help="Write a 3D page for each photo (extra: demo).")] = False,
+    formats: Annotated[
+        list[FormatName] | None,
+        typer.Option(
+            "--format",
+            help="Write this format to --out; may be repeated (docs/exports.md). obj, ply, glb, pts: a file for each "
+            "photo. The others: one file for all photos, landmarks.csv, ….",
+        ),
+    ] = None,
     weights: WeightsOption = "small",
     detector: DetectorOption = DetectorName.OWN,
     detect_size: DetectSizeOption = DETECT_SIZE,
@@ -92,26 +105,40 @@ def predict(
 ) -> None:
     """Find faces and predict their landmarks in 3D: 68 points, or those of the weights' own markup.
 
-    Without --json, --draw and --html, pictures and landmarks.jsonl are written to the --out folder. If results already
-    exist, the run refuses, unless you give --resume or --overwrite.
+    Without --json, --draw, --html and --format, pictures and landmarks.jsonl are written to the --out folder. If
+    results already exist, the run refuses, unless you give --resume or --overwrite.
     """
     if resume and overwrite:
         raise ValueError("--resume and --overwrite are both given; give one of them")
-    if json_to is None and not draw and not html:
+    kinds = list(dict.fromkeys(formats or ()))
+    tables = [kind for kind in kinds if FORMATS[kind].many is not None]
+    if resume and tables:
+        raise ValueError(
+            f"--resume with --format {tables[0]}: the file needs the faces of the earlier run, too; leave the option "
+            f"out, then run: jvcr convert {json_to or 'RESULTS.jsonl'} OUT{FORMATS[tables[0]].ending}"
+        )
+    if json_to is None and not draw and not html and not kinds:
         draw, json_to = True, str(out / "landmarks.jsonl")
     if html:
         import_plotly()
+    for kind in kinds:
+        FORMATS[kind].needs()
     given = GivenBoxes.read(boxes) if boxes else None
     paths, problems = find_photos(photos)
     for problem in problems:
         fail(problem)
     failures = len(problems)
     PIL.Image.MAX_IMAGE_PIXELS = max(PIL.Image.MAX_IMAGE_PIXELS or 0, max_pixels)
-    results = _Results(out, draw, html)
+    results = _Results(out, draw, html, [FORMATS[kind].ending for kind in kinds if kind not in tables])
     inputs = [*paths, boxes, weights_file(weights)]
     earlier = _earlier(json_to, paths, results, inputs) if resume else None
     plan = results.plan(paths, earlier.records if earlier else {})
-    targets = [("--json", json_to), *(("--out", path) for work in plan for path in work.targets)]
+    table_paths = {kind: out / f"landmarks{FORMATS[kind].ending}" for kind in tables}
+    targets = [
+        ("--json", json_to),
+        *(("--out", path) for work in plan for path in work.targets),
+        *(("--format", path) for path in table_paths.values()),
+    ]
     try:
         check_outputs(targets, inputs, may_replace=overwrite or _own(json_to, earlier, out))
     except ExistingResults as error:
@@ -135,6 +162,7 @@ def predict(
         log.print(f"{sum(work.done for work in plan)} of {len(plan)} photos are done already", highlight=False)
         drop_lines(Path(json_to), earlier.dropped)
     done = 0
+    exported: list[PhotoFaces] = []
     # On a terminal the summaries show the progress, and a bar would overwrite them.
     hide_bar = len(paths) < 2 or (sys.stdout is not None and sys.stdout.isatty())
     with (
@@ -154,19 +182,29 @@ def predict(
                 failures += 1
                 fail(str(error) if str(path) in str(error) else f"{path}: {error or type(error).__name__}")
                 continue
+            written = [target for target in work.targets if faces or not _needs_face(target)]
             record = photo_record(str(path), image, faces)
             if json_to != "-":
                 record |= {"source": source}
-                record |= {"written": [target.name for target in work.targets]} if work.targets else {}
+                record |= {"written": [target.name for target in written]} if written else {}
             # What cannot be written ends the run: the next photo could not be written either. First the line, then the
             # pictures that it names: what is there and in no line is not ours.
             if lines is not None:
                 lines.write(json.dumps(record) + "\n")
                 lines.flush()
-            write_results(work.targets, image, faces, work.title)
+            write_results(written, image, faces, work.title, str(path))
+            if kinds:
+                # Without volumes, a face takes 2 kB.
+                exported.append(photo_faces(str(path), image, [replace(face, volume=None) for face in faces]))
             done += 1
             if json_to != "-":
-                typer.echo(summary(str(path), faces, work.targets))
+                typer.echo(summary(str(path), faces, written))
+    for kind, path in table_paths.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_export(path, exported, kind)
+        typer.echo(f"→ {printable(str(path))}", err=json_to == "-")
+    for kind in kinds:
+        report_left_out(kind, exported)
     for name in given.unused() if given else ():
         failures += 1
         fail(f"{boxes}: {name} is none of the photos")
@@ -217,9 +255,9 @@ class _Work:
 class _Results:
     """Names of pictures and pages in one folder. Photos of the same name get different ones."""
 
-    def __init__(self, folder: Path, draw: bool, html: bool) -> None:
+    def __init__(self, folder: Path, draw: bool, html: bool, exports: Sequence[str] = ()) -> None:
         self._folder = folder
-        self._endings = ["_landmarks.jpg"] * draw + ["_3d.html"] * html
+        self._endings = ["_landmarks.jpg"] * draw + ["_3d.html"] * html + list(exports)
 
     def are_there(self, entry: Done) -> bool:
         """Whether all results of a photo were written, and still exist."""
@@ -248,24 +286,39 @@ class _Results:
 
     def _earlier_name(self, entry: Done | None) -> str | None:
         for name in entry.written if entry else ():
-            for ending in ("_landmarks.jpg", "_3d.html"):
+            for ending in _ENDINGS:
                 if name.endswith(ending):
                     return name.removesuffix(ending)
         return None
+
+
+_ENDINGS = ("_landmarks.jpg", "_3d.html", *(form.ending for form in FORMATS.values() if form.one is not None))
+"""Endings of the files that are made of one photo."""
+
+
+def _needs_face(target: Path) -> bool:
+    """Whether a file cannot be written for a photo without a face."""
+    return any(target.name.endswith(form.ending) and form.best_only for form in FORMATS.values())
 
 
 def _is_unchanged(photo: Path, entry: Done) -> bool:
     return source_entry(photo) == {"bytes": entry.size, "modified_ns": entry.modified_ns}
 
 
-def write_results(targets: Sequence[Path], image: Image, faces: list[Face], title: str) -> None:
-    """Write pictures (``.jpg``) and pages (``.html``), each completely or not at all."""
+def write_results(targets: Sequence[Path], image: Image, faces: list[Face], title: str, name: str = "") -> None:
+    """Write pictures (``.jpg``), pages (``.html``) and exports, each completely or not at all.
+
+    Args:
+        name: of the photo, for exports.
+    """
     for target in targets:
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.suffix == ".html":
             from jvcr.draw.page import write_html
 
             write_html(target, image, faces, title)
+        elif target.suffix != ".jpg":
+            write_export(target, [photo_faces(name, image, faces)], format_of(target))
         else:
             from jvcr.draw.landmarks import draw_faces
 

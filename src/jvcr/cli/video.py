@@ -39,6 +39,7 @@ from jvcr.io.outputs import ExistingResults, check_outputs
 from jvcr.io.records import frame_record
 from jvcr.runtime.backends import Backend
 from jvcr.video.files import VideoSink, VideoSource
+from jvcr.video.osc import OscSink
 from jvcr.video.track import TrackedFrame, Tracker
 
 
@@ -47,7 +48,15 @@ def video(
     out: Annotated[Path | None, typer.Option(help="Write the video with landmarks: .mp4, .mov or .mkv.")] = None,
     json_to: Annotated[
         str | None,
-        typer.Option("--json", metavar="FILE|-", help="Write JSON lines, one object per frame; - is stdout."),
+        typer.Option(
+            "--json", "--jsonl", metavar="FILE|-", help="Write JSON lines, one object per frame; - is stdout."
+        ),
+    ] = None,
+    osc: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Send head pose as OSC and VMC messages over UDP (extra: osc; docs/video.md)."
+        ),
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Show the video while it is processed; q quits.")] = False,
     smooth: Annotated[
@@ -68,11 +77,11 @@ def video(
 ) -> None:
     """Track the faces of a video: 3D landmarks with an identity for each face, smoothed over time.
 
-    Without --out, --json and --show, FILE_landmarks.mp4 and FILE_landmarks.jsonl are written beside the file. If
+    Without --out, --json, --osc and --show, FILE_landmarks.mp4 and FILE_landmarks.jsonl are written beside the file. If
     results already exist, the run refuses, unless you give --overwrite.
     """
     opened: str | int = int(source) if source.isdigit() and not Path(source).exists() else source
-    if out is None and json_to is None and not show:
+    if out is None and json_to is None and osc is None and not show:
         stem = Path(f"camera{source}" if isinstance(opened, int) or "://" in source else source).with_suffix("")
         out, json_to = Path(f"{stem}_landmarks.mp4"), f"{stem}_landmarks.jsonl"
     _check_numbers(smooth=smooth, detect_every=detect_every, seconds=seconds)
@@ -90,6 +99,7 @@ def video(
     tracker = Tracker(landmarker, smooth, detect_every, most_faces=most_faces)
     frames, started = 0, time.monotonic()
     with contextlib.ExitStack() as stack:
+        messages = stack.enter_context(OscSink(osc)) if osc is not None else None
         reader = stack.enter_context(VideoSource(opened, audio=out is not None))
         sink = stack.enter_context(VideoSink(out, reader, overwrite)) if out is not None else None
         lines = stack.enter_context(json_lines(json_to, overwrite=overwrite))
@@ -101,6 +111,8 @@ def video(
             if lines is not None:
                 lines.write(json.dumps(_record(seen)) + "\n")
                 lines.flush()
+            if messages is not None:
+                messages.send(seen)
             faces = [tracked.face for tracked in seen.faces]
             drawn = draw_faces(frame.image, faces, enlarge=False) if sink or show else frame.image
             if sink is not None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.frames import resized
+from jvcr.geometry import far_side
 from jvcr.images import Image
 from jvcr.markups.markup import Markup
 from jvcr.results import Face
@@ -29,11 +30,7 @@ def depth_colours(landmarks: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 def turned_away(face: Face) -> NDArray[np.bool_]:
     """(N,) landmarks on the half of the face that is turned away: clearly behind their mirror partner."""
-    points = face.landmarks
-    partner = points[list(face.markup.mirror)]
-    first, second = face.markup.normaliser
-    eyes = float(np.linalg.norm(points[first] - points[second]))
-    return np.asarray(points[:, 2] - partner[:, 2] > 0.45 * eyes)
+    return far_side(face.landmarks, face.markup)
 
 
 def draw_faces(image: Image, faces: Sequence[Face], boxes: bool = True, enlarge: bool = True) -> Image:
