@@ -181,7 +181,7 @@ def levelled() -> NDArray[np.float64]:
     (``docs/decisions/0019-yaw-first.md``).
     """
     ear, eye = _mean_of_photos()[[0, 36]]
-    angle = np.arctan2(eye[1] - ear[1], ear[2] - eye[2])
+    angle = np.arctan2(ear[1] - eye[1], ear[2] - eye[2])
     c, s = np.cos(angle), np.sin(angle)
     return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
 
