@@ -148,7 +148,8 @@ def test_head_pose_of_a_turned_head(yaw: float, pitch: float, roll: float, size:
 
 
 @pytest.mark.parametrize(
-    ("order", "axes"), [("yxz", ("YXZ", (-10, -20, 35))), ("zyx", ("ZYX", (35, -10, -20))), ("xyz", ("XYZ", (-20, -10, 35)))]
+    ("order", "axes"),
+    [("yxz", ("YXZ", (-10, -20, 35))), ("zyx", ("ZYX", (35, -10, -20))), ("xyz", ("XYZ", (-20, -10, 35)))],
 )
 def test_order_of_the_angles_is_scipys(order: Order, axes: tuple[str, tuple[float, ...]]) -> None:
     # Capital letters turn about the moving axes: the product's factors from left to right.

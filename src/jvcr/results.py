@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from jvcr.frames import Box, Crop
 from jvcr.geometry import HeadPose, head_pose, mean_head
 from jvcr.markups.markup import MARKUP_68, Markup
+
+if TYPE_CHECKING:
+    from jvcr.camera import Camera, HeadInCamera
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +67,38 @@ class Face:
             ValueError: ``has_pose`` is False.
         """
         return head_pose(self.landmarks, self.markup)
+
+    def in_camera(
+        self,
+        camera: Camera,
+        *,
+        outer_eye_mm: float | None = None,
+        outer_eye_sd_mm: float | None = None,
+        distance_mm: float | None = None,
+    ) -> HeadInCamera:
+        """Where the head is in front of a camera: rotation, translation and landmarks in millimetres.
+
+        One photo does not tell the size of a head. The distance of the outer eye corners is assumed to be an adult's,
+        90 ± 5 mm, and ``sigma_distance_mm`` says what follows. Model and errors: ``jvcr.camera.in_camera``.
+
+        Args:
+            camera: of the photo in which the face was found (``jvcr.camera.Camera``).
+            outer_eye_mm, outer_eye_sd_mm: the person's own distance, and its standard deviation.
+            distance_mm: the head's known distance from the camera, instead of a size.
+        Raises:
+            ValueError: ``has_pose`` is False; a size or distance that is not positive, or both; a face that does not
+                fit the camera.
+        """
+        from jvcr.camera import in_camera
+
+        return in_camera(
+            self.landmarks,
+            camera,
+            self.markup,
+            outer_eye_mm=outer_eye_mm,
+            outer_eye_sd_mm=outer_eye_sd_mm,
+            distance_mm=distance_mm,
+        )
 
     def to_dict(self, names: bool = False) -> dict[str, Any]:
         """Plain lists and numbers, as in the command line's JSON, without the volume.

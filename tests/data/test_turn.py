@@ -94,8 +94,7 @@ def test_depth_between_the_landmarks() -> None:
     own = turner.angles
     turned = turner.turn(own.yaw_deg + 25)
     rotation = (
-        rotation_from_angles(own.yaw_deg + 25, own.pitch_deg, own.roll_deg, "zyx")
-        @ rotation_from_angles(*own, "zyx").T
+        rotation_from_angles(own.yaw_deg + 25, own.pitch_deg, own.roll_deg, "zyx") @ rotation_from_angles(*own, "zyx").T
     )
     shift = turned.points_img[30, :2] - (points[30] @ rotation.T)[:2]
     offsets = []
@@ -109,9 +108,7 @@ def test_depth_between_the_landmarks() -> None:
 
 
 @pytest.mark.parametrize(("own", "asked"), [((4, -3, 12), (52, 6)), ((-20, 8, -15), (-80, 2))])
-def test_the_labels_are_turned_as_a_rigid_body(
-    own: tuple[float, float, float], asked: tuple[float, float]
-) -> None:
+def test_the_labels_are_turned_as_a_rigid_body(own: tuple[float, float, float], asked: tuple[float, float]) -> None:
     # The angles are in the order in which the training views are planned.
     turned = mean_shape_68() @ rotation_from_angles(*own, "zyx").T
     before = (70 * turned + (112, 118, 0)).astype(np.float32)

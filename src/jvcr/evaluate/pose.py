@@ -138,9 +138,7 @@ def pose_report(predicted_img: NDArray[np.floating], truth: PoseTruth) -> PoseRe
             truth.landmarks[found],
         ),
         to_pose_para=_error(pose_para_angles(predicted), para_deg, predicted, para),
-        to_pose_para_usual=_error(
-            pose_para_angles(predicted[usual]), para_deg[usual], predicted[usual], para[usual]
-        ),
+        to_pose_para_usual=_error(pose_para_angles(predicted[usual]), para_deg[usual], predicted[usual], para[usual]),
         to_pose_para_zeroed=_error(pose_para_angles(zeroed), para_deg, zeroed, para),
         to_pose_para_zeroed_usual=_error(pose_para_angles(zeroed[usual]), para_deg[usual], zeroed[usual], para[usual]),
         labels_to_pose_para_zeroed=_error(
