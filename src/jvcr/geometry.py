@@ -55,9 +55,9 @@ def align(source: Points, target: Points) -> Similarity:
 Order = Literal["yxz", "zyx", "xyz"]
 """The order in which a head's rotation is split into angles: the axes of the product's factors, from left to right.
 
-``"yxz"``, yaw first, is the package's: ``Ry(-yaw) @ Rx(-pitch) @ Rz(roll)``. ``"zyx"`` was that of version 0.2, and
-tables and benchmarks are binned by its yaw: ``Rz(roll) @ Ry(-yaw) @ Rx(-pitch)``. ``"xyz"`` is that of AFLW2000-3D's
-``Pose_Para``, whose yaw has the opposite sign: ``Rx(-pitch) @ Ry(-yaw) @ Rz(roll)``.
+``"yxz"``, yaw first, is the package's: ``Ry(-yaw) @ Rx(-pitch) @ Rz(roll)``. ``"zyx"`` was that of earlier versions,
+and tables and benchmarks are binned by its yaw: ``Rz(roll) @ Ry(-yaw) @ Rx(-pitch)``. ``"xyz"`` is that of
+AFLW2000-3D's ``Pose_Para``, whose yaw has the opposite sign: ``Rx(-pitch) @ Ry(-yaw) @ Rz(roll)``.
 """
 
 ORDERS: tuple[Order, ...] = get_args(Order)

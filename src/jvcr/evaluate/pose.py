@@ -75,12 +75,12 @@ class PoseReport:
 
     Attributes:
         to_landmarks: against the pose of the true landmarks, angles of ``geometry.HeadPose`` (yaw first).
-        to_landmarks_zyx: the same in the order "zyx", as version 0.2 reported it: on profiles, pitch and roll run away
-            together.
+        to_landmarks_zyx: the same in the order "zyx", as earlier versions reported it: on profiles, pitch and roll run
+            away together.
         to_pose_para: against ``Pose_Para``, in its own angles, with the two zeros of pitch left as they are.
         to_pose_para_usual: the same on the images whose ``Pose_Para`` stays within ±99°, as is usual.
         to_pose_para_zeroed: on all images, after the constant turn between the two heads' zeros is taken out.
-        to_pose_para_zeroed_usual: ``to_pose_para_zeroed`` on the images whose ``Pose_Para`` stays within ±99°, as is usual.
+        to_pose_para_zeroed_usual: ``to_pose_para_zeroed`` on the images whose ``Pose_Para`` stays within ±99°.
         labels_to_pose_para_zeroed: what the true landmarks themselves reach there: no aligner can be expected below.
         zero_deg: yaw, pitch and roll (``HeadPose``) of that constant turn, found from the *labels* of all images:
             the rotation nearest to the sum of (``Pose_Para``)ᵀ · (pose of true landmarks). No prediction enters it.
