@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jvcr.expression import Expression, expression
 from jvcr.frames import Box, Crop
 from jvcr.geometry import HeadPose, head_pose, mean_head
 from jvcr.markups.markup import MARKUP_68, Markup
@@ -68,6 +69,22 @@ class Face:
         """
         return head_pose(self.landmarks, self.markup)
 
+    @property
+    def has_expression(self) -> bool:
+        """Whether the landmarks are the 68 points, so that ``expression`` is defined."""
+        return (self.markup.name, self.markup.n_points) == (MARKUP_68.name, MARKUP_68.n_points)
+
+    @cached_property
+    def expression(self) -> Expression:
+        """Eyes, mouth, smile and brows on scales of 0…1 (``jvcr.expression.Expression``).
+
+        Raises:
+            ValueError: ``has_expression`` is False.
+        """
+        if not self.has_expression:
+            raise ValueError(f"markup {self.markup.name!r} has no expression: it is defined for {MARKUP_68.name!r}")
+        return expression(self.landmarks)
+
     def in_camera(
         self,
         camera: Camera,
@@ -117,6 +134,8 @@ class Face:
             values["markup"] = self.markup.name
         if names:
             values["names"] = list(self.markup.labels)
+        if self.has_expression:
+            values["expression"] = self.expression.to_dict()
         return values
 
     @classmethod
