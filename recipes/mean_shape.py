@@ -1,7 +1,8 @@
 """Make ``src/jvcr/weights/mean_shape_68.csv`` from a training table: ``python recipes/mean_shape.py DATA OUT.csv``.
 
 Computes the generalised Procrustes mean of all training labels, makes it symmetric, and rotates it about the x axis
-until the median near-frontal face (|yaw| and |roll| under 20°) has pitch 0.
+until the median near-frontal face (|yaw| and |roll| under 20°) has pitch 0. ``jvcr.geometry.mean_shape_68`` then levels
+its eye–ear line.
 """
 
 import sys
@@ -30,7 +31,7 @@ off = abs(shapes[:, 30, 0] - middle[:, 0]) / np.linalg.norm(shapes[:, 36] - shap
 mean = standard(shapes[np.argmin(off)])
 for _ in range(5):
     mean = standard(np.mean([align(shape, mean).apply(shape) for shape in shapes], axis=0))
-    poses = [HeadPose.from_rotation(align(mean, shape).rotation) for shape in shapes]
+    poses = [HeadPose.from_rotation(align(mean, shape).rotation, "zyx") for shape in shapes]
     frontal = [p.pitch_deg for p in poses if abs(p.yaw_deg) < 20 and abs(p.roll_deg) < 20]
     pitch = np.radians(-np.median(frontal))
     turn = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])

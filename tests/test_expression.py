@@ -5,7 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jvcr.expression import brow_heights, eye_openings, mouth_opening, smile
+from jvcr import Box, Face
+from jvcr.expression import (
+    SCALES,
+    Expression,
+    brow_heights,
+    corner_lift,
+    expression,
+    eye_openings,
+    jaw_drop,
+    mouth_opening,
+    smile,
+)
+from jvcr.geometry import mean_shape_68, rotation_from_angles
+from jvcr.markups.file import markup_from
 
 
 def face() -> np.ndarray:
@@ -57,3 +70,84 @@ def test_what_is_not_marked_is_not_known() -> None:
     assert np.isnan(openings[0]) and openings[1] == pytest.approx(0.05)
     points[64] = points[60]  # a mouth without width
     assert np.isnan(mouth_opening(points))
+
+
+def head(**moved: tuple[float, float, float]) -> np.ndarray:
+    """The mean head with landmarks moved: ``lm8=(0, 0.2, 0)``."""
+    points = mean_shape_68().copy()
+    for name, by in moved.items():
+        points[int(name.removeprefix("lm"))] += by
+    return points
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_expression_is_the_ratios_on_their_scales(seed: int) -> None:
+    points = mean_shape_68() + np.random.default_rng(seed).normal(0, 0.02, (68, 3))
+    got = expression(points)
+
+    def scaled(name: str, ratio: float) -> float:
+        return (float(ratio) - SCALES[name].zero) / (SCALES[name].one - SCALES[name].zero)
+
+    (right, left), (brow_right, brow_left) = eye_openings(points), brow_heights(points)
+    width, lift = scaled("mouth_width", smile(points)), scaled("corner_lift", corner_lift(points))
+    expected = Expression(
+        eye_right=scaled("eye", right),
+        eye_left=scaled("eye", left),
+        mouth_open=scaled("mouth_open", mouth_opening(points)),
+        mouth_width=width,
+        smile=(width + lift) / 2,
+        brow_right=scaled("brow", brow_right),
+        brow_left=scaled("brow", brow_left),
+        jaw_drop=scaled("jaw_drop", jaw_drop(points)),
+    )
+    assert vars(got) == pytest.approx(vars(expected))
+
+
+@given(st.floats(-180, 180), st.floats(-80, 80), st.floats(-180, 180), st.floats(1, 500))
+def test_head_pose_does_not_matter(yaw: float, pitch: float, roll: float, size: float) -> None:
+    turned = size * head() @ rotation_from_angles(yaw, pitch, roll).T + (200, 100, 0)
+    assert vars(expression(turned)) == pytest.approx(vars(expression(head())), abs=1e-6)
+
+
+def test_each_movement_is_seen_where_it_is() -> None:
+    rest = expression(head())
+    shut = expression(head(lm37=(0, 0.05, 0), lm38=(0, 0.05, 0)))  # the person's right eye: lids nearer together
+    assert shut.eye_right < rest.eye_right - 0.3 and shut.eye_left == rest.eye_left
+    raised = expression(head(lm24=(0, -0.05, 0)))
+    assert raised.brow_left > rest.brow_left + 0.5 and raised.brow_right == rest.brow_right
+    dropped = expression(head(lm8=(0, 0.2, 0), lm66=(0, 0.2, 0)))
+    assert dropped.jaw_drop > rest.jaw_drop + 0.5 and dropped.mouth_open > rest.mouth_open + 0.5
+    happy = expression(head(lm48=(-0.05, -0.03, 0), lm54=(0.05, -0.03, 0)))
+    assert happy.smile > rest.smile + 0.3 and happy.mouth_width > rest.mouth_width + 0.3
+    sad = expression(head(lm48=(0, 0.04, 0), lm54=(0, 0.04, 0)))
+    assert sad.smile < rest.smile - 0.3 and sad.mouth_width == pytest.approx(rest.mouth_width)
+
+
+def test_corner_lift_by_hand() -> None:
+    points = np.zeros((68, 2))
+    points[[27, 33]] = [(0, -2), (0, 0)]
+    points[[36, 45]] = [(-2, -2), (2, -2)]  # 4 apart
+    points[[51, 62]] = [(0, 1), (0, 2)]  # their middle is at y = 1.5
+    points[[48, 54]] = [(-1, 1), (1, 1)]
+    assert corner_lift(points) == pytest.approx(0.5 / 4)
+
+
+def test_a_face_has_an_expression_and_keeps_the_order_of_its_keys() -> None:
+    points = (50 * head() + (100, 90, 0)).astype(np.float32)
+    face = Face(points, Box.around(points), 1.0)
+    values = face.to_dict()
+    assert list(values) == ["box", "score", "landmarks", "pose", "expression"]
+    assert list(values["expression"])[:3] == ["eye_right", "eye_left", "mouth_open"]
+    assert values["expression"]["jaw_drop"] == pytest.approx(face.expression.jaw_drop, abs=5e-4)
+    assert 0.2 < face.expression.eye_left < 0.8 and abs(face.expression.brow_left) < 0.1
+
+
+def test_other_markups_have_no_expression() -> None:
+    markup = markup_from("66")
+    points = markup.derivations["ibug-68"].apply(50 * head()).astype(np.float32)
+    face = Face(points, Box.around(points), 1.0, markup=markup)
+    assert not face.has_expression and "expression" not in face.to_dict()
+    with pytest.raises(ValueError, match="has no expression: it is defined for 'ibug-68'"):
+        _ = face.expression
+    with pytest.raises(ValueError, match=r"shape \(66, 3\)"):
+        expression(points)

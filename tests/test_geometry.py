@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from jvcr.geometry import HeadPose, align, head_pose, mean_head, mean_shape_68, rotation_from_angles
+from jvcr.geometry import (
+    ORDERS,
+    HeadPose,
+    Order,
+    align,
+    crop_tilt_deg,
+    head_pose,
+    levelled,
+    mean_head,
+    mean_shape_68,
+    rotation_from_angles,
+)
 from jvcr.markups.file import markup_from
 from jvcr.markups.markup import MARKUP_68, Derivation, Markup, subset
 
@@ -114,25 +125,93 @@ def test_signs_of_the_head_pose(axis: str, expected: tuple[float, float, float])
     assert (pose.yaw_deg, pose.pitch_deg, pose.roll_deg) == pytest.approx(expected, abs=1e-6)
 
 
+ANY_ORDER = pytest.mark.parametrize("order", ORDERS)
+
+
+@ANY_ORDER
 @given(st.floats(-89, 89), angles, angles)
-def test_angles_round_trip(yaw: float, pitch: float, roll: float) -> None:
-    rotation = rotation_from_angles(yaw, pitch, roll)
-    pose = HeadPose.from_rotation(rotation)
+def test_angles_round_trip(order: Order, middle: float, first: float, last: float) -> None:
+    # The middle factor of the product is unique within ±90°.
+    yaw, pitch, roll = {"yxz": (first, middle, last), "zyx": (middle, last, first), "xyz": (middle, first, last)}[order]
+    rotation = rotation_from_angles(yaw, pitch, roll, order)
+    pose = HeadPose.from_rotation(rotation, order)
     assert (pose.yaw_deg, pose.pitch_deg, pose.roll_deg) == pytest.approx((yaw, pitch, roll), abs=1e-6)
+    assert HeadPose.from_rotation(rotation).angles(order) == pytest.approx((yaw, pitch, roll), abs=1e-6)
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
 
 
-@given(st.floats(-85, 85), st.floats(-60, 60), angles, st.floats(5, 500))
+@given(angles, st.floats(-85, 85), angles, st.floats(5, 500))
 def test_head_pose_of_a_turned_head(yaw: float, pitch: float, roll: float, size: float) -> None:
     landmarks = size * mean_shape_68() @ rotation_from_angles(yaw, pitch, roll).T + [31, -7, 200]
     pose = head_pose(landmarks)
     assert (pose.yaw_deg, pose.pitch_deg, pose.roll_deg) == pytest.approx((yaw, pitch, roll), abs=1e-5)
 
 
-def test_order_of_the_angles_is_scipys() -> None:
-    # Rz(roll) Ry(-yaw) Rx(-pitch): extrinsic x, then y, then z.
-    expected = Rotation.from_euler("xyz", [-20, -10, 35], degrees=True).as_matrix()
-    np.testing.assert_allclose(rotation_from_angles(10, 20, 35), expected, atol=1e-12)
+@pytest.mark.parametrize(
+    ("order", "axes"),
+    [("yxz", ("YXZ", (-10, -20, 35))), ("zyx", ("ZYX", (35, -10, -20))), ("xyz", ("XYZ", (-20, -10, 35)))],
+)
+def test_order_of_the_angles_is_scipys(order: Order, axes: tuple[str, tuple[float, ...]]) -> None:
+    # Capital letters turn about the moving axes: the product's factors from left to right.
+    expected = Rotation.from_euler(*axes, degrees=True).as_matrix()
+    np.testing.assert_allclose(rotation_from_angles(10, 20, 35, order), expected, atol=1e-12)
+
+
+def test_an_unknown_order_is_refused() -> None:
+    with pytest.raises(ValueError, match="order 'xzy': expected one of yxz, zyx, xyz"):
+        rotation_from_angles(0, 0, 0, "xzy")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="order 'pose_para': expected one of"):
+        HeadPose.from_rotation(np.eye(3), "pose_para")  # type: ignore[arg-type]
+
+
+def test_the_axis_of_the_face_gives_yaw_and_pitch() -> None:
+    """Nose direction by hand: yaw 150 to the person's left and behind, 30 up."""
+    ahead = rotation_from_angles(150, 30, -70) @ [0, 0, -1]
+    c = math.cos(math.radians(30))
+    expected = [c * math.sin(math.radians(150)), -0.5, -c * math.cos(math.radians(150))]
+    np.testing.assert_allclose(ahead, expected, atol=1e-12)
+
+
+def test_a_profile_keeps_its_roll() -> None:
+    """A head that looks up by 8° and is tilted by 3° reads so at any yaw; in the order zyx, roll runs away."""
+    for yaw in (0, 45, 80, 90, 100, 179):
+        pose = HeadPose.from_rotation(rotation_from_angles(yaw, 8, 3))
+        assert (pose.yaw_deg, pose.pitch_deg, pose.roll_deg) == pytest.approx((yaw, 8, 3), abs=1e-6)
+    assert abs(HeadPose.from_rotation(rotation_from_angles(89, 8, 3)).angles("zyx").roll_deg) > 45
+
+
+@given(st.floats(-10, 10), st.floats(-10, 10), st.floats(-3, 3))
+def test_near_frontal_faces_read_alike_in_both_orders(yaw: float, pitch: float, roll: float) -> None:
+    # To first order, yaw and pitch differ by the product of roll and the other one: 10° · 3° is 0.52°.
+    pose = HeadPose.from_rotation(rotation_from_angles(yaw, pitch, roll))
+    assert pose.angles("zyx") == pytest.approx((yaw, pitch, roll), abs=0.6)
+
+
+def test_the_order_by_which_benchmarks_are_binned_folds_the_back_of_the_head() -> None:
+    pose = HeadPose.from_rotation(rotation_from_angles(120, 0, 0))
+    assert pose.angles("zyx").yaw_deg == pytest.approx(60)
+    # Where the zero of pitch lies does not matter for it.
+    rotation = rotation_from_angles(50, 12, -20)
+    assert HeadPose.from_rotation(rotation @ levelled()).angles("zyx").yaw_deg == pytest.approx(
+        HeadPose.from_rotation(rotation).angles("zyx").yaw_deg, abs=1e-9
+    )
+
+
+def test_the_zero_of_pitch_is_the_eye_ear_line() -> None:
+    shape = mean_shape_68()
+    for eye, ear in ((36, 0), (45, 16)):
+        assert shape[eye, 1] == pytest.approx(shape[ear, 1], abs=1e-9)
+        assert shape[ear, 2] - shape[eye, 2] > 0.7
+    # 0.66° from the median photo's; the stored mean head has it.
+    assert HeadPose.from_rotation(levelled()).pitch_deg == pytest.approx(0.66, abs=0.005)
+
+
+def test_crops_keep_their_own_upright() -> None:
+    """The networks' crops were made upright by the median photo's head: a level profile is not quite upright there."""
+    level = mean_shape_68() @ rotation_from_angles(90, 0, 0).T
+    assert head_pose(level).tilt_deg == pytest.approx(0, abs=1e-6)
+    assert crop_tilt_deg(level) == pytest.approx(-0.66, abs=0.005)
+    assert crop_tilt_deg(mean_shape_68() @ rotation_from_angles(0, 0, 25).T) == pytest.approx(25)
 
 
 def test_head_pose_needs_68_points() -> None:

@@ -29,7 +29,19 @@ PROJECT = "project"
 
 # Group → its modules and packages, one page each. Those in no group get a page under "More".
 API = {
-    "Predict": ("landmarker", "results", "images", "frames", "geometry", "markups", "video", "io", "draw", "compat"),
+    "Predict": (
+        "landmarker",
+        "results",
+        "images",
+        "frames",
+        "geometry",
+        "camera",
+        "markups",
+        "video",
+        "io",
+        "draw",
+        "compat",
+    ),
     "Extend": ("detect", "runtime", "volume", "find", "locate", "weights", "extras", "report"),
     "Score": ("metrics", "expression", "evaluate", "paper", "bench"),
     "Train": ("data", "train", "model", "export"),

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jvcr.camera import Camera as Camera
     from jvcr.frames import Box as Box
     from jvcr.geometry import HeadPose as HeadPose
     from jvcr.images import read_image as read_image
@@ -21,6 +22,7 @@ __version__ = "0.2.0"
 
 _HOME = {
     "Box": "frames",
+    "Camera": "camera",
     "Face": "results",
     "HeadPose": "geometry",
     "Landmarker": "landmarker",
@@ -29,7 +31,7 @@ _HOME = {
     "read_image": "images",
 }
 
-__all__ = ["MARKUP_68", "Box", "Face", "HeadPose", "Landmarker", "Markup", "read_image"]
+__all__ = ["MARKUP_68", "Box", "Camera", "Face", "HeadPose", "Landmarker", "Markup", "read_image"]
 
 
 def __getattr__(name: str) -> Any:

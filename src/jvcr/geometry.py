@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,18 +52,40 @@ def align(source: Points, target: Points) -> Similarity:
     return Similarity(scale, rotation, y_mean - scale * rotation @ x_mean)
 
 
+Order = Literal["yxz", "zyx", "xyz"]
+"""The order in which a head's rotation is split into angles: the axes of the product's factors, from left to right.
+
+``"yxz"``, yaw first, is the package's: ``Ry(-yaw) @ Rx(-pitch) @ Rz(roll)``. ``"zyx"`` was that of earlier versions,
+and tables and benchmarks are binned by its yaw: ``Rz(roll) @ Ry(-yaw) @ Rx(-pitch)``. ``"xyz"`` is that of
+AFLW2000-3D's ``Pose_Para``, whose yaw has the opposite sign: ``Rx(-pitch) @ Ry(-yaw) @ Rz(roll)``.
+"""
+
+ORDERS: tuple[Order, ...] = get_args(Order)
+
+
+class Angles(NamedTuple):
+    """Yaw, pitch and roll in degrees, signed as in ``HeadPose``."""
+
+    yaw_deg: float
+    pitch_deg: float
+    roll_deg: float
+
+
 @dataclass(frozen=True, eq=False)
 class HeadPose:
     """Rotation of the head relative to one that looks straight into the camera.
 
     Attributes:
         rotation: (3, 3), canonical head → camera, both x right, y down, z away from the camera.
-        yaw_deg: positive when the person turns to *their left* (the nose moves to the right of the image).
-        pitch_deg: positive when the person looks up.
-        roll_deg: positive when the head is tilted clockwise as seen in the image.
+        yaw_deg: -180…180, where the face points in the camera's horizontal plane. Positive when the person turns to
+            *their left* (the nose moves to the right of the image); 90 in profile, 180 seen from behind.
+        pitch_deg: -90…90, how far the face points above that plane. Positive when the person looks up. 0 when the line
+            from the outer eye corner to the ear (landmarks 36 and 0) is level, on a mean head.
+        roll_deg: -180…180, rotation about the axis on which the face points. Positive when the head is tilted
+            clockwise as seen in the image of a frontal face.
 
-    ``rotation = Rz(roll) @ Ry(-yaw) @ Rx(-pitch)``, each a right-handed turn about the camera's axis of that name
-    (applied in the order pitch, yaw, roll). Unique for |yaw| < 90°.
+    ``rotation = Ry(-yaw) @ Rx(-pitch) @ Rz(roll)``, each a right-handed turn about the camera's axis of that name.
+    Unique for |pitch| < 90°. ``angles`` gives those of other orders.
     """
 
     rotation: NDArray[np.float64]
@@ -71,18 +94,27 @@ class HeadPose:
     roll_deg: float
 
     @classmethod
-    def from_rotation(cls, rotation: NDArray[np.float64]) -> HeadPose:
-        """The angles of a rotation (3, 3), canonical head → camera."""
-        # R = Rz(r) Ry(b) Rx(a): R[2,0] = -sin b, R[2,1] = cos b sin a, R[2,2] = cos b cos a.
-        yaw = np.degrees(np.arcsin(np.clip(rotation[2, 0], -1.0, 1.0)))
-        pitch = -np.degrees(np.arctan2(rotation[2, 1], rotation[2, 2]))
-        roll = np.degrees(np.arctan2(rotation[1, 0], rotation[0, 0]))
-        return cls(rotation, float(yaw), float(pitch), float(roll))
+    def from_rotation(cls, rotation: NDArray[np.float64], order: Order = "yxz") -> HeadPose:
+        """The angles of a rotation (3, 3), canonical head → camera.
+
+        Raises:
+            ValueError: an unknown order.
+        """
+        return cls(rotation, *_angles(rotation, order))
+
+    def angles(self, order: Order = "yxz") -> Angles:
+        """Yaw, pitch and roll in another order, for example the yaw that tables and benchmarks are binned by.
+
+        Raises:
+            ValueError: an unknown order.
+        Example: a head turned by 120° has a yaw of 120, and ``angles("zyx")`` are 60, -180, 180.
+        """
+        return Angles(*_angles(self.rotation, order))
 
     @property
     def tilt_deg(self) -> float:
-        """How far the head's own upward direction is turned clockwise in the image. Also defined in profile, where
-        ``roll_deg`` is not: there it trades against pitch."""
+        """How far the head's own upward direction is turned clockwise in the image. ``roll_deg`` is instead measured
+        about the axis on which the face points."""
         return float(np.degrees(np.arctan2(-self.rotation[0, 1], self.rotation[1, 1])))
 
     def to_dict(self) -> dict[str, object]:
@@ -95,24 +127,72 @@ class HeadPose:
         }
 
 
-def rotation_from_angles(yaw_deg: float, pitch_deg: float, roll_deg: float) -> NDArray[np.float64]:
-    """(3, 3) rotation of ``HeadPose``'s angles. Inverse of ``HeadPose.from_rotation`` for |yaw| < 90°."""
+def _angles(rotation: NDArray[np.float64], order: Order) -> tuple[float, float, float]:
+    """Yaw, pitch and roll in degrees; the formulas are the entries of the product that ``order`` names."""
+    r = rotation
+    if order == "yxz":
+        yaw, sine, roll = np.arctan2(-r[0, 2], r[2, 2]), r[1, 2], np.arctan2(r[1, 0], r[1, 1])
+        pitch = np.arcsin(np.clip(sine, -1.0, 1.0))
+    elif order == "zyx":
+        yaw = np.arcsin(np.clip(r[2, 0], -1.0, 1.0))
+        pitch, roll = -np.arctan2(r[2, 1], r[2, 2]), np.arctan2(r[1, 0], r[0, 0])
+    elif order == "xyz":
+        yaw = -np.arcsin(np.clip(r[0, 2], -1.0, 1.0))
+        pitch, roll = np.arctan2(r[1, 2], r[2, 2]), np.arctan2(-r[0, 1], r[0, 0])
+    else:
+        raise ValueError(f"order {order!r}: expected one of {', '.join(ORDERS)}")
+    return float(np.degrees(yaw)), float(np.degrees(pitch)), float(np.degrees(roll))
+
+
+def rotation_from_angles(
+    yaw_deg: float, pitch_deg: float, roll_deg: float, order: Order = "yxz"
+) -> NDArray[np.float64]:
+    """(3, 3) rotation of ``HeadPose``'s angles. Inverse of ``HeadPose.from_rotation`` for |pitch| < 90°; in the other
+    orders for |yaw| < 90°.
+
+    Raises:
+        ValueError: an unknown order.
+    """
+    if order not in ORDERS:
+        raise ValueError(f"order {order!r}: expected one of {', '.join(ORDERS)}")
     b, a, r = np.radians([-yaw_deg, -pitch_deg, roll_deg])
-    rz = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
-    ry = np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]])
-    rx = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
-    return rz @ ry @ rx
+    about = {
+        "z": np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]]),
+        "y": np.array([[np.cos(b), 0, np.sin(b)], [0, 1, 0], [-np.sin(b), 0, np.cos(b)]]),
+        "x": np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]]),
+    }
+    first, second, third = order
+    return about[first] @ about[second] @ about[third]
+
+
+@cache
+def _mean_of_photos() -> NDArray[np.float64]:
+    """(68, 3) the Procrustes mean of the training labels, with the pitch of the median near-frontal training photo
+    (``recipes/mean_shape.py``)."""
+    with resources.files("jvcr.weights").joinpath("mean_shape_68.csv").open(encoding="utf-8") as file:
+        return np.loadtxt(file, delimiter=",")
+
+
+@cache
+def levelled() -> NDArray[np.float64]:
+    """(3, 3) the turn of the stored mean head (pitch of the median training photo) that makes its eye–ear line level.
+
+    The line goes from the outer eye corner (landmark 36) to where the jaw begins at the ear (0). The turn is 0.66°
+    (``docs/decisions/0019-yaw-first.md``).
+    """
+    ear, eye = _mean_of_photos()[[0, 36]]
+    angle = np.arctan2(ear[1] - eye[1], ear[2] - eye[2])
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
 
 
 @cache
 def mean_shape_68() -> NDArray[np.float64]:
     """(68, 3) mean head that looks straight into the camera, symmetric, zero mean, outer eye distance 1.
 
-    Procrustes mean of the training labels; its pitch is that of the average near-frontal photo
-    (``recipes/mean_shape.py``).
+    Procrustes mean of the training labels (``recipes/mean_shape.py``), turned until its eye–ear line is level.
     """
-    with resources.files("jvcr.weights").joinpath("mean_shape_68.csv").open(encoding="utf-8") as file:
-        return np.loadtxt(file, delimiter=",")
+    return _mean_of_photos() @ levelled().T
 
 
 _FLAT = 0.05
@@ -157,3 +237,16 @@ def far_side(landmarks: Points, markup: Markup = MARKUP_68) -> NDArray[np.bool_]
     first, second = markup.normaliser
     eyes = float(np.linalg.norm(landmarks[first] - landmarks[second]))
     return np.asarray(landmarks[:, 2] - landmarks[list(markup.mirror), 2] > 0.45 * eyes)
+
+
+def crop_tilt_deg(landmarks: Points, markup: Markup = MARKUP_68) -> float:
+    """How far a head is tilted clockwise in the image; crops are rotated by it.
+
+    ``HeadPose.tilt_deg`` of a head whose pitch is 0 in the median training photo, not where the eye–ear line is level:
+    the networks were trained on crops that are upright in that sense. The two differ by at most 0.7°, in profile.
+
+    Raises:
+        ValueError: as ``head_pose``.
+    """
+    pose = head_pose(landmarks, markup)
+    return HeadPose.from_rotation(pose.rotation @ levelled()).tilt_deg

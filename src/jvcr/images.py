@@ -92,6 +92,37 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
         raise ImageError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
+class Header(NamedTuple):
+    """What a photo's file says before its pixels: size as stored (width, height), and EXIF data."""
+
+    size: tuple[int, int]
+    exif: PIL.Image.Exif
+
+
+def read_exif(path: str | Path) -> Header:
+    """Size and EXIF data of a photo, without decoding it.
+
+    Raises:
+        ImageError: as ``read_image``.
+    """
+    try:
+        with open_regular(Path(path)) as file:
+            start = file.read(12)
+            if start[4:8] == b"ftyp" and start[8:] in _HEIF_BRANDS:
+                _register_heif(str(path), start[8:])
+            file.seek(0)
+            with PIL.Image.open(file, formats=_formats()) as image:
+                return Header(image.size, image.getexif())
+    except FileNotFoundError:
+        raise ImageError(f"{path}: no such file") from None
+    except ImageError:
+        raise
+    except PIL.UnidentifiedImageError:
+        raise ImageError(f"{path}: not an image in a known format (expected JPEG, PNG, WebP, TIFF, …)") from None
+    except Exception as error:  # decoders raise all kinds of errors on damaged files
+        raise ImageError(f"{path}: damaged or cannot be read ({error}); export or download it again") from error
+
+
 def decode_image(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> Image:
     """Encoded image → (H, W, 3) uint8 RGB, as ``read_image``; ``name`` is for messages."""
     return _decode(io.BytesIO(data), len(data), name, max_pixels)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.frames import Box, Crop, crop_to_unit, unit_to_crop, unit_to_vox
-from jvcr.geometry import head_pose, mean_head
+from jvcr.geometry import crop_tilt_deg, mean_head
 from jvcr.images import Image, extract
 from jvcr.runtime.base import Prediction, Runtime
 from jvcr.runtime.mirror import MirrorAveraged
@@ -137,7 +137,7 @@ def averaged_faces(runtime: Runtime, face: LocatedFace, other: LocatedFace) -> L
 
 def upright_crop(runtime: Runtime, points_img: NDArray[np.float32]) -> Crop:
     """The network's crop around (N, 3) landmarks; it shows the head upright, where the markup has a head pose."""
-    tilt_deg = 0.0 if mean_head(runtime.markup) is None else head_pose(points_img, runtime.markup).tilt_deg
+    tilt_deg = 0.0 if mean_head(runtime.markup) is None else crop_tilt_deg(points_img, runtime.markup)
     return Crop.around(points_img, runtime.image_size, -tilt_deg, runtime.crop_rule)
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jvcr.expression import Expression, expression
 from jvcr.frames import Box, Crop
 from jvcr.geometry import HeadPose, head_pose, mean_head
 from jvcr.markups.markup import MARKUP_68, Markup
+
+if TYPE_CHECKING:
+    from jvcr.camera import Camera, HeadInCamera
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +70,54 @@ class Face:
         """
         return head_pose(self.landmarks, self.markup)
 
+    @property
+    def has_expression(self) -> bool:
+        """Whether the landmarks are the 68 points, so that ``expression`` is defined."""
+        return (self.markup.name, self.markup.n_points) == (MARKUP_68.name, MARKUP_68.n_points)
+
+    @cached_property
+    def expression(self) -> Expression:
+        """Eyes, mouth, smile and brows on scales of 0…1 (``jvcr.expression.Expression``).
+
+        Raises:
+            ValueError: ``has_expression`` is False.
+        """
+        if not self.has_expression:
+            raise ValueError(f"markup {self.markup.name!r} has no expression: it is defined for {MARKUP_68.name!r}")
+        return expression(self.landmarks)
+
+    def in_camera(
+        self,
+        camera: Camera,
+        *,
+        outer_eye_mm: float | None = None,
+        outer_eye_sd_mm: float | None = None,
+        distance_mm: float | None = None,
+    ) -> HeadInCamera:
+        """Where the head is in front of a camera: rotation, translation and landmarks in millimetres.
+
+        One photo does not tell the size of a head. The distance of the outer eye corners is assumed to be an adult's,
+        90 ± 5 mm, and ``sigma_distance_mm`` says what follows. Model and errors: ``jvcr.camera.in_camera``.
+
+        Args:
+            camera: of the photo in which the face was found (``jvcr.camera.Camera``).
+            outer_eye_mm, outer_eye_sd_mm: the person's own distance, and its standard deviation.
+            distance_mm: the head's known distance from the camera, instead of a size.
+        Raises:
+            ValueError: ``has_pose`` is False; a size or distance that is not positive, or both; a face that does not
+                fit the camera.
+        """
+        from jvcr.camera import in_camera
+
+        return in_camera(
+            self.landmarks,
+            camera,
+            self.markup,
+            outer_eye_mm=outer_eye_mm,
+            outer_eye_sd_mm=outer_eye_sd_mm,
+            distance_mm=distance_mm,
+        )
+
     def to_dict(self, names: bool = False) -> dict[str, Any]:
         """Plain lists and numbers, as in the command line's JSON, without the volume.
 
@@ -83,6 +135,8 @@ class Face:
             values["markup"] = self.markup.name
         if names:
             values["names"] = list(self.markup.labels)
+        if self.has_expression:
+            values["expression"] = self.expression.to_dict()
         return values
 
     def save(

@@ -14,7 +14,7 @@ import pytest
 from jvcr.data.face_photos import FacePhoto, read_face_photos, turned_box
 from jvcr.data.table import Table
 from jvcr.frames import Crop
-from jvcr.geometry import head_pose
+from jvcr.geometry import crop_tilt_deg
 from jvcr.train.data.scenes import (
     FACE,
     IGNORED,
@@ -112,7 +112,7 @@ def test_pasted_landmarks_lie_in_their_boxes(sources: SceneSources) -> None:
 
 
 def test_roll_follows_the_turned_head(sources: SceneSources, monkeypatch: pytest.MonkeyPatch) -> None:
-    tilts = [head_pose(points, sources.crops.markup).tilt_deg for points in sources.crops.points]
+    tilts = [crop_tilt_deg(points, sources.crops.markup) for points in sources.crops.points]
     np.testing.assert_allclose(sources.tilt_deg, tilts)
     how = replace(PLAIN, pasted_share=1.0, most_pasted=1, roll_deg=0.0, any_roll_share=0.0, flip_share=0.0)
     rolls = {round(float(scene.roll_deg[0])) for scene in scenes(sources, how)}

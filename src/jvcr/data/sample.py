@@ -23,7 +23,8 @@ class Sample:
         points_img: (N, 3) float32 pixels of ``image``, x right, y down, z *away* from the camera, z mean 0.
             For 2D labels, z is NaN in all N; an unmarked landmark is NaN in all three.
         weight: 0…1, confidence in the label.
-        yaw_deg: yaw of the label, signed as in ``geometry.HeadPose``; NaN if unknown.
+        yaw_deg: yaw of the label, signed as in ``geometry.HeadPose``, in the order "zyx" if it is computed here;
+            NaN if unknown.
         given_box: the data set's own bounding box of the face, image pixels; None if it has none.
         group: the person or photo; samples of one group must be in the same split. "" if unknown.
         markup: names the points.

@@ -202,7 +202,7 @@ class Table:
             return stored
         for row in np.flatnonzero(np.isnan(stored)):
             if np.isfinite(self.points[row]).all():
-                stored[row] = head_pose(self.points[row], self.known_markup).yaw_deg
+                stored[row] = head_pose(self.points[row], self.known_markup).angles("zyx").yaw_deg
         return stored
 
 

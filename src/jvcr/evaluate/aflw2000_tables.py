@@ -201,7 +201,9 @@ def _pose(scores: Sequence[Score]) -> Table:
             continue
         parts: Iterable[tuple[str, PoseError]] = (
             ("true landmarks", one.pose.to_landmarks),
+            ("true landmarks, angles in the order zyx", one.pose.to_landmarks_zyx),
             ("Pose_Para, raw", one.pose.to_pose_para),
+            ("Pose_Para, raw, angles within ±99° only", one.pose.to_pose_para_usual),
             ("Pose_Para, offset removed", one.pose.to_pose_para_zeroed),
             ("Pose_Para, offset removed, angles within ±99° only", one.pose.to_pose_para_zeroed_usual),
             ("Pose_Para, offset removed: true landmarks instead of predictions", one.pose.labels_to_pose_para_zeroed),

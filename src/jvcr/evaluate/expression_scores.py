@@ -31,7 +31,7 @@ from jvcr.expression import (
     smile,
 )
 from jvcr.frames import Crop
-from jvcr.geometry import head_pose
+from jvcr.geometry import crop_tilt_deg
 from jvcr.markups.markup import MARKUP_68
 from jvcr.metrics import yaw_members
 
@@ -290,8 +290,7 @@ def inner_errors(predicted_img: Values, truth: ExpressionTruth) -> tuple[Values,
 
 def _upright(points_img: Values) -> Values:
     """(2, 2) the turn that brings a face with these labels upright."""
-    tilt_deg = head_pose(points_img, MARKUP_68).tilt_deg
-    return Crop(0, 0, 1, 1, -tilt_deg).matrix[:, :2]
+    return Crop(0, 0, 1, 1, -crop_tilt_deg(points_img, MARKUP_68)).matrix[:, :2]
 
 
 def _mean_length(offset: Values) -> Values:

@@ -41,7 +41,7 @@ IN_PAPER = ("RCPR", "ESR", "SDM", "3DDFA", "3DDFA + SDM", "3DSTN", "FAN", "JVCR,
 
 AFLW2000_NME_REANNOTATED = {"SynergyNet": 2.65}
 AFLW2000_GTE = {"FAN + depth (two steps)": 7.45, "JVCR, the paper": 7.28}
-AFLW2000_POSE_MAE_DEG = {"6DRepNet": 3.97, "SynergyNet": 3.35}
+AFLW2000_POSE_MAE_DEG = {"6DRepNet": 3.97, "SynergyNet": 3.35, "DSFNet": 3.25}
 
 THREEDFAW_VALIDATION_GTE = {"SDM + 3DMM": 6.34, "Gou": 5.90, "Bulat": 4.94, "JVCR, the paper": 4.36}
 THREEDFAW_TEST = {

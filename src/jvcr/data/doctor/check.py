@@ -295,7 +295,7 @@ def _shapes(entries: Sequence[Entry], spoiled: set[int | None]) -> tuple[list[Ca
         cases += [Case("not-judged", markup.name, reason) for reason in shapes.not_judged]
         for i, rotation in zip(where, shapes.rotation, strict=True):
             if np.isnan(yaw_deg[i]) and np.isfinite(rotation).all():
-                yaw_deg[i] = HeadPose.from_rotation(rotation).yaw_deg
+                yaw_deg[i] = HeadPose.from_rotation(rotation, "zyx").yaw_deg
     return cases, yaw_deg
 
 

@@ -213,7 +213,7 @@ def _read(view: _View | _Bad) -> Sample:
         values = read_mat(parameters, ())
         yaw_deg = fitted_yaw_deg(values, parameters) if "Pose_Para" in values else math.nan
     if math.isnan(yaw_deg):
-        yaw_deg = head_pose(points).yaw_deg
+        yaw_deg = head_pose(points).angles("zyx").yaw_deg
     subset = view.image.parent.name
     return Sample(
         name=f"{subset}/{view.image.stem}",

@@ -10,7 +10,7 @@ from scipy.interpolate import LinearNDInterpolator, RBFInterpolator
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import ConvexHull, Delaunay, QhullError
 
-from jvcr.geometry import align, head_pose, mean_shape_68
+from jvcr.geometry import align, head_pose, levelled, mean_shape_68
 
 Points2 = NDArray[np.float64]
 Points3 = NDArray[np.float64]
@@ -92,7 +92,7 @@ class Relief:
         triangles = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([b, d, c], -1).reshape(-1, 3)])
         hull = Delaunay(points[ConvexHull(points[:, :2]).vertices, :2])
         inside = hull.find_simplex(vertices[:, :2]) >= 0
-        centre = similarity.apply(np.array([[0.0, 0.0, _AXIS]]))[0]
+        centre = similarity.apply(np.array([[0.0, 0.0, _AXIS]]) @ levelled().T)[0]
         return cls(vertices, triangles, values[..., 1].ravel(), inside[triangles].all(axis=1), centre)
 
 
@@ -112,7 +112,8 @@ def _head_anchors() -> Points3:
     forehead = np.column_stack([grid, _SKULL_CENTRE[2] - _SKULL_AXES[2] * np.sqrt(1 - inner)])
     angle = np.radians(np.linspace(0, 180, 13))
     outline = np.column_stack([np.cos(angle), -np.sin(angle), 0 * angle]) * _SKULL_AXES + _SKULL_CENTRE
-    return np.concatenate([cheeks, cheeks * (-1, 1, 1), forehead, outline])
+    # The constants were drawn around the mean head as it is stored.
+    return np.concatenate([cheeks, cheeks * (-1, 1, 1), forehead, outline]) @ levelled().T
 
 
 def _anchors(points: Points3, rim: Points2) -> tuple[Points3, NDArray[np.float64]]:
@@ -122,13 +123,13 @@ def _anchors(points: Points3, rim: Points2) -> tuple[Points3, NDArray[np.float64
     # Points near a landmark get the landmark's deviation from the mean head.
     own = RBFInterpolator(mean, points - similarity.apply(mean), kernel="linear", degree=0, smoothing=0.05)
     head = np.concatenate([points, similarity.apply(extra) + own(extra)])
-    head = _seen(head, np.concatenate([mean, extra])[:, 0], head_pose(points).yaw_deg, similarity.scale)
+    head = _seen(head, np.concatenate([mean, extra])[:, 0], head_pose(points).angles("zyx").yaw_deg, similarity.scale)
     outline = head[ConvexHull(head[:, :2]).vertices]
     outline = _even(outline, 0.15 * similarity.scale)
     middle = outline[:, :2].mean(axis=0)
     away = outline[:, :2] - middle
     away /= np.linalg.norm(away, axis=1, keepdims=True)
-    neck = similarity.apply(np.array([[0.0, 0.0, _NECK]]))[0, 2]
+    neck = similarity.apply(np.array([[0.0, 0.0, _NECK]]) @ levelled().T)[0, 2]
     rings = []
     for out, deeper in _RINGS:
         depth = np.maximum(outline[:, 2] + deeper * similarity.scale, neck + (deeper - _RINGS[0][1]) * similarity.scale)

@@ -77,13 +77,14 @@ class Turner:
         self.image = image
         self.points = points_img.astype(np.float64)
         self.pose = head_pose(self.points)
+        self.angles = self.pose.angles("zyx")
         self._relief = Relief.around(self.points, image.shape[1], image.shape[0])
 
     def turn(self, yaw_deg: float, pitch_deg: float | None = None) -> Turned:
-        """Turn the head. The roll does not change.
+        """Turn the head, with angles in the order "zyx" (``geometry.Order``). The roll does not change.
 
         Args:
-            yaw_deg: the new yaw, as ``geometry.HeadPose``; preferably larger than before, to the same side. Parts that
+            yaw_deg: the new yaw; preferably larger than before, to the same side. Parts that
                 the picture does not show are filled by stretching the nearest pixels.
             pitch_deg: the new pitch; None to keep it.
         Raises:
@@ -92,8 +93,8 @@ class Turner:
         if not abs(yaw_deg) < 90:
             raise ValueError(f"yaw {yaw_deg}: expected between -90 and 90 degrees")
         relief = self._relief
-        pitch_deg = self.pose.pitch_deg if pitch_deg is None else pitch_deg
-        rotation = rotation_from_angles(yaw_deg, pitch_deg, self.pose.roll_deg) @ self.pose.rotation.T
+        pitch_deg = self.angles.pitch_deg if pitch_deg is None else pitch_deg
+        rotation = rotation_from_angles(yaw_deg, pitch_deg, self.angles.roll_deg, "zyx") @ self.pose.rotation.T
         height, width = self.image.shape[:2]
 
         def turned(points: Points3) -> Points3:
@@ -158,10 +159,10 @@ class TurnedSamples(Samples):
         self._views: list[tuple[int, int, float, float]] = []
         self._last: tuple[int, Turner] | None = None
         for row in [row for row, source in enumerate(table.sources) if source in sources]:
-            pose = head_pose(table.points[row])
+            own = head_pose(table.points[row]).angles("zyx")
             # Seeded by name: the views do not depend on other rows.
             rng = np.random.default_rng([seed, zlib.crc32(table.names[row].encode())])
-            views = planned(pose.yaw_deg, pose.pitch_deg, per_face, rng)
+            views = planned(own.yaw_deg, own.pitch_deg, per_face, rng)
             self._views += [(row, number, yaw, pitch) for number, (yaw, pitch) in enumerate(views)]
         if not self._views:
             raise ValueError(f"{table.path}: no face of {', '.join(sources)} can be turned; all are near profile")
@@ -197,7 +198,7 @@ class TurnedSamples(Samples):
             group=sample.group or sample.name,
             markup=sample.markup,
             source=f"{sample.source}-turned",
-            provenance=f"{sample.name} turned from yaw {turner.pose.yaw_deg:.1f}; {sample.provenance}".rstrip("; "),
+            provenance=f"{sample.name} turned from yaw {turner.angles.yaw_deg:.1f}; {sample.provenance}".rstrip("; "),
             split=sample.split,
         )
 

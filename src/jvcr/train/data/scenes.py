@@ -21,7 +21,7 @@ from jvcr.data.face_photos import GENERAL_COLLECTIONS, FacePhoto, turned_box
 from jvcr.data.table import Table
 from jvcr.detect.network import PADDING
 from jvcr.frames import Box, Crop, CropRule, borders, mirrored
-from jvcr.geometry import head_pose, mean_head
+from jvcr.geometry import crop_tilt_deg, mean_head
 from jvcr.images import Image, extract
 from jvcr.train.data.augment import Augmentation
 from jvcr.train.data.negatives import HardNegatives
@@ -175,7 +175,7 @@ class SceneSources:
         """(rows,) tilt of the crops' heads; NaN if the markup has no head pose."""
         if mean_head(self.crops.markup) is None:
             return np.full(len(self.crops), math.nan)
-        return np.array([head_pose(points, self.crops.markup).tilt_deg for points in self.crops.points])
+        return np.array([crop_tilt_deg(points, self.crops.markup) for points in self.crops.points])
 
     def ready(self) -> SceneSources:
         """Compute all cached values, so that forked workers share them."""
