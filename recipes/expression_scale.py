@@ -1,7 +1,7 @@
 """The constants of ``jvcr.expression.SCALES`` from a training table: ``python recipes/expression_scale.py DATA``.
 
-Rows of the split ``train`` with hand marks, up to 20° of yaw, whose openings are the hand marks'. The ratios are those of
-the table's 3D labels, which are in the network's markup. 1 is their 98th percentile. 0 is the median of closed eyes
+Rows of the split ``train`` with hand marks, up to 20° of yaw, whose openings are the hand marks'. The ratios are those
+of the table's 3D labels, which are in the network's markup. 1 is their 98th percentile. 0 is the median of closed eyes
 (hand-marked opening under 0.12), of shut mouths (under 0.05), and for brows the median of all.
 """
 

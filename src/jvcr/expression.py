@@ -63,15 +63,14 @@ def brow_heights(points: NDArray[Any]) -> Values:
 
 
 def jaw_drop(points: NDArray[Any]) -> Values:
-    """(…, 68, ≥2) → (…): distance of the chin (8) from the base of the nose (33), over the outer eye corners'."""
+    """(…, 68, ≥2) → (…): distance of the chin (8) from the nose's base (33), over that of the outer eye corners."""
     return _ratio(_distance(points, 33, 8), _distance(points, 36, 45))
 
 
 def corner_lift(points: NDArray[Any]) -> Values:
-    """How far the corners of the mouth (48, 54) are above the middle of the upper lip (51, 62), over the distance of
-    the outer eye corners.
+    """How far the corners of the mouth (48, 54) are above the middle of the upper lip (51, 62), over the outer eye distance.
 
-    "Above" is along the line from the chin's side of the face to the eyes: from the nose's base (33) to its root (27).
+    "Above" is the direction from the nose's base (33) to its root (27).
 
     Args:
         points: (…, 68, ≥2).
