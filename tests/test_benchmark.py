@@ -60,11 +60,11 @@ def test_the_command_prints_and_writes_a_table(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(benchmark, "_all_work", lambda *_: iter(only_one + broken))
     done = CliRunner().invoke(app, ["bench", "--quick", "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output
-    assert "| a face in a given box, one look, 1 thread |" in done.output
+    assert "| a face in a given box, single pass, 1 thread |" in done.output
     assert "left out: network, none" in done.output
     stored = json.loads((tmp_path / "bench.json").read_text())
     assert [row["what"] for row in stored["rows"]] == [
-        "a face in a given box, one look, 1 thread",
+        "a face in a given box, single pass, 1 thread",
         "`import jvcr`, over an empty process",
         "start of Python, import, first landmarks",
     ]

@@ -361,17 +361,17 @@ _PREPARE: dict[str, Callable[[Work], _Prepared]] = {
 def _name(work: Work) -> str:
     s = work.settings
     threads = f"{s.get('threads')} thread{'s' if s.get('threads') != 1 else ''}"
-    looks = "two looks and mirror image" if s.get("looks") == 3 else "one look"
+    passes = "default: refinement and flip averaging" if s.get("looks") == 3 else "single pass"
     match work.kind:
         case "network":
             where = f"{s['device']}{', compiled' if s['compile'] else ''}" if "device" in s else threads
             return f"network, {s['backend']} {s['precision']}, {where}, batch {s['batch']}"
         case "box":
-            return f"a face in a given box, {looks}, {threads}"
+            return f"a face in a given box, {passes}, {threads}"
         case "boxes":
             return f"{s['faces']} faces in given boxes, {threads}"
         case "photo":
-            return f"1280 × 720 JPEG, one face, {looks}, {threads}"
+            return f"1280 × 720 JPEG, one face, {passes}, {threads}"
         case "search":
             return f"finding the faces of 1280 × 720 pixels, at {s['size']}, {threads}"
         case "decode":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,12 @@ from jvcr.evaluate.benchmark import BenchmarkReport, Progress, no_progress, toda
 from jvcr.evaluate.common_markup import common_markup, in_one_markup
 from jvcr.evaluate.systems import (
     DEFAULT_EXECUTION,
+    Contestants,
     Execution,
     KeepPredictions,
     Looks,
     System,
     Weights,
-    check_weights,
-    chosen_weights,
-    file_systems,
-    named_apart,
-    network_systems,
-    open_networks,
 )
 from jvcr.metrics import yaw_table
 from jvcr.report import Table
@@ -177,21 +173,17 @@ def evaluate(
         FileNotFoundError, ValueError, ImageError: a file is missing or damaged, an argument is unknown, or the
             landmarks have no markup in common.
     """
-    root, weights = Path(root), chosen_weights(weights, predictions)
+    root = Path(root)
     looks = Looks(boxes, mirror, refine, detector, detect_size, execution.threads)
+    contestants = Contestants(weights, predictions, looks, execution)
     options = Options(limit=limit, draws=draws, seed=seed, pixel_base=pixel_base)
-    check_weights(weights, execution)
     truth = read_truth(root, aflw_yaw, aflw_yaw_names, without)
-    given = file_systems(predictions, truth.names)
-    networks = open_networks(weights, execution)
-    # Before anything is predicted: can they be compared?
-    common_markup([*(n.markup for n in networks.values()), *(s.markup for s in given)], truth.markup)
 
     def samples() -> Iterator[Sample]:
         return (sample for sample in read_aflw2000(root) if sample.name not in without)
 
-    own = network_systems(networks, samples, len(truth.names), looks, progress, keep)
-    systems, truth = in_one_markup(named_apart([*own, *given]), truth)
+    check = partial(common_markup, labels=truth.markup)
+    systems, truth = in_one_markup(contestants.systems(truth.names, samples, progress, keep, check=check), truth)
     return report_of(systems, truth, options)
 
 

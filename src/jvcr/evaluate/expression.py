@@ -28,17 +28,12 @@ from jvcr.evaluate.expression_scores import (
 from jvcr.evaluate.expression_tables import expression_tables
 from jvcr.evaluate.systems import (
     DEFAULT_EXECUTION,
+    Contestants,
     Execution,
     KeepPredictions,
     Looks,
     System,
     Weights,
-    check_weights,
-    chosen_weights,
-    file_systems,
-    named_apart,
-    network_systems,
-    open_networks,
 )
 from jvcr.images import Image
 from jvcr.markups.markup import MARKUP_68
@@ -113,14 +108,11 @@ def evaluate(
         FileNotFoundError, ValueError, ImageError: a file is missing or damaged, an argument is unknown, no face has
             hand marks, or the 68 landmarks cannot be made from a system's own.
     """
-    weights = chosen_weights(weights, predictions)
     looks = Looks(boxes, mirror, refine, detector, detect_size, execution.threads)
-    check_weights(weights, execution)
+    contestants = Contestants(weights, predictions, looks, execution)
     truth, samples = read_marked(Path(root), hand, frozenset(without))
-    given = file_systems(predictions, truth.names)
-    networks = open_networks(weights, execution)
-    own = network_systems(networks, lambda: iter(samples), len(samples), looks, progress, keep)
-    systems = named_apart(map(_in_68, [*own, *given]))
+    systems = contestants.systems(truth.names, lambda: iter(samples), progress, keep)
+    systems = [_in_68(system) for system in systems]
     scores = [score_expression(system, truth) for system in systems]
     return ExpressionReport(truth, scores, {sample.name: sample.image for sample in samples}, today())
 

@@ -239,7 +239,7 @@ def evaluate(
             stage=f"jvcr {name}",
             progress=progress,
         )
-    look = f"{'two looks' if refine else 'one look'}{', mirrored too' if mirror else ''}"
+    look = f"{'refinement' if refine else 'single pass'}{', flip averaging' if mirror else ''}"
     return RobustnessReport(title, len(samples), look, limit, rows)
 
 

@@ -188,6 +188,56 @@ def network_systems(
             yield _where_detected(title, network, seen, looks, keep)
 
 
+@dataclass(frozen=True)
+class Contestants:
+    """The networks and prediction files that a benchmark compares.
+
+    Attributes:
+        weights: networks; None means ``small``, or none if there are predictions.
+        predictions: files with landmarks of any aligner (docs/predictions.md).
+        looks: boxes and passes of the networks.
+        execution: runtime of the networks.
+
+    Raises:
+        ValueError, FileNotFoundError: as ``check_weights``.
+    """
+
+    weights: Weights | None
+    predictions: Sequence[str | Path]
+    looks: Looks
+    execution: Execution
+
+    def __post_init__(self) -> None:
+        check_weights(chosen_weights(self.weights, self.predictions), self.execution)
+
+    def systems(
+        self,
+        names: list[str],
+        samples: Callable[[], Iterable[Sample]],
+        progress: Progress = no_progress,
+        keep: KeepPredictions | None = None,
+        *,
+        accepted: Sequence[int] = (),
+        check: Callable[[Sequence[Markup]], object] = lambda _: None,
+    ) -> list[System]:
+        """The landmarks of all networks, then of all files, with distinct names.
+
+        Args:
+            names: the benchmark's images, in order.
+            samples: called once per pass; the labelled faces of those images.
+            keep: see ``KeepPredictions``.
+            accepted: numbers of landmarks that the benchmark supports; () supports all.
+            check: called with all markups before the first prediction; raises if they cannot be compared.
+        Raises:
+            FileNotFoundError, ValueError: as ``file_systems`` and ``open_networks``.
+        """
+        given = file_systems(self.predictions, names, accepted)
+        networks = open_networks(chosen_weights(self.weights, self.predictions), self.execution, accepted)
+        check([*(network.markup for network in networks.values()), *(system.markup for system in given)])
+        own = network_systems(networks, samples, len(names), self.looks, progress, keep)
+        return named_apart([*own, *given])
+
+
 def _in_true_boxes(
     title: str, network: Runtime, samples: Iterable[Sample], looks: Looks, keep: KeepPredictions | None
 ) -> System:

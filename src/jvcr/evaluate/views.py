@@ -33,17 +33,12 @@ from jvcr.evaluate.benchmark import (
 )
 from jvcr.evaluate.systems import (
     DEFAULT_EXECUTION,
+    Contestants,
     Execution,
     KeepPredictions,
     Looks,
     System,
     Weights,
-    check_weights,
-    chosen_weights,
-    file_systems,
-    named_apart,
-    network_systems,
-    open_networks,
 )
 from jvcr.markups.markup import INDICES_66_IN_68, MARKUP_66, MARKUP_68
 from jvcr.metrics import Interval, YawTable, bootstrap_groups, cvgtce, ground_truth_error, interval, yaw_table
@@ -158,14 +153,10 @@ def evaluate(
         FileNotFoundError, ValueError, ImageError: a file is missing or damaged, an argument is unknown, there are no
             views of one rigid face, or a system has other landmarks than 68 or 66.
     """
-    weights = chosen_weights(weights, predictions)
     looks = Looks(boxes, mirror, refine, detector, detect_size, execution.threads)
-    check_weights(weights, execution)
+    contestants = Contestants(weights, predictions, looks, execution)
     views = read_views(Path(root))
-    given = file_systems(predictions, views.names, ACCEPTED)
-    networks = open_networks(weights, execution, ACCEPTED)
-    own = network_systems(networks, lambda: iter(views.samples), len(views.names), looks, progress, keep)
-    systems = named_apart([*own, *given])
+    systems = contestants.systems(views.names, lambda: iter(views.samples), progress, keep, accepted=ACCEPTED)
     scores = [score for system in systems for score in score_views(system, views, draws, seed)]
     return ViewsReport(scores, views.truth_cvgtce, draws, seed, today())
 

@@ -3,50 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jvcr.cli.evaluate.benchmark_options import (
-    Boxes,
-    BoxesOption,
-    DrawsOption,
-    JsonOption,
-    LimitOption,
-    MirrorOption,
-    OutOption,
-    PixelBase,
-    PixelBaseOption,
-    PredictionsOption,
-    RefineOption,
-    SavePredictionsOption,
-    WeightsUnlessPredictions,
-    WithoutOption,
-    WorstOption,
-    names_to_leave_out,
-    need_scipy,
-    saver,
-)
+from jvcr.cli.evaluate import options as opt
 from jvcr.cli.evaluate.report_output import ProgressBar, prepare_outputs, show_and_write, text
-from jvcr.cli.options import (
-    BackendOption,
-    DetectorOption,
-    DetectSizeOption,
-    DeviceOption,
-    PrecisionOption,
-    ThreadsOption,
-)
-from jvcr.detect.named import DetectorName
-from jvcr.detect.network import DETECT_SIZE
-from jvcr.runtime.backends import Backend
+
+if TYPE_CHECKING:
+    from jvcr.evaluate.systems import Execution
 
 
+@opt.with_execution
 def aflw2000(
+    *,
     root: Annotated[Path, typer.Option(help="Folder of AFLW2000-3D, in its original layout.")],
-    weights: WeightsUnlessPredictions = None,
-    predictions: PredictionsOption = None,
-    out: OutOption = None,
-    boxes: BoxesOption = Boxes.both,
+    weights: opt.WeightsUnlessPredictions = None,
+    predictions: opt.PredictionsOption = None,
+    out: opt.OutOption = None,
+    boxes: opt.BoxesOption = opt.Boxes.both,
     aflw_yaw: Annotated[
         Path | None, typer.Option(help="AFLW's own yaw of the images: .npy, .npz or .csv (docs/evaluation.md).")
     ] = None,
@@ -54,31 +29,27 @@ def aflw2000(
         Path | None,
         typer.Option(help="For a .npy of --aflw-yaw in another order than the folder's: names, one a line."),
     ] = None,
-    pixel_base: PixelBaseOption = PixelBase.respected,
-    limit: LimitOption = 10.0,
-    draws: DrawsOption = 2000,
+    pixel_base: opt.PixelBaseOption = opt.PixelBase.respected,
+    limit: opt.LimitOption = 10.0,
+    draws: opt.DrawsOption = 2000,
     seed: Annotated[int, typer.Option(help="Of bootstrap and balanced draws.")] = 0,
-    worst: WorstOption = 20,
-    save_predictions: SavePredictionsOption = None,
-    without: WithoutOption = None,
-    json_to: JsonOption = None,
-    mirror: MirrorOption = True,
-    refine: RefineOption = False,
-    detector: DetectorOption = DetectorName.OWN,
-    detect_size: DetectSizeOption = DETECT_SIZE,
-    threads: ThreadsOption = 0,
-    backend: BackendOption = Backend.ONNXRUNTIME,
-    device: DeviceOption = "cpu",
-    precision: PrecisionOption = "fp32",
+    worst: opt.WorstOption = 20,
+    save_predictions: opt.SavePredictionsOption = None,
+    without: opt.WithoutOption = None,
+    json_to: opt.JsonOption = None,
+    mirror: opt.MirrorOption = True,
+    refine: opt.RefineOption = False,
+    detector: opt.DetectorOption = opt.DetectorName.OWN,
+    detect_size: opt.DetectSizeOption = opt.DETECT_SIZE,
+    execution: Execution,
 ) -> None:
     """NME per yaw bin, GTE, head pose and more on AFLW2000-3D, with intervals.
 
     --out takes report.json, report.md and report.html.
     """
-    need_scipy()
+    opt.need_scipy()
     from jvcr.evaluate import aflw2000 as benchmark
     from jvcr.evaluate.pages import check_page_extras
-    from jvcr.evaluate.systems import Execution
 
     if out is not None:
         check_page_extras()
@@ -90,7 +61,7 @@ def aflw2000(
         root=root,
         inputs=[*(weights or ()), *(predictions or ()), without, aflw_yaw, aflw_yaw_names],
     )
-    keep = saver(save_predictions, boxes, weights, predictions)
+    keep = opt.saver(save_predictions, boxes, weights, predictions)
     with ProgressBar() as progress:
         report = benchmark.evaluate(
             root,
@@ -101,8 +72,8 @@ def aflw2000(
             refine=refine,
             detector=detector,
             detect_size=detect_size,
-            execution=Execution(backend, device, precision, threads),
-            without=names_to_leave_out(without),
+            execution=execution,
+            without=opt.names_to_leave_out(without),
             aflw_yaw=aflw_yaw,
             aflw_yaw_names=aflw_yaw_names,
             pixel_base=pixel_base,

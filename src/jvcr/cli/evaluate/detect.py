@@ -8,76 +8,52 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from jvcr.cli.evaluate.benchmark_options import (
-    JsonOption,
-    OutOption,
-    WeightsOption,
-    WithoutOption,
-    names_to_leave_out,
-    need_scipy,
-)
+from jvcr.cli.evaluate import options as opt
 from jvcr.cli.evaluate.report_output import ProgressBar, Writer, prepare_outputs, show_and_write
-from jvcr.cli.options import (
-    BackendOption,
-    DetectorOption,
-    DetectSizeOption,
-    DeviceOption,
-    PrecisionOption,
-    ThreadsOption,
-)
-from jvcr.detect.named import DetectorName
-from jvcr.detect.network import DETECT_SIZE
 from jvcr.files import written_whole
 from jvcr.images import write_image
-from jvcr.runtime.backends import Backend
 
 if TYPE_CHECKING:
     from jvcr.evaluate.detect import DetectReport
+    from jvcr.evaluate.systems import Execution
 
 
+@opt.with_execution
 def detect(
+    *,
     root: Annotated[Path, typer.Option(help="Folder with detect_labels.npz, or of AFLW2000-3D.")],
-    weights: WeightsOption = None,
-    out: OutOption = None,
+    weights: opt.WeightsOption = None,
+    out: opt.OutOption = None,
     worst: Annotated[int, typer.Option(min=0, help="Photos to draw in the report.")] = 20,
-    json_to: JsonOption = None,
-    without: WithoutOption = None,
+    json_to: opt.JsonOption = None,
+    without: opt.WithoutOption = None,
     half: Annotated[
         Literal["seen", "fresh"] | None,
         typer.Option(help="Only one half of the photos: seen (may guide choices) or fresh (reports only)."),
     ] = None,
-    detector: DetectorOption = DetectorName.OWN,
-    detect_size: DetectSizeOption = DETECT_SIZE,
-    threads: ThreadsOption = 0,
-    backend: BackendOption = Backend.ONNXRUNTIME,
-    device: DeviceOption = "cpu",
-    precision: PrecisionOption = "fp32",
+    detector: opt.DetectorOption = opt.DetectorName.OWN,
+    detect_size: opt.DetectSizeOption = opt.DETECT_SIZE,
+    execution: Execution,
 ) -> None:
     """Precision and recall of face detection, in labelled photographs or AFLW2000-3D.
 
     The detector alone, and with each landmark network. --out takes report.json, report.md, and plots and the worst
     photos as PNG.
     """
-    need_scipy()
+    opt.need_scipy()
     from jvcr.data.face_photos import Half
     from jvcr.evaluate import detect as benchmark
-    from jvcr.evaluate.systems import Execution
 
-    prepare_outputs(
-        out,
-        json_to,
-        root=root,
-        inputs=[*(weights or ()), without],
-    )
+    prepare_outputs(out, json_to, root=root, inputs=[*(weights or ()), without])
     with ProgressBar() as progress:
         report = benchmark.evaluate(
             root,
             weights,
             detector=detector,
             detect_size=detect_size,
-            without=names_to_leave_out(without),
+            without=opt.names_to_leave_out(without),
             half=None if half is None else Half(half),
-            execution=Execution(backend, device, precision, threads),
+            execution=execution,
             progress=progress,
         )
     show_and_write(report, out, json_to, {} if out is None else _pictures(report, worst))

@@ -3,70 +3,45 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jvcr.cli.evaluate.benchmark_options import (
-    Boxes,
-    BoxesOption,
-    JsonOption,
-    MirrorOption,
-    OutOption,
-    PredictionsOption,
-    RefineOption,
-    SavePredictionsOption,
-    WeightsUnlessPredictions,
-    WithoutOption,
-    WorstOption,
-    names_to_leave_out,
-    need_scipy,
-    saver,
-)
+from jvcr.cli.evaluate import options as opt
 from jvcr.cli.evaluate.report_output import ProgressBar, prepare_outputs, show_and_write, text
-from jvcr.cli.options import (
-    BackendOption,
-    DetectorOption,
-    DetectSizeOption,
-    DeviceOption,
-    PrecisionOption,
-    ThreadsOption,
-)
-from jvcr.detect.named import DetectorName
-from jvcr.detect.network import DETECT_SIZE
-from jvcr.runtime.backends import Backend
+
+if TYPE_CHECKING:
+    from jvcr.evaluate.systems import Execution
 
 
+@opt.with_execution
 def expression(
+    *,
     root: Annotated[Path, typer.Option(help="Folder of a training table with hand marks, or of AFLW2000-3D.")],
-    weights: WeightsUnlessPredictions = None,
-    predictions: PredictionsOption = None,
-    out: OutOption = None,
-    boxes: BoxesOption = Boxes.both,
+    weights: opt.WeightsUnlessPredictions = None,
+    predictions: opt.PredictionsOption = None,
+    out: opt.OutOption = None,
+    boxes: opt.BoxesOption = opt.Boxes.both,
     hand: Annotated[
         Path | None, typer.Option(help="Hand marks of AFLW2000-3D's images; hand2d.npz in its folder by default.")
     ] = None,
-    worst: WorstOption = 20,
-    save_predictions: SavePredictionsOption = None,
-    without: WithoutOption = None,
-    json_to: JsonOption = None,
-    mirror: MirrorOption = True,
-    refine: RefineOption = True,
-    detector: DetectorOption = DetectorName.OWN,
-    detect_size: DetectSizeOption = DETECT_SIZE,
-    threads: ThreadsOption = 0,
-    backend: BackendOption = Backend.ONNXRUNTIME,
-    device: DeviceOption = "cpu",
-    precision: PrecisionOption = "fp32",
+    worst: opt.WorstOption = 20,
+    save_predictions: opt.SavePredictionsOption = None,
+    without: opt.WithoutOption = None,
+    json_to: opt.JsonOption = None,
+    mirror: opt.MirrorOption = True,
+    refine: opt.RefineOption = True,
+    detector: opt.DetectorOption = opt.DetectorName.OWN,
+    detect_size: opt.DetectSizeOption = opt.DETECT_SIZE,
+    execution: Execution,
 ) -> None:
     """Eyes, mouths and brows against hand marks, of a training table's validation rows or AFLW2000-3D.
 
     --out takes report.json, report.md and report.html.
     """
-    need_scipy()
+    opt.need_scipy()
     from jvcr.evaluate import expression as benchmark
     from jvcr.evaluate.pages import check_page_extras
-    from jvcr.evaluate.systems import Execution
 
     if out is not None:
         check_page_extras()
@@ -78,7 +53,7 @@ def expression(
         root=root,
         inputs=[*(weights or ()), *(predictions or ()), without, hand],
     )
-    keep = saver(save_predictions, boxes, weights, predictions)
+    keep = opt.saver(save_predictions, boxes, weights, predictions)
     with ProgressBar() as progress:
         report = benchmark.evaluate(
             root,
@@ -89,9 +64,9 @@ def expression(
             refine=refine,
             detector=detector,
             detect_size=detect_size,
-            execution=Execution(backend, device, precision, threads),
+            execution=execution,
             hand=hand,
-            without=names_to_leave_out(without),
+            without=opt.names_to_leave_out(without),
             progress=progress,
             keep=keep,
         )

@@ -3,41 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jvcr.cli.evaluate.benchmark_options import (
-    Boxes,
-    BoxesOption,
-    DrawsOption,
-    JsonOption,
-    MirrorOption,
-    OutOption,
-    PixelBase,
-    PixelBaseOption,
-    PredictionsOption,
-    RefineOption,
-    WeightsUnlessPredictions,
-    WithoutOption,
-    names_to_leave_out,
-    need_scipy,
-)
+from jvcr.cli.evaluate import options as opt
 from jvcr.cli.evaluate.report_output import ProgressBar, prepare_outputs, show_and_write
-from jvcr.cli.options import (
-    BackendOption,
-    DetectorOption,
-    DetectSizeOption,
-    DeviceOption,
-    PrecisionOption,
-    ThreadsOption,
-)
-from jvcr.detect.named import DetectorName
-from jvcr.detect.network import DETECT_SIZE
-from jvcr.runtime.backends import Backend
+
+if TYPE_CHECKING:
+    from jvcr.evaluate.systems import Execution
 
 
+@opt.with_execution
 def paper(
+    *,
     root: Annotated[
         Path | None,
         typer.Option(help="Folder with AFLW2000-3D (here or one folder below), a training table, or both: measure."),
@@ -45,23 +24,20 @@ def paper(
     results: Annotated[
         list[Path] | None, typer.Option(help="A report.json to take figures from; may be repeated.")
     ] = None,
-    weights: WeightsUnlessPredictions = None,
-    predictions: PredictionsOption = None,
-    out: OutOption = None,
-    boxes: BoxesOption = Boxes.both,
-    pixel_base: PixelBaseOption = PixelBase.respected,
-    draws: DrawsOption = 2000,
+    weights: opt.WeightsUnlessPredictions = None,
+    predictions: opt.PredictionsOption = None,
+    out: opt.OutOption = None,
+    boxes: opt.BoxesOption = opt.Boxes.both,
+    pixel_base: opt.PixelBaseOption = opt.PixelBase.respected,
+    draws: opt.DrawsOption = 2000,
     seed: Annotated[int, typer.Option(help="Of bootstrap and balanced draws.")] = 0,
-    without: WithoutOption = None,
-    json_to: JsonOption = None,
-    mirror: MirrorOption = True,
-    refine: RefineOption = False,
-    detector: DetectorOption = DetectorName.OWN,
-    detect_size: DetectSizeOption = DETECT_SIZE,
-    threads: ThreadsOption = 0,
-    backend: BackendOption = Backend.ONNXRUNTIME,
-    device: DeviceOption = "cpu",
-    precision: PrecisionOption = "fp32",
+    without: opt.WithoutOption = None,
+    json_to: opt.JsonOption = None,
+    mirror: opt.MirrorOption = True,
+    refine: opt.RefineOption = False,
+    detector: opt.DetectorOption = opt.DetectorName.OWN,
+    detect_size: opt.DetectSizeOption = opt.DETECT_SIZE,
+    execution: Execution,
 ) -> None:
     """The paper's tables, with our rows: from --results, or measured on what --root holds.
 
@@ -71,18 +47,11 @@ def paper(
 
     if root is None and (weights or predictions or without):
         raise ValueError("--weights, --predictions and --without are for what --root holds; give --root")
-    prepare_outputs(
-        out,
-        json_to,
-        root=root,
-        inputs=[*(results or ()), *(weights or ()), *(predictions or ()), without],
-    )
+    prepare_outputs(out, json_to, root=root, inputs=[*(results or ()), *(weights or ()), *(predictions or ()), without])
     with ProgressBar() as progress:
         settings: dict[str, Any] = {}
         if root is not None:
-            need_scipy()
-            from jvcr.evaluate.systems import Execution
-
+            opt.need_scipy()
             settings = {
                 "weights": weights,
                 "boxes": boxes,
@@ -90,7 +59,7 @@ def paper(
                 "refine": refine,
                 "detector": detector,
                 "detect_size": detect_size,
-                "execution": Execution(backend, device, precision, threads),
+                "execution": execution,
                 "draws": draws,
                 "seed": seed,
                 "progress": progress,
@@ -99,7 +68,7 @@ def paper(
             root,
             results or (),
             predictions=predictions or (),
-            without=names_to_leave_out(without),
+            without=opt.names_to_leave_out(without),
             pixel_base=pixel_base,
             **settings,
         )

@@ -3,59 +3,45 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jvcr.cli.evaluate.benchmark_options import (
-    JsonOption,
-    LimitOption,
-    MirrorOption,
-    OutOption,
-    RefineOption,
-    WeightsOption,
-    need_scipy,
-)
+from jvcr.cli.evaluate import options as opt
 from jvcr.cli.evaluate.report_output import ProgressBar, prepare_outputs, show_and_write
-from jvcr.cli.options import BackendOption, DeviceOption, PrecisionOption, ThreadsOption
-from jvcr.runtime.backends import Backend
+
+if TYPE_CHECKING:
+    from jvcr.evaluate.systems import Execution
 
 
+@opt.with_execution
 def robustness(
+    *,
     root: Annotated[Path, typer.Option(help="Folder of a training table, or of AFLW2000-3D.")],
-    weights: WeightsOption = None,
-    out: OutOption = None,
-    limit: LimitOption = 10.0,
+    weights: opt.WeightsOption = None,
+    out: opt.OutOption = None,
+    limit: opt.LimitOption = 10.0,
     seed: Annotated[int, typer.Option(help="Of shifts, turns and noise.")] = 0,
-    json_to: JsonOption = None,
-    mirror: MirrorOption = True,
-    refine: RefineOption = True,
-    threads: ThreadsOption = 0,
-    backend: BackendOption = Backend.ONNXRUNTIME,
-    device: DeviceOption = "cpu",
-    precision: PrecisionOption = "fp32",
+    json_to: opt.JsonOption = None,
+    mirror: opt.MirrorOption = True,
+    refine: opt.RefineOption = True,
+    execution: Execution,
 ) -> None:
     """Robustness to box errors and image degradation, of a training table's validation rows or AFLW2000-3D.
 
     --out takes report.json and report.md.
     """
-    need_scipy()
+    opt.need_scipy()
     from jvcr.evaluate import robustness as benchmark
-    from jvcr.evaluate.systems import Execution
 
-    prepare_outputs(
-        out,
-        json_to,
-        root=root,
-        inputs=weights or (),
-    )
+    prepare_outputs(out, json_to, root=root, inputs=weights or ())
     with ProgressBar() as progress:
         report = benchmark.evaluate(
             root,
             weights,
             mirror=mirror,
             refine=refine,
-            execution=Execution(backend, device, precision, threads),
+            execution=execution,
             limit=limit / 100,
             seed=seed,
             progress=progress,

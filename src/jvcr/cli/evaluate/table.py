@@ -3,56 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jvcr.cli.evaluate.benchmark_options import (
-    JsonOption,
-    MirrorOption,
-    OutOption,
-    RefineOption,
-    WeightsOption,
-    need_scipy,
-)
+from jvcr.cli.evaluate import options as opt
 from jvcr.cli.evaluate.report_output import ProgressBar, prepare_outputs, show_and_write
-from jvcr.cli.options import BackendOption, DeviceOption, PrecisionOption, ThreadsOption
-from jvcr.runtime.backends import Backend
+
+if TYPE_CHECKING:
+    from jvcr.evaluate.systems import Execution
 
 
+@opt.with_execution
 def table(
+    *,
     root: Annotated[Path, typer.Option(help="Folder of the training table.")],
-    weights: WeightsOption = None,
-    out: OutOption = None,
-    json_to: JsonOption = None,
-    mirror: MirrorOption = True,
-    refine: RefineOption = False,
-    threads: ThreadsOption = 0,
-    backend: BackendOption = Backend.ONNXRUNTIME,
-    device: DeviceOption = "cpu",
-    precision: PrecisionOption = "fp32",
+    weights: opt.WeightsOption = None,
+    out: opt.OutOption = None,
+    json_to: opt.JsonOption = None,
+    mirror: opt.MirrorOption = True,
+    refine: opt.RefineOption = False,
+    execution: Execution,
 ) -> None:
     """NME by yaw and GTE on the validation rows of a training table, from true boxes.
 
     --out takes report.json and report.md.
     """
-    need_scipy()
+    opt.need_scipy()
     from jvcr.evaluate import table as benchmark
-    from jvcr.evaluate.systems import Execution
 
-    prepare_outputs(
-        out,
-        json_to,
-        root=root,
-        inputs=weights or (),
-    )
+    prepare_outputs(out, json_to, root=root, inputs=weights or ())
     with ProgressBar() as progress:
         report = benchmark.evaluate(
             root,
             weights,
             mirror=mirror,
             refine=refine,
-            execution=Execution(backend, device, precision, threads),
+            execution=execution,
             progress=progress,
         )
     show_and_write(report, out, json_to)

@@ -3,64 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jvcr.cli.evaluate.benchmark_options import (
-    Boxes,
-    BoxesOption,
-    DrawsOption,
-    JsonOption,
-    MirrorOption,
-    OutOption,
-    PredictionsOption,
-    RefineOption,
-    SavePredictionsOption,
-    WeightsUnlessPredictions,
-    need_scipy,
-    saver,
-)
+from jvcr.cli.evaluate import options as opt
 from jvcr.cli.evaluate.report_output import ProgressBar, prepare_outputs, show_and_write
-from jvcr.cli.options import (
-    BackendOption,
-    DetectorOption,
-    DetectSizeOption,
-    DeviceOption,
-    PrecisionOption,
-    ThreadsOption,
-)
-from jvcr.detect.named import DetectorName
-from jvcr.detect.network import DETECT_SIZE
-from jvcr.runtime.backends import Backend
+
+if TYPE_CHECKING:
+    from jvcr.evaluate.systems import Execution
 
 
+@opt.with_execution
 def views(
+    *,
     root: Annotated[Path, typer.Option(help="Folder of a training table with several views of a face.")],
-    weights: WeightsUnlessPredictions = None,
-    predictions: PredictionsOption = None,
-    out: OutOption = None,
-    boxes: BoxesOption = Boxes.both,
-    draws: DrawsOption = 2000,
+    weights: opt.WeightsUnlessPredictions = None,
+    predictions: opt.PredictionsOption = None,
+    out: opt.OutOption = None,
+    boxes: opt.BoxesOption = opt.Boxes.both,
+    draws: opt.DrawsOption = 2000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
-    save_predictions: SavePredictionsOption = None,
-    json_to: JsonOption = None,
-    mirror: MirrorOption = True,
-    refine: RefineOption = False,
-    detector: DetectorOption = DetectorName.OWN,
-    detect_size: DetectSizeOption = DETECT_SIZE,
-    threads: ThreadsOption = 0,
-    backend: BackendOption = Backend.ONNXRUNTIME,
-    device: DeviceOption = "cpu",
-    precision: PrecisionOption = "fp32",
+    save_predictions: opt.SavePredictionsOption = None,
+    json_to: opt.JsonOption = None,
+    mirror: opt.MirrorOption = True,
+    refine: opt.RefineOption = False,
+    detector: opt.DetectorOption = opt.DetectorName.OWN,
+    detect_size: opt.DetectSizeOption = opt.DETECT_SIZE,
+    execution: Execution,
 ) -> None:
     """CVGTCE and GTE on the validation faces of a training table that have several views.
 
     --out takes report.json and report.md.
     """
-    need_scipy()
+    opt.need_scipy()
     from jvcr.evaluate import views as benchmark
-    from jvcr.evaluate.systems import Execution
 
     prepare_outputs(
         out,
@@ -69,7 +46,7 @@ def views(
         root=root,
         inputs=[*(weights or ()), *(predictions or ())],
     )
-    keep = saver(save_predictions, boxes, weights, predictions)
+    keep = opt.saver(save_predictions, boxes, weights, predictions)
     with ProgressBar() as progress:
         report = benchmark.evaluate(
             root,
@@ -80,7 +57,7 @@ def views(
             refine=refine,
             detector=detector,
             detect_size=detect_size,
-            execution=Execution(backend, device, precision, threads),
+            execution=execution,
             draws=draws,
             seed=seed,
             progress=progress,

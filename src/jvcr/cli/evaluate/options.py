@@ -1,18 +1,34 @@
-"""Options that several benchmarks have, and what they mean to the library."""
+"""Options that several benchmarks share, and their conversion to arguments of the library."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from jvcr.cli.options import (
+    BackendOption,
+    DetectorOption,
+    DetectSizeOption,
+    DeviceOption,
+    PrecisionOption,
+    ThreadsOption,
+)
+from jvcr.detect.named import DetectorName
+from jvcr.detect.network import DETECT_SIZE
 from jvcr.extras import missing
+from jvcr.runtime.backends import Backend
 
 if TYPE_CHECKING:
     from jvcr.evaluate.predictions import PredictionSet
+
+__all__ = ["DETECT_SIZE", "DetectSizeOption", "DetectorName", "DetectorOption"]
+"""Imported here for the sub-commands, which take all of their options from this module."""
 
 
 class Boxes(StrEnum):
@@ -63,6 +79,39 @@ PixelBaseOption = Annotated[
 LimitOption = Annotated[float, typer.Option(min=0.1, help="NME of a failure, and end of CED and AUC, percent.")]
 DrawsOption = Annotated[int, typer.Option(min=100, help="Bootstrap draws.")]
 WorstOption = Annotated[int, typer.Option(min=0, help="Faces to draw in the report.")]
+
+
+_EXECUTION_OPTIONS: dict[str, tuple[Any, object]] = {
+    "threads": (ThreadsOption, 0),
+    "backend": (BackendOption, Backend.ONNXRUNTIME),
+    "device": (DeviceOption, "cpu"),
+    "precision": (PrecisionOption, "fp32"),
+}
+"""By name: type and default of the options that make an ``Execution``."""
+
+
+def with_execution(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace a command's last parameter, ``execution``, by --threads, --backend, --device and --precision."""
+
+    @functools.wraps(command)
+    def run(**options: Any) -> None:
+        from jvcr.evaluate.systems import Execution
+
+        execution = Execution(**{name: options.pop(name) for name in _EXECUTION_OPTIONS})
+        command(**options, execution=execution)
+
+    signature = inspect.signature(command)
+    # ``Execution`` is only imported when a benchmark runs.
+    types = get_type_hints(command, localns={"Execution": object}, include_extras=True)
+    parameters = [p.replace(annotation=types[p.name]) for p in signature.parameters.values() if p.name != "execution"]
+    parameters += [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (annotation, default) in _EXECUTION_OPTIONS.items()
+    ]
+    # Typer reads the options from these two.
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
 
 
 def need_scipy() -> None:
