@@ -40,7 +40,7 @@ else:
         "data/test_readers.py",
         "data/test_convert.py",
         "data/test_scenes.py",
-        "claims",
+        "paper/test_claims.py",
         "train",
     ]
 
