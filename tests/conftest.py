@@ -48,7 +48,7 @@ else:
         "data/test_readers.py",
         "data/test_convert.py",
         "data/test_scenes.py",
-        "claims",
+        "paper/test_claims.py",
         "train",
     ]
 

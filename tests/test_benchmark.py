@@ -60,13 +60,13 @@ def test_the_command_prints_and_writes_a_table(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(benchmark, "_all_work", lambda *_: iter(only_one + broken))
     done = CliRunner().invoke(app, ["bench", "--quick", "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output
-    assert "| a face in a given box, single pass, 1 thread |" in done.output
+    assert "| one face in a given box, single pass, 1 thread |" in done.output
     assert "left out: network, none" in done.output
     stored = json.loads((tmp_path / "bench.json").read_text())
     assert [row["what"] for row in stored["rows"]] == [
-        "a face in a given box, single pass, 1 thread",
-        "`import jvcr`, over an empty process",
-        "start of Python, import, first landmarks",
+        "one face in a given box, single pass, 1 thread",
+        "`import jvcr`, without the start of Python",
+        "start of Python, import, landmarks of the first face",
     ]
     assert stored["machine"]["packages"]["numpy"] == np.__version__
     assert (tmp_path / "bench.md").read_text() in done.output
@@ -90,7 +90,7 @@ def test_a_photo_without_a_face_is_said(tmp_path: Path) -> None:
 
     write_image(tmp_path / "empty.png", np.full((64, 64, 3), 90, np.uint8))
     done = CliRunner().invoke(app, ["bench", "--photo", str(tmp_path / "empty.png")])
-    assert "0 faces are found in the photo; expected one" in str(done.exception)
+    assert "0 faces were detected in the photo; expected exactly one" in str(done.exception)
 
 
 def test_the_table_shows_what_was_measured() -> None:

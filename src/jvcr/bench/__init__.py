@@ -1,1 +1,1 @@
-"""Times on this machine."""
+"""Timings on this machine."""

@@ -1,4 +1,4 @@
-"""Speed on this machine: backends, precisions, batch sizes, threads, complete pipelines, video, and peers."""
+"""Speed on this machine: backends, precisions, batch sizes, threads, complete pipelines, video, and other tools."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ PRECISIONS = {
     Backend.OPENVINO: ("fp32", "bf16"),
     Backend.TORCH: ("fp32", "bf16"),
 }
-"""Settings that are timed for each backend."""
+"""Precisions timed for each backend."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """One row.
+    """One row of the table.
 
     Attributes:
-        what: for people. settings: what was timed.
-        units: faces or frames in one call.
-        ms: of one call: its percentiles, "p10", "p50", "p90", "p99".
-        memory_mb: peak of the process, which did nothing else; None where the system does not say.
-        remark: how far the landmarks are from those of ONNX Runtime, for instance.
+        what: row label. settings: what was timed.
+        units: faces or frames per call.
+        ms: percentiles of the time per call: "p10", "p50", "p90", "p99".
+        memory_mb: peak memory of the process, which ran only this row; None where the system does not report it.
+        remark: for example, the distance between these landmarks and those of ONNX Runtime.
     """
 
     what: str
@@ -62,13 +62,13 @@ class Timing:
 
     @property
     def per_second(self) -> float:
-        """Units a second, from the median time."""
+        """Units per second, from the median time."""
         return 1e3 * self.units / self.ms["p50"]
 
 
 @dataclass(frozen=True)
 class Work:
-    """What to time, for a process of its own."""
+    """What to time. Sent to a fresh process."""
 
     kind: str
     photo: Image
@@ -79,17 +79,17 @@ class Work:
 
 
 def run(photo: Image, weights: str = "small", quick: bool = False) -> Iterator[Timing | str]:
-    """Rows, each measured in a fresh process; or a line with the reason for a row that cannot be measured.
+    """Yield rows, each measured in a fresh process, or the reason as text if a row cannot be measured.
 
     Args:
-        photo: (H, W, 3) uint8 RGB with one face that is found.
-        quick: a tenth of the time, and one thread only.
+        photo: (H, W, 3) uint8 RGB in which exactly one face is detected.
+        quick: measure for a tenth of the time, with one thread only.
     Raises:
-        ValueError: no face is found, or several.
+        ValueError: no face or several faces are detected.
     """
     found = Landmarker(weights).predict(photo)
     if len(found) != 1:
-        raise ValueError(f"{len(found)} faces are found in the photo; expected one")
+        raise ValueError(f"{len(found)} faces were detected in the photo; expected exactly one")
     seconds = 0.2 if quick else 2.0
     cores = 1 if quick else os.cpu_count() or 1
     for work in _all_work(partial(Work, photo=photo, box=found[0].box, weights=weights, seconds=seconds), cores):
@@ -102,7 +102,7 @@ def run(photo: Image, weights: str = "small", quick: bool = False) -> Iterator[T
 
 
 def machine() -> dict[str, Any]:
-    """The machine and the versions that the figures hold for."""
+    """The machine, the commit and the package versions."""
     return {
         "date": time.strftime("%Y-%m-%d"),
         "processor": _processor(),
@@ -115,12 +115,12 @@ def machine() -> dict[str, Any]:
 
 
 def to_markdown(rows: list[Timing], about: dict[str, Any]) -> str:
-    """A table, with the machine above it."""
+    """The machine as one line, then the rows as a table."""
     lines = [
         f"{about['date']}, {about['processor']}, {about['cores']} cores, {about['system']}, Python {about['python']}, "
         f"commit {about['commit']}; " + ", ".join(f"{name} {version}" for name, version in about["packages"].items()),
         "",
-        "| what | ms, median | p10 | p90 | p99 | a second | MB | |",
+        "| what | ms, median | p10 | p90 | p99 | per second | MB | remark |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -131,12 +131,12 @@ def to_markdown(rows: list[Timing], about: dict[str, Any]) -> str:
 
 
 def to_dict(rows: list[Timing], about: dict[str, Any]) -> dict[str, Any]:
-    """JSON-able: the machine, and every row with its units a second."""
+    """JSON-able: the machine, and every row with its units per second."""
     return {"machine": about, "rows": [asdict(row) | {"per_second": row.per_second} for row in rows]}
 
 
 def measure(work: Work) -> Timing:
-    """One row, in this process."""
+    """Measure one row in this process."""
     cv2.setNumThreads(work.settings.get("threads", 1))
     call, units, remark = _PREPARE[work.kind](work)
     for _ in range(3):
@@ -151,7 +151,7 @@ def measure(work: Work) -> Timing:
 
 
 def start_times(repeats: int) -> Iterator[Timing]:
-    """Of fresh interpreters: what `import jvcr` adds, and from nothing to the landmarks of a first given box."""
+    """Start times in fresh interpreters: of `import jvcr`, and of everything up to the first landmarks (given box)."""
     nothing, imported, first = (
         [_process_ms(code) for _ in range(repeats)]
         for code in (
@@ -162,8 +162,8 @@ def start_times(repeats: int) -> Iterator[Timing]:
         )
     )
     added = [ms - float(np.median(nothing)) for ms in imported]
-    yield Timing("`import jvcr`, over an empty process", {}, 1, _percentiles(added), None)
-    yield Timing("start of Python, import, first landmarks", {}, 1, _percentiles(first), None)
+    yield Timing("`import jvcr`, without the start of Python", {}, 1, _percentiles(added), None)
+    yield Timing("start of Python, import, landmarks of the first face", {}, 1, _percentiles(first), None)
 
 
 def _process_ms(code: str) -> float:
@@ -205,7 +205,7 @@ def _all_work(work: Callable[..., Work], cores: int) -> Iterator[Work]:
 
 
 def _has_cuda() -> bool:
-    """Asked in another process: PyTorch takes a second, and stays."""
+    """Checked in another process: importing PyTorch takes a second and keeps its memory."""
     code = "import sys, torch; sys.exit(not torch.cuda.is_available())"
     return subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
@@ -221,11 +221,11 @@ def _network(work: Work) -> _Prepared:
     crops = np.stack([crop] * batch)
     apart = ""
     if settings["backend"] != Backend.ONNXRUNTIME or settings["precision"] != "fp32":
-        # In a process of its own: its memory is not this row's.
+        # In a separate process, so that its memory does not count for this row.
         with ProcessPoolExecutor(1, get_context("spawn")) as other:
             reference = other.submit(_reference_points, work.weights, crops[:1]).result()
         distance = runtime.image_size * np.linalg.norm(runtime(crops[:1]).points_unit - reference, axis=-1)
-        apart = f"{distance.mean():.3f} px from onnxruntime, of a {runtime.image_size}-px crop"
+        apart = f"{distance.mean():.3f} px mean distance to onnxruntime ({runtime.image_size}-px crop)"
     return lambda: runtime(crops), batch, apart
 
 
@@ -255,7 +255,7 @@ def _decode(work: Work) -> _Prepared:
 
 
 def _crop(work: Work) -> _Prepared:
-    """A warp as of the second look: turned, and of a face that is larger than the crop."""
+    """A warp as in the refinement pass: rotated, and of a face larger than the crop."""
     photo = _wide(work.photo)
     crop = Crop(640, 360, 180, 128, 5)
     return lambda: extract(photo, crop), 1, ""
@@ -267,7 +267,7 @@ def _photo(work: Work) -> _Prepared:
     def call() -> None:
         assert len(landmarker.predict(decode_image(data, "photo"))) == 1
 
-    return call, 1, "decoding and finding the face included"
+    return call, 1, "including decoding and face detection"
 
 
 def _search(work: Work) -> _Prepared:
@@ -277,7 +277,7 @@ def _search(work: Work) -> _Prepared:
 
 
 def _video(work: Work) -> _Prepared:
-    """Already decoded."""
+    """Tracking of frames that are already decoded."""
     landmarker = _tracking(work)
     frames = list(_frames(landmarker, work))
 
@@ -286,13 +286,13 @@ def _video(work: Work) -> _Prepared:
         for step, frame in enumerate(frames):
             assert len(tracker(frame, step / 30)) == work.settings["faces"]
 
-    return call, len(frames), "a search each second; without decoding; its 60 frames take 166 MB"
+    return call, len(frames), "face detection once per second; no decoding; MB includes 166 MB of frames"
 
 
 def _film(work: Work) -> _Prepared:
-    import_av()  # fails here rather than in the other process
-    folder = tempfile.TemporaryDirectory()  # lives as long as the call
-    # The encoder's memory is not this row's.
+    import_av()  # so that a missing extra is reported here, not in the other process
+    folder = tempfile.TemporaryDirectory()  # kept alive by the closure below
+    # In a separate process, so that the encoder's memory does not count for this row.
     with ProcessPoolExecutor(1, get_context("spawn")) as other:
         count = other.submit(_write_film, Path(folder.name) / "film.mp4", work).result()
     landmarker = _tracking(work)
@@ -300,11 +300,11 @@ def _film(work: Work) -> _Prepared:
     def call() -> None:
         assert sum(len(frame.faces) for frame in landmarker.track(Path(folder.name) / "film.mp4")) == count
 
-    return call, count, "from an H.264 file, decoded"
+    return call, count, "including decoding, H.264"
 
 
 def _write_film(file: Path, work: Work) -> int:
-    """Returns the number of frames."""
+    """Encode the clip and return its number of frames."""
     av = import_av()
     count = 0
     with av.open(str(file), "w") as container:
@@ -322,7 +322,7 @@ def _tracking(work: Work) -> Landmarker:
 
 
 def _frames(landmarker: Landmarker, work: Work) -> Iterator[Image]:
-    """Moving faces, 1280 × 720 at 30 a second."""
+    """Moving faces, 1280 × 720 pixels, 30 frames per second."""
     points = landmarker.predict(work.photo, [work.box])[0].landmarks
     one = [(640.0, 360.0, 220.0)]
     places = one if work.settings["faces"] == 1 else [(x, y, 140.0) for x in (320.0, 960.0) for y in (180.0, 540.0)]
@@ -341,7 +341,7 @@ def _mediapipe(work: Work) -> _Prepared:
     solutions: Any = face_mesh
     mesh = solutions.FaceMesh(static_image_mode=False, max_num_faces=1)
     photo = _wide(work.photo)
-    return lambda: mesh.process(photo), 1, "1280 × 720, tracking: its detector rests"
+    return lambda: mesh.process(photo), 1, "1280 × 720, tracking mode (no face detection)"
 
 
 _PREPARE: dict[str, Callable[[Work], _Prepared]] = {
@@ -361,25 +361,25 @@ _PREPARE: dict[str, Callable[[Work], _Prepared]] = {
 def _name(work: Work) -> str:
     s = work.settings
     threads = f"{s.get('threads')} thread{'s' if s.get('threads') != 1 else ''}"
-    passes = "default: refinement and flip averaging" if s.get("looks") == 3 else "single pass"
+    mode = "default (refinement and flip averaging)" if s.get("looks") == 3 else "single pass"
     match work.kind:
         case "network":
             where = f"{s['device']}{', compiled' if s['compile'] else ''}" if "device" in s else threads
             return f"network, {s['backend']} {s['precision']}, {where}, batch {s['batch']}"
         case "box":
-            return f"a face in a given box, {passes}, {threads}"
+            return f"one face in a given box, {mode}, {threads}"
         case "boxes":
             return f"{s['faces']} faces in given boxes, {threads}"
         case "photo":
-            return f"1280 × 720 JPEG, one face, {passes}, {threads}"
+            return f"1280 × 720 JPEG, one face, {mode}, {threads}"
         case "search":
-            return f"finding the faces of 1280 × 720 pixels, at {s['size']}, {threads}"
+            return f"face detection, 1280 × 720 photo, detect_size {s['size']}, {threads}"
         case "decode":
             return "decoding a 1280 × 720 JPEG"
         case "crop":
-            return "cutting out one crop"
+            return "extracting one crop"
         case "film":
-            return f"1280 × 720 film, one face, {threads}"
+            return f"video file, one face, 1280 × 720, {threads}"
         case "video":
             return f"tracking {s['faces']} face{'s' if s['faces'] > 1 else ''}, 1280 × 720, {threads}"
     return "MediaPipe Face Mesh"
@@ -391,7 +391,7 @@ def _landmarker(work: Work) -> Landmarker:
 
 
 def _wide(photo: Image) -> Image:
-    """The photo on 1280 × 720 pixels, black beside it."""
+    """The photo scaled to 1280 × 720 pixels, with black bars at the sides."""
     scale = 720 / photo.shape[0]
     width = min(1280, round(scale * photo.shape[1]))
     side = (1280 - width) // 2
@@ -402,7 +402,7 @@ def _wide(photo: Image) -> Image:
 def _peak_mb() -> float | None:
     status = Path("/proc/self/status")
     if status.is_file():
-        # Not getrusage, whose peak begins with that of the process that started this one.
+        # Not getrusage: its peak is inherited from the parent process.
         (line,) = [line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM")]
         return float(line.split()[1]) / 1e3
     try:
