@@ -23,6 +23,7 @@ from jvcr import MARKUP_68, Box, Face
 from jvcr.data.formats.pts import read_pts
 from jvcr.evaluate.predictions import read_predictions
 from jvcr.extras import MissingExtra
+from jvcr.files import CannotWrite
 from jvcr.geometry import mean_head
 from jvcr.io.exports import ENDINGS, FORMATS, FormatName, PhotoFaces, format_of, write_export
 from jvcr.io.exports.mask import TRIANGLES_68, mask_triangles
@@ -420,6 +421,13 @@ def test_a_face_saves_itself(photos: list[PhotoFaces], tmp_path: Path, ending: s
     face.save(str(path), image="c.png", size=(WIDTH, HEIGHT), overwrite=True)
     assert path.stat().st_size == size
     assert [found.name for found in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("name", [FormatName.CSV, FormatName.COCO, FormatName.NPZ])
+def test_what_cannot_be_written_is_named(photos: list[PhotoFaces], name: FormatName) -> None:
+    with pytest.raises(CannotWrite, match="/dev/full: cannot be written"):
+        write_export(Path("/dev/full"), photos, name)
 
 
 def test_coco_needs_the_size_of_the_photo(photos: list[PhotoFaces], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
-from jvcr.files import written_whole
+from jvcr.files import cannot_write, written_whole
 from jvcr.io.exports.base import ExportedFace, PhotoFaces
 from jvcr.io.exports.coco import write_coco
 from jvcr.io.exports.dlib_xml import write_dlib
@@ -104,11 +104,15 @@ def write_export(path: Path, photos: Sequence[PhotoFaces], name: FormatName | No
         raise ValueError(
             f"{path}: there are {len(photos)} photos or frames, but a {form.ending} file holds one; write one file each"
         )
-    with written_whole(path) as file:
-        if form.many is not None:
-            form.many(file, photos)
-        elif form.one is not None:
-            form.one(file, photos[0])
+    try:
+        with written_whole(path) as file:
+            if form.many is not None:
+                form.many(file, photos)
+            elif form.one is not None:
+                form.one(file, photos[0])
+    except OSError as error:
+        # Devices and pipes give errors without a name.
+        raise cannot_write(path, error) from error
 
 
 def save_face(
