@@ -67,7 +67,7 @@ print(*sorted(path.name for path in out.iterdir() if path.is_file()))
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("disk", ("OSError", "model.safetensors cannot be written", "Make room")),
+        ("disk", ("OSError", "model.safetensors cannot be written", "Free some disk space")),
         ("sample", ("TrainingFailed", "cannot be read at step 1", "faces.tar: face", "last.ckpt")),
     ],
 )

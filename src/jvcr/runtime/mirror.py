@@ -9,9 +9,9 @@ from jvcr.runtime.base import Prediction, Runtime
 
 
 class MirrorAveraged:
-    """The mean of another runtime over a crop and its mirror image, flipped back. Less error for twice the time.
+    """Wraps a runtime and averages its predictions for a crop and its mirror image. Lower error for twice the time.
 
-    Volumes are averaged too: slices along x are reversed, and no channel belongs to a landmark.
+    Volumes are averaged too. It is enough to reverse them along x, because all landmarks share one volume.
     """
 
     def __init__(self, runtime: Runtime) -> None:
