@@ -197,7 +197,7 @@ def test_constants_of_the_score_travel_with_the_weights() -> None:
         ValueError, match=r"my\.onnx: metadata field 'about\.confidence': .*small, large, alone and least"
     ):
         stored({"confidence": {"small": [1, 2, 3]}})
-    with pytest.raises(ValueError, match="expected 3 finite constants"):
+    with pytest.raises(ValueError, match="expected finite constants: 3 for small"):
         Confidence(alone=(float("nan"), 1.0))
 
 

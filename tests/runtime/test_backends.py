@@ -87,7 +87,7 @@ def test_pytorch_compiles(tmp_path: Path) -> None:
 def test_torchscript_is_not_compiled_again(tmp_path: Path) -> None:
     needed("torch")
     (tmp_path / "net.pt").touch()
-    with pytest.raises(ValueError, match=r"net\.pt: TorchScript is not compiled again"):
+    with pytest.raises(ValueError, match=r"net\.pt: TorchScript cannot be compiled again"):
         open_backend(tmp_path / "net.pt", "torch", compile=True)
 
 
@@ -103,7 +103,7 @@ def test_a_runtime_of_ones_own_is_taken() -> None:
     [
         ("tensorflow", {}, "expected one of onnxruntime, openvino, torch"),
         ("onnxruntime", {"precision": "int4"}, "leave it at fp32"),
-        ("onnxruntime", {"compile": True}, "onnxruntime compiles by itself"),
+        ("onnxruntime", {"compile": True}, "onnxruntime always compiles the network itself"),
         ("onnxruntime", {"device": "tpu"}, "cpu, cuda, coreml, directml"),
         ("onnxruntime", {"device": "directml"}, "onnxruntime-directml"),
         ("openvino", {"precision": "int4"}, "fp32, fp16, bf16"),

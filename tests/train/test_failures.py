@@ -76,7 +76,7 @@ def written(out: Path) -> list[str]:
 def test_a_full_disk_is_said_and_the_run_goes_on_from_the_last_checkpoint(data: Path, tmp_path: Path) -> None:
     table, out = Table(data, "train"), tmp_path / "run"
     assert one_step(table, out, 0) == 1
-    with full_disk(), pytest.raises(OSError, match=r"model\.safetensors cannot be written[\s\S]*Make room"):
+    with full_disk(), pytest.raises(OSError, match=r"model\.safetensors cannot be written[\s\S]*Free some disk space"):
         make(table, out, 0).run(1e9)
     assert one_step(table, out, 0) == 2
     # Nothing half-written is left behind.

@@ -1,4 +1,4 @@
-"""Weights that describe themselves: a ``safetensors`` file; its header has configuration and provenance."""
+"""Weights files: ``safetensors``, with the network's configuration and provenance in the header."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ from jvcr.runtime.header import Fields, read_crop_rule, read_markup
 _KEY = "jvcr"
 
 _STEP_SIZE = ":step"
-"""Ending of a tensor that holds the size of another one's steps."""
+"""Name suffix of the tensor with the step sizes of a quantised tensor (``jvcr.model.rounding``)."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """The description that is stored with weights.
+    """The description stored with the weights.
 
     Attributes:
-        config, markup: rebuild the network and name its points.
-        about: training recipe, data, licence, metrics, samples seen; free-form, JSON-able.
+        config: needed to rebuild the network.
+        markup: of the network's landmarks.
+        about: free-form and JSON-serialisable: training recipe, data, licence, metrics, samples seen.
     """
 
     config: ModelConfig
@@ -43,7 +44,7 @@ class Header:
     about: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """The header as text, for the weights file."""
+        """The header as JSON, for the weights file."""
         values = {"config": self.config.to_dict(), "markup": self.markup.to_dict(), "about": self.about}
         return json.dumps(values | MARK)
 
@@ -52,7 +53,7 @@ class Header:
         """Inverse of ``to_json``; ``path`` is for messages.
 
         Raises:
-            ValueError: a field is missing or wrong; it is named.
+            ValueError: a field is missing or wrong. The message names it.
         """
         fields = Fields.of(path, _KEY, text)
         config = fields.inner("config")
@@ -69,10 +70,10 @@ class Header:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call ``write(temporary_path)`` and move the result into place. A process that dies half-way leaves the old file.
+    """Call ``write(temporary_path)`` and move the result into place. If the process dies, the old file is unchanged.
 
     Raises:
-        OSError: it cannot be written (a full disk, say); the old file is untouched.
+        OSError: writing failed, for example because the disk is full. The old file is unchanged.
     """
     temporary = path.with_name(path.name + ".part")
     try:
@@ -80,20 +81,20 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
     except (OSError, SafetensorError, RuntimeError) as error:
-        # PyTorch and safetensors have errors of their own for a file that cannot grow.
+        # On a full disk, PyTorch and safetensors raise their own exception types.
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise OSError(
-            f"{path} cannot be written ({error}); the file there before, if any, is untouched. Make room, then run "
-            "the same command again"
+            f"{path} cannot be written ({error}); an existing file is unchanged. Free some disk space, then run the "
+            "same command again"
         ) from error
-    # Some writers make files that only their owner can read.
+    # Some writers create files that only the owner can read.
     temporary.chmod(0o644)
     temporary.replace(path)
 
 
 def save_weights(path: Path, model: JVCR, header: Header, half: bool = False) -> None:
-    """Write weights and header; ``half`` stores kernels and matrices in 16 bits (widened again on loading)."""
+    """Write weights and header; ``half`` stores kernels and matrices in 16 bits. They load as float32."""
     write_safetensors(path, model, {_KEY: header.to_json()}, half)
 
 
@@ -102,7 +103,7 @@ def load_weights(path: Path) -> tuple[JVCR, Header]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a weights file of this project, or its tensors do not fit its own configuration.
+        ValueError: not a weights file of this project, or the tensors do not match its configuration.
     """
     return read_safetensors(path, _KEY, Header.from_json, lambda header: JVCR(header.config))
 
@@ -132,11 +133,11 @@ _Description = TypeVar("_Description")
 def read_safetensors(
     path: Path, key: str, parse: Callable[[str, Path], _Description], build: Callable[[_Description], _Network]
 ) -> tuple[_Network, _Description]:
-    """The network that the header's entry ``key`` describes, in evaluation mode, and the description.
+    """The network described by the header's entry ``key``, in evaluation mode, and that description.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no such entry, a field of it is wrong, or the tensors do not fit it; the file is damaged.
+        ValueError: the entry is missing or wrong, the tensors do not match it, or the file is damaged.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file")
@@ -151,7 +152,7 @@ def read_safetensors(
     check_mark(path, metadata[key], verify(path))
     description = parse(metadata[key], path)
     try:
-        # Without memory first: sizes that are wrong may ask for more than there is.
+        # Build it without allocating memory first: wrong sizes could need more than the machine has.
         with torch.device("meta"):
             described = {name: value.shape for name, value in build(description).state_dict().items()}
     except (RuntimeError, ValueError, TypeError, ArithmeticError, AssertionError) as error:
@@ -178,7 +179,7 @@ def read_safetensors(
 
 
 def _widened(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state in 32 bits, from steps, or from the half-precision floats of older files."""
+    """The state in float32, from 16-bit steps or from the half-precision floats of older files."""
     wide = {}
     for name, value in state.items():
         if name.endswith(_STEP_SIZE):

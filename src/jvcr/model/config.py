@@ -1,5 +1,5 @@
-"""A network's configuration, which is stored with its weights. No PyTorch here, so that a checkpoint's header or an
-ONNX file's metadata can be read without it."""
+"""Network configurations, which are stored with the weights. This module does not import PyTorch, so that headers of
+checkpoints and metadata of ONNX files can be read without it."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from jvcr.frames import CROP_RULE, CropRule
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes of one JVCR network.
+    """Architecture of a JVCR network.
 
     Attributes:
-        image_size: side of the crop, pixels.
-        volume_size: height and width of the hourglasses and of every volume but the last; a quarter of ``image_size``.
-        depths: depth of each stack's volume, coarse to fine; the last is the compact volume that P reads, with as many
-            slices as rows of cells (``volume_size``), or half as many.
-        subvoxels: the last volume has this many times as many rows and columns as the others, 1 or 2.
-        stem: ``"bottleneck"`` as published (7×7/2, bottleneck, max-pool), ``"strided"`` for two strided convolutions.
-        stem_channels: channels after the first and the second halving.
+        image_size: side of the input crop, pixels.
+        volume_size: height and width of the hourglasses' features and of all volumes except the last; a quarter of
+            ``image_size``.
+        depths: depth of each stack's volume, coarse to fine. The last one is the compact volume, the input of P; its
+            depth is ``volume_size`` or half of it.
+        subvoxels: height and width of the last volume, as a multiple of ``volume_size``: 1 or 2.
+        stem: ``"bottleneck"`` for the published stem (7×7/2, bottleneck, max-pool), ``"strided"`` for two strided
+            convolutions.
+        stem_channels: channels at a half and at a quarter of the input resolution.
         channels: width of the hourglasses; their bottlenecks are half as wide inside.
-        hourglass_depth: how often an hourglass halves the resolution.
-        detail_channels: width of the branch that adds detail from the stem at the last volume's own resolution;
-            0 for none. Only with ``subvoxels`` = 2.
-        regressor_channels: outputs of P's 3D convolutions (kernel 4; all of stride 2 but the last).
-        n_points: N. Only P's last, fully connected layer depends on it.
-        crop: size of the crops that the network reads.
+        hourglass_depth: number of times an hourglass halves the resolution.
+        detail_channels: width of the branch that adds detail from the stem at the last volume's resolution;
+            0 for none. Needs ``subvoxels`` = 2.
+        regressor_channels: output channels of P's 3D convolutions (kernel 4, stride 2 except for the last).
+        n_points: number of landmarks N. Only P's last, fully connected layer depends on it.
+        crop: how large a crop to cut around a face.
     """
 
     image_size: int
@@ -45,7 +47,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if not self.depths:
-            raise ValueError("depths is empty; expected one depth a stack")
+            raise ValueError("depths is empty; expected one depth per stack")
         if self.stem not in ("bottleneck", "strided"):
             raise ValueError(f"stem {self.stem!r} is unknown; expected 'bottleneck' or 'strided'")
         if self.image_size != 4 * self.volume_size:
@@ -56,14 +58,14 @@ class ModelConfig:
             raise ValueError(f"subvoxels is {self.subvoxels}; expected 1 or 2")
         if self.detail_channels < 0 or (self.detail_channels and self.subvoxels == 1):
             raise ValueError(
-                f"detail_channels is {self.detail_channels} with subvoxels {self.subvoxels}; expected 0, or a width "
-                "with subvoxels 2"
+                f"detail_channels is {self.detail_channels} with subvoxels {self.subvoxels}; expected 0, or a positive "
+                "width with subvoxels 2"
             )
-        # P: k = 4; its strided layers must bring the volume to 4³, or 2 × 4 × 4, which the last one turns into 1³.
+        # P: its strided layers (kernel 4) must reduce the volume to 4³ or 2 × 4 × 4; the last layer reduces that to 1³.
         halvings = len(self.regressor_channels) - 1
         if self.volume_size != 4 * 2**halvings or self.depths[-1] not in (self.volume_size, self.volume_size // 2):
             raise ValueError(
-                f"P halves {halvings} times and ends on 4 × 4 cells, so it needs a final volume of "
+                f"P halves the resolution {halvings} times, down to 4 × 4 cells, so it needs a final volume of "
                 f"{4 * 2**halvings}³, or half as deep, not {self.depths[-1]}×{self.volume_size}×{self.volume_size}"
             )
         if self.n_points < 1:
@@ -77,12 +79,12 @@ class ModelConfig:
 
     @property
     def compact_shape(self) -> tuple[int, int, int]:
-        """(D, H, W) of the last volume, which P reads."""
+        """(D, H, W) of the last volume, the input of P."""
         side = self.volume_size * self.subvoxels
         return self.depths[-1], side, side
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; ``from_dict`` is the inverse."""
+        """A JSON-serialisable dictionary; ``from_dict`` is the inverse."""
         return asdict(self)
 
     @classmethod
@@ -94,7 +96,7 @@ class ModelConfig:
         return cls(**plain)
 
 
-# For an ordinary CPU.
+# The default, for ordinary CPUs.
 _SMALL = ModelConfig(
     image_size=128,
     volume_size=32,
@@ -109,7 +111,7 @@ _SMALL = ModelConfig(
 )
 
 PRESETS: dict[str, ModelConfig] = {
-    # As published (section IV-A and the authors' code): 32.3 M parameters at 68 points.
+    # The published network (section IV-A and the authors' code): 32.3 M parameters with 68 points.
     "paper": ModelConfig(
         image_size=256,
         volume_size=64,
@@ -121,7 +123,7 @@ PRESETS: dict[str, ModelConfig] = {
         regressor_channels=(64, 128, 256, 512, 256),
     ),
     "small": _SMALL,
-    # Half as deep, without the detail branch and the coarse stack. 0.5 M parameters, for video and small machines.
+    # Half the depth, no detail branch and no coarse stack: 0.5 M parameters, for video and slow machines.
     "nano": replace(
         _SMALL,
         depths=(16,),
@@ -130,9 +132,9 @@ PRESETS: dict[str, ModelConfig] = {
         regressor_channels=(8, 16, 32, 128),
         detail_channels=0,
     ),
-    # 3.1 M parameters, 0.56 GMAC a face.
+    # 3.1 M parameters, 0.56 GMAC per face.
     "large": replace(_SMALL, depths=(4, 32, 32, 32)),
-    # Seconds, for tests and examples.
+    # Trains in seconds, for tests and examples.
     "tiny": ModelConfig(
         image_size=64,
         volume_size=16,
@@ -148,14 +150,14 @@ PRESETS: dict[str, ModelConfig] = {
 
 @dataclass(frozen=True)
 class DetectorConfig:
-    """Sizes of one face detector.
+    """Architecture of a face detector.
 
     Attributes:
-        image_size: side of the pictures that it is trained on, pixels. It reads others of any multiple of
+        image_size: side of the training pictures, pixels. Inputs may have any height and width that are multiples of
             ``multiple``.
-        stem_channels: channels at a half and a quarter of the resolution.
-        channels: at an eighth, a sixteenth, …; the last sees most.
-        blocks: bottlenecks a level on the way down.
+        stem_channels: channels at a half and at a quarter of the input resolution.
+        channels: channels at an eighth, a sixteenth, … of the input resolution.
+        blocks: bottlenecks per level on the downward path.
     """
 
     image_size: int = 320
@@ -167,20 +169,20 @@ class DetectorConfig:
         if not self.channels or self.blocks < 1:
             raise ValueError(f"channels is {self.channels} and blocks {self.blocks}; expected at least one of each")
         if self.image_size < 1 or self.image_size % self.multiple:
-            raise ValueError(f"image_size {self.image_size} is no multiple of {self.multiple}")
+            raise ValueError(f"image_size {self.image_size} is not a multiple of {self.multiple}")
 
     @property
     def stride(self) -> int:
-        """Pixels a cell of the output."""
+        """Pixels per output cell."""
         return 8
 
     @property
     def multiple(self) -> int:
-        """Height and width of a picture are multiples of this."""
+        """Height and width of the input must be multiples of this."""
         return self.stride * 2 ** (len(self.channels) - 1)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; ``from_dict`` is the inverse."""
+        """A JSON-serialisable dictionary; ``from_dict`` is the inverse."""
         return asdict(self)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The face detector's network: a small feature pyramid that looks at a whole photo at once."""
+"""The face detector's network: a small, anchor-free feature pyramid network that runs on whole photos."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from jvcr.model.hourglass import Bottleneck
 from jvcr.model.jvcr import normalise
 
 OUTPUTS = 7
-"""Of each cell: heat, centre x and y, logarithm of width and height, cosine and sine of the roll."""
+"""Channels per cell: heat, centre x and y, logarithms of width and height, cosine and sine of the roll."""
 
 _RARE = -math.log(99)
-"""Logit of the heat before training: hardly any cell is the middle of a face."""
+"""Initial logit of the heat (1 %), because very few cells are the centre of a face."""
 
 
 class FaceDetector(nn.Module):
-    """Photos → one cell for every 8 × 8 pixels. Anchor-free: a cell near the middle of a face describes that face.
+    """Photos → one cell for every 8 × 8 pixels. Anchor-free: a cell near the centre of a face describes that face.
 
-    Features are halved down to where a cell has seen the largest face, and come back up, each level added to what
-    was there before (an hourglass whose lower levels are wider).
+    Features are downsampled until the receptive field covers the largest face, then upsampled again with skip
+    connections at each level (an hourglass whose lower levels are wider).
 
     Example: ``FaceDetector(DetectorConfig())(photos)`` with photos (B, 320, 320, 3) uint8 RGB gives (B, 7, 40, 40).
     """
@@ -59,7 +59,7 @@ class FaceDetector(nn.Module):
     def forward(self, photos: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 RGB, H and W multiples of ``config.multiple`` → (B, 7, H/8, W/8) float32.
 
-        Heat is a logit. Centres are in cells from the cell's own centre; sizes in cells.
+        Heat is a logit. Centres are offsets from the cell's own centre, in cells; sizes are in cells.
         """
         x = self.enter(self.stem(normalise(photos)))
         levels = []
@@ -73,14 +73,14 @@ class FaceDetector(nn.Module):
 
 
 class DetectorInference(nn.Module):
-    """What is exported: heat as 0…1."""
+    """The exported network: heat is a probability, 0…1."""
 
     def __init__(self, network: FaceDetector) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, photos: Tensor) -> Tensor:
-        """(B, 3, H, W) photos → (B, C, H / stride, W / stride) cells, channel 0 the heat in 0…1."""
+        """(B, H, W, 3) uint8 RGB → (B, 7, H/8, W/8); channel 0, the heat, is in 0…1."""
         cells = self.network(photos)
         return torch.cat([cells[:, :1].sigmoid(), cells[:, 1:]], dim=1)
 

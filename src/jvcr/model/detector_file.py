@@ -1,4 +1,4 @@
-"""Detector weights that describe themselves, as a ``safetensors`` file."""
+"""Detector weights files: ``safetensors``, with the configuration and provenance in the header."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ KEY = "jvcr-detector"
 
 @dataclass(frozen=True)
 class DetectorHeader:
-    """What travels with a detector: its sizes, and a free-form JSON-able ``about``."""
+    """The description stored with a detector: its configuration, and a free-form JSON-serialisable ``about``."""
 
     config: DetectorConfig
     about: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """As text, for the weights file."""
+        """The header as JSON, for the weights file."""
         return json.dumps({"config": self.config.to_dict(), "about": self.about} | MARK)
 
     @classmethod
@@ -34,7 +34,7 @@ class DetectorHeader:
         """Inverse of ``to_json``; ``path`` is for messages.
 
         Raises:
-            ValueError: a field is missing or wrong; it is named.
+            ValueError: a field is missing or wrong. The message names it.
         """
         fields = Fields.of(path, KEY, text)
         config = fields.inner("config")
@@ -49,7 +49,7 @@ def save_detector(path: Path, network: FaceDetector, header: DetectorHeader, hal
 
 
 def is_detector(path: Path) -> bool:
-    """Whether a weights file is a detector's; False for what is no weights file."""
+    """Whether a file contains detector weights; False also for files that are not safetensors."""
     try:
         with safe_open(path, framework="pt") as file:
             return KEY in (file.metadata() or {})
@@ -62,6 +62,6 @@ def load_detector(path: Path) -> tuple[FaceDetector, DetectorHeader]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a detector's weights, or its tensors do not fit its own configuration.
+        ValueError: not detector weights, or the tensors do not match the configuration.
     """
     return read_safetensors(path, KEY, DetectorHeader.from_json, lambda header: FaceDetector(header.config))

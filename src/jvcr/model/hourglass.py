@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 _STEM_HALF = 3
-"""The stem's layers that work at half of the image's resolution: convolution, norm and activation."""
+"""Number of stem layers that run at half the input resolution: convolution, norm and activation."""
 
 
 class Bottleneck(nn.Module):
@@ -32,7 +32,7 @@ class Bottleneck(nn.Module):
 
 
 class Stem(nn.Module):
-    """Image → features at a quarter of its resolution."""
+    """Image → features at a quarter of its resolution; also returns those at half of it."""
 
     def __init__(self, kind: str, stem_channels: tuple[int, int], channels: int) -> None:
         super().__init__()
@@ -55,13 +55,13 @@ class Stem(nn.Module):
         self.layers = nn.Sequential(*halvings, Bottleneck(second, second), Bottleneck(second, channels))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Features at half of the image's resolution, and at a quarter."""
+        """Features at a half and at a quarter of the input resolution."""
         half = self.layers[:_STEM_HALF](x)
         return half, self.layers[_STEM_HALF:](half)
 
 
 class Hourglass(nn.Module):
-    """One hourglass: halves ``depth`` times, comes back with nearest-neighbour upsampling, one block a place."""
+    """One hourglass: ``depth`` max-poolings, then nearest-neighbour upsampling, with one block per level and path."""
 
     def __init__(self, channels: int, depth: int) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Hourglass(nn.Module):
 
 
 class VolumeHead(nn.Module):
-    """Features of one stack → its volume, and the features that go on to the next stack."""
+    """Output features of one stack → its volume, and the input of the next stack."""
 
     def __init__(self, channels: int, depth: int, last: bool) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class VolumeHead(nn.Module):
         self.from_volume = None if last else nn.Conv2d(depth, channels, 1)
 
     def forward(self, x: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """``x`` is the stack's input, ``features`` its output, (B, C, H, W) both → volume (B, D, H, W), next input."""
+        """A stack's input ``x`` and output ``features``, both (B, C, H, W) → volume (B, D, H, W), next stack's input."""
         features = self.block(features)
         volume = self.volume(features)
         if self.from_features is not None and self.from_volume is not None:
@@ -97,11 +97,11 @@ class VolumeHead(nn.Module):
 
 
 class FineHead(nn.Module):
-    """Features of the last stack → a volume of twice their height and width.
+    """Features of the last stack → a volume with twice their height and width.
 
-    Each cell of the features gives four columns of voxels (depth to space). With ``detail`` channels, it also gives
-    features for each column, to which those of the stem at that resolution are added: edges that the hourglasses, at
-    half the resolution, no longer see.
+    Each cell of the features predicts four columns of voxels (depth to space). With ``detail`` channels, it also
+    predicts features for each column. The stem's features at that resolution are added to them, because they contain
+    fine edges that are lost at the hourglasses' resolution.
     """
 
     def __init__(self, channels: int, depth: int, detail: int, stem_channels: int) -> None:
@@ -136,8 +136,8 @@ class VoxelNetwork(nn.Module):
     """G: images (B, 3, S, S), normalised → M volumes (B, d_m, S/4, S/4), coarse to fine in depth (section III-A).
 
     Args:
-        fine: give the last volume S/2 rows and columns (``FineHead``).
-        detail: channels of that head's detail branch.
+        fine: predict the last volume at S/2 × S/2 (``FineHead``).
+        detail: channels of the detail branch in ``FineHead``.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class VoxelNetwork(nn.Module):
         self.fine_head = FineHead(channels, depths[-1], detail, stem_channels[0]) if fine else None
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, S, S) normalised crops → one volume (B, D, H, W) a stack, from coarse to fine."""
+        """(B, 3, S, S) normalised crops → one volume (B, D, H, W) per stack, coarse to fine."""
         half, x = self.stem(images)
         volumes: list[Tensor] = []
         for hourglass, head in zip(self.hourglasses, self.heads, strict=False):
@@ -170,7 +170,7 @@ class VoxelNetwork(nn.Module):
 
 
 def _feature_block(channels: int) -> nn.Sequential:
-    """What every head does with the features of its hourglass first."""
+    """The first layers of every head, applied to its hourglass's features."""
     return nn.Sequential(
         Bottleneck(channels, channels),
         nn.Conv2d(channels, channels, 1),

@@ -1,4 +1,4 @@
-"""What is needed at prediction, in the form that runs fastest."""
+"""The network as it is exported for inference: re-parameterised to run fast, with the same outputs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from jvcr.model.regressor import CoordinateNetwork
 
 
 class Inference(nn.Module):
-    """crops → (cells of the compact volume, points_unit), both float32. G's last layers and P are re-parameterised.
+    """Crops → (compact volume in cells, points_unit), both float32. G's last layers and P are re-parameterised.
 
-    G computes a fine volume in cells of s × s columns, and P reads it in cells. So it is never put together.
+    G computes a fine volume as cells of s × s columns, and P reads that layout directly. So the volume is never
+    rearranged to (B, D, H, W).
     """
 
     def __init__(self, model: JVCR) -> None:
@@ -24,8 +25,8 @@ class Inference(nn.Module):
         self.coordinate = PlanarCoordinateNetwork(model.coordinate)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, S, S, 3) uint8 crops → cells (B, D, s, s, H/s, W/s) as of ``jvcr.volume.unfolded``, points (B, N, 3) in
-        the unit frame."""
+        """(B, S, S, 3) uint8 crops → cells (B, D, s, s, H/s, W/s), the layout of ``jvcr.volume.unfolded``, and points
+        (B, N, 3) in the unit frame."""
         cells = self.voxel(normalise(crops)).unflatten(1, (-1, self.side, self.side))
         return cells.float(), self.coordinate(cells.flatten(2, 3)).float()
 
@@ -48,10 +49,11 @@ class CellVoxelNetwork(nn.Module):
 
 
 class CellHead(nn.Module):
-    """A ``FineHead`` that leaves the volume in cells.
+    """A ``FineHead`` that returns the volume in cells.
 
-    Only the narrow features of the detail branch are rearranged, not the volume. Its last convolution, which gives each
-    column of voxels from the features at that column, becomes one that gives the 2 × 2 columns of a cell.
+    Only the features of the detail branch, which have few channels, are rearranged, not the volume. The branch's last
+    convolution, which predicts one column of voxels from the features of that column, is replaced by a convolution
+    that predicts the 2 × 2 columns of a cell.
     """
 
     def __init__(self, head: FineHead) -> None:
@@ -72,7 +74,7 @@ class CellHead(nn.Module):
 
 
 def _per_cell(convolution: nn.Module) -> nn.Conv2d:
-    """A 1 × 1 convolution and the space to depth after it, as one convolution of stride 2."""
+    """Merge a 1 × 1 convolution and the space-to-depth step after it into one convolution of stride 2."""
     assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None
     weight = convolution.weight.detach()[:, :, 0, 0]
     channels, inputs = weight.shape
@@ -85,11 +87,11 @@ def _per_cell(convolution: nn.Module) -> nn.Conv2d:
 
 
 class PlanarCoordinateNetwork(nn.Module):
-    """P with its 3D convolutions written as 2D ones: runtimes have fast 2D convolutions and slow 3D ones.
+    """P with 2D convolutions in place of its 3D ones, because runtimes optimise 2D convolutions much better.
 
-    A plane of a 3D convolution's output reads as many neighbouring planes as the kernel is deep. They are stacked as
-    channels, and all output planes go through one 2D convolution as a batch. Between P's last convolution and its
-    linear layer there is nothing: they are one matrix.
+    Each output plane of a 3D convolution depends on as many neighbouring input planes as the kernel is deep. These are
+    stacked as channels, and all output planes go through one 2D convolution as a batch. P's last convolution and its
+    linear layer have no activation in between, so they are merged into one matrix.
     """
 
     def __init__(self, network: CoordinateNetwork) -> None:
@@ -109,7 +111,7 @@ class PlanarCoordinateNetwork(nn.Module):
 
 
 class _StackedLayer(nn.Module):
-    """3D convolution, batch norm and activation of (B, D, C, H, W), whose depth is second."""
+    """3D convolution, batch norm and activation on (B, D, C, H, W): depth is the second axis."""
 
     def __init__(self, convolution: nn.Module, norm: nn.Module, activation: nn.Module) -> None:
         super().__init__()
@@ -127,14 +129,14 @@ class _StackedLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = nn.functional.pad(x, (0, 0) * 3 + (self.margin, self.margin))
-        # Strides are half a kernel: each output plane reads two neighbouring steps.
+        # The stride is half the kernel size, so each output plane depends on two neighbouring steps.
         steps = x.unflatten(1, (-1, self.step)).flatten(2, 3)
         stacked = torch.cat([steps[:, :-1], steps[:, 1:]], dim=2)
         return self.plane(stacked.flatten(0, 1)).unflatten(0, (-1, stacked.shape[1]))
 
 
 def _merged(convolution: nn.Module, linear: nn.Linear) -> nn.Linear:
-    """A convolution of the size of its input (B, C, D, H, W) and a linear layer, as one layer of (B, D, C, H, W)."""
+    """Merge a convolution as large as its input (B, C, D, H, W) and a linear layer into one on (B, D, C, H, W)."""
     assert isinstance(convolution, nn.Conv3d) and convolution.bias is not None
     outer = linear.weight.detach().double()
     inner = convolution.weight.detach().double().transpose(1, 2).flatten(1)

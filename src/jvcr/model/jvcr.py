@@ -43,8 +43,12 @@ class JVCR(nn.Module):
         )
 
     def forward(self, crops: Tensor, read_volume: Tensor | None = None) -> JVCROutput:
-        """(B, S, S, 3) uint8 RGB → volumes and points. P reads ``read_volume`` where given (training stage 1: the
-        true volume), else G's last volume, so that the coordinate loss reaches the image."""
+        """(B, S, S, 3) uint8 RGB → volumes and points.
+
+        Args:
+            read_volume: input of P, in place of G's last volume: the ground-truth volume in training stage 1. Without
+                it, the gradient of the coordinate loss flows through G.
+        """
         volumes = self.voxel(normalise(crops))
         return JVCROutput(volumes, self.coordinate(volumes[-1] if read_volume is None else read_volume))
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 class CoordinateNetwork(nn.Module):
     """P: compact volume (B, D, H, W) → points_unit (B, N, 3), ordered x, y, z (section III-B).
 
-    A volume with more columns than slices is read as a cube of cells: the ``subvoxels``² columns of a cell are its
-    channels (space to depth). Only the fully connected layer knows N. It works in float32 even under autocast: bf16
-    would round the coordinates themselves to a fifth of a voxel.
+    With ``subvoxels`` = 2, the volume is read as cells: the ``subvoxels``² columns of a cell become channels (space to
+    depth). Only the fully connected layer depends on N. It runs in float32 even under autocast, because bf16 would
+    round the coordinates to a fifth of a voxel.
     """
 
     def __init__(self, channels: tuple[int, ...], n_points: int, depth: int, subvoxels: int = 1) -> None:
@@ -37,10 +37,10 @@ class CoordinateNetwork(nn.Module):
         features = self.convolutions(columns_as_channels(volume, self.subvoxels).transpose(1, 2)).flatten(1)
         with torch.autocast(features.device.type, enabled=False):
             offsets = self.linear(features.float())
-        # Measured from the middle of the cube, so that the layer starts at a sensible face.
+        # Offsets from the centre of the cube, so that an untrained layer predicts points near the centre.
         return 0.5 + offsets.view(-1, self.n_points, 3)
 
 
 def columns_as_channels(volume: Tensor, subvoxels: int) -> Tensor:
-    """(B, D, H·s, W·s) → (B, D, s², H, W): the s × s columns of a cell, row by row."""
+    """(B, D, H·s, W·s) → (B, D, s², H, W): the s × s columns of a cell as channels, in row-major order."""
     return F.pixel_unshuffle(volume, subvoxels).unflatten(1, (volume.shape[1], -1))

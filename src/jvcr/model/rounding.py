@@ -1,7 +1,7 @@
-"""Weights in 16 bits: whole steps of each output channel's own size.
+"""Quantisation of weights to 16-bit integers, with one step size per output channel.
 
-Half-precision floats keep 11 bits of every weight, whatever its size. Fixed steps keep up to 16 bits of the large ones,
-which move the result most: the same bytes, about an eighth of the error.
+Half-precision floats keep 11 significant bits of every weight. Integer steps keep up to 16 bits of the large weights,
+which influence the output most. The file size is the same, and the error is about an eighth.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ _STEPS = np.iinfo(np.int16).max
 
 
 def to_steps(weights: NDArray[Any]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-    """Round a kernel or matrix.
+    """Quantise a kernel or matrix.
 
     Args:
         weights: (C, …) floats, output channels first.
     Returns:
-        steps (C, …), and the size of a step (C, 1, …): a 32,767th of each channel's largest weight.
+        steps (C, …), and the step size (C, 1, …): the largest absolute weight of each channel, divided by 32,767.
     Example: the channel (0.5, -1) has steps of 1/32767 and becomes (16384, -32767).
     """
     weights = np.asarray(weights, np.float32)
@@ -30,5 +30,5 @@ def to_steps(weights: NDArray[Any]) -> tuple[NDArray[np.int16], NDArray[np.float
 
 
 def from_steps(steps: NDArray[np.int16], size: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What ``to_steps`` rounded: (C, …) float32."""
+    """Inverse of ``to_steps``, up to rounding: (C, …) float32."""
     return steps.astype(np.float32) * size

@@ -1,1 +1,1 @@
-"""Ways to run the network: crops → volume and points. Each backend is one module, imported when asked for."""
+"""Inference backends: crops → volume and points. Each backend is one module, imported on first use."""

@@ -1,4 +1,4 @@
-"""Backends by name: what runs the landmark network."""
+"""Selection of the inference backend by name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jvcr.weights import weights_path
 
 
 class Backend(StrEnum):
-    """``ONNXRUNTIME`` comes with the package; the others with the extras ``openvino`` and ``train``."""
+    """``ONNXRUNTIME`` is always installed; the others need the extras ``openvino`` and ``train``."""
 
     ONNXRUNTIME = "onnxruntime"
     OPENVINO = "openvino"
@@ -28,31 +28,32 @@ def open_backend(
     threads: int = 0,
     compile: bool = False,
 ) -> Runtime:
-    """A loaded network.
+    """Load a network.
 
     Args:
-        weights: a name (``jvcr.weights``), or a file: ``.onnx``; for OpenVINO also ``.xml``; ``.safetensors`` for
-            PyTorch.
+        weights: a name (``jvcr.weights``) or a file: ``.onnx`` for ONNX Runtime, ``.onnx`` or ``.xml`` for OpenVINO,
+            ``.safetensors`` or ``.pt`` for PyTorch.
         backend: one of ``Backend``.
-        device: ``"cpu"``; ``"cuda"``, ``"coreml"``, ``"directml"`` (ONNX Runtime), ``"gpu"``, ``"npu"`` (OpenVINO),
-            ``"cuda"``, ``"mps"`` (PyTorch).
-        precision: of the arithmetic: ``"fp32"``; ``"bf16"``, ``"fp16"`` (OpenVINO, PyTorch).
-        threads: CPU threads of a call, at most one a core; 0 takes all cores. PyTorch's number holds for the whole
-            process.
-        compile: run PyTorch's network through ``torch.compile``; the first calls wait for it.
+        device: ``"cpu"`` (all backends); ``"cuda"``, ``"coreml"``, ``"directml"`` (ONNX Runtime); ``"gpu"``, ``"npu"``
+            (OpenVINO); ``"cuda"``, ``"mps"`` (PyTorch).
+        precision: of the arithmetic: ``"fp32"`` (all backends); ``"bf16"``, ``"fp16"`` (OpenVINO, PyTorch).
+        threads: CPU threads per call, at most one per core; 0 uses all cores. For PyTorch, this setting applies to the
+            whole process.
+        compile: use ``torch.compile`` (PyTorch only). The first calls are slow, because they wait for compilation.
     Raises:
-        ValueError: an unknown name; a device or precision that the backend has not; a file that is not its own.
+        ValueError: an unknown backend, a device or precision that the backend does not support, or a file that it
+            cannot load.
         MissingExtra: the backend is not installed. FileNotFoundError: no such file.
     """
     if backend not in list(Backend):
         raise ValueError(f"backend is {backend!r}; expected one of {', '.join(Backend)}")
     if compile and backend != Backend.TORCH:
-        raise ValueError(f"{backend} compiles by itself; leave compile at False")
+        raise ValueError(f"{backend} always compiles the network itself; drop the compile argument")
     if backend == Backend.ONNXRUNTIME:
         if precision != "fp32":
-            raise ValueError(f"precision is {precision!r}; ONNX Runtime computes as the file says: leave it at fp32")
+            raise ValueError(f"precision is {precision!r}; with ONNX Runtime, the file sets the precision: use fp32")
         return OnnxRuntime(weights_path(weights), threads, device)
-    # Loaded only when asked for.
+    # Optional dependencies are imported on first use only.
     if backend == Backend.OPENVINO:
         from jvcr.runtime.openvino import OpenVinoRuntime
 

@@ -1,4 +1,4 @@
-"""The interface of every backend."""
+"""The interface of the backends."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from jvcr.volume import unfolded
 
 
 class Prediction(NamedTuple):
-    """What a network says about B crops.
+    """A network's output for B crops.
 
-    cells: the compact volume as the network computes it, (B, D, s, s, H/s, W/s) float32: s × s columns of voxels in
-        each cell (``jvcr.volume.unfolded``). Most predictions never need it as (B, D, H, W).
+    cells: the compact volume in the network's own layout, (B, D, s, s, H/s, W/s) float32: s × s columns of voxels in
+        each cell (``jvcr.volume.unfolded``). Most callers never need it as (B, D, H, W).
     points_unit: (B, N, 3) float32, x, y, z in the unit frame.
     """
 
@@ -28,7 +28,7 @@ class Prediction(NamedTuple):
 
     @classmethod
     def from_output(cls, cells: NDArray[np.float32], points_unit: NDArray[np.float32]) -> Prediction:
-        """From the outputs of an exported network. Those of versions before 0.2 give the volume as (B, D, H, W)."""
+        """From the outputs of an exported network. Files from before version 0.2 output the volume as (B, D, H, W)."""
         return cls.from_volume(cells, points_unit) if cells.ndim == 4 else cls(cells, points_unit)
 
     @classmethod
@@ -43,17 +43,17 @@ class Prediction(NamedTuple):
 
 
 VOLUME_OUTPUTS = {"cells": 6, "volume": 4}
-"""Names that the compact volume may have among the outputs of an exported network, and its number of dimensions."""
+"""Possible names of the compact volume among the outputs of an exported network, and its number of dimensions."""
 
 
 class Runtime(Protocol):
     """A loaded network.
 
     Attributes:
-        image_size: side of the crops it takes, pixels.
-        markup: of the points it gives.
-        crop_rule: size of the crops it was trained on.
-        confidence: turns the agreement of its volume and points into a face's score.
+        image_size: side of the input crops, pixels.
+        markup: of the predicted landmarks.
+        crop_rule: how large a crop to cut around a face; the same rule as in training.
+        confidence: computes a face's score from the agreement of volume and points.
     """
 
     image_size: int
@@ -62,15 +62,15 @@ class Runtime(Protocol):
     confidence: Confidence
 
     def __call__(self, crops: Image) -> Prediction:
-        """(B, S, S, 3) uint8 RGB, B ≥ 1 → prediction. Row b depends on crop b only. May be called from any thread."""
+        """(B, S, S, 3) uint8 RGB, B ≥ 1 → prediction. Row b depends on crop b only. Thread-safe."""
         ...
 
 
 def bounded_threads(threads: int) -> int:
-    """Limit threads to the cores that this process may use; more would only wait for each other. 0 stays 0: all.
+    """Limit the number of threads to the cores that this process may use. 0, for all cores, stays 0.
 
     Raises:
-        ValueError: less than 0.
+        ValueError: the number is negative.
     """
     if threads < 0:
         raise ValueError(f"threads is {threads}; expected 0 (all cores) or more")
@@ -82,4 +82,4 @@ def check_crops(crops: Image, image_size: int) -> None:
     """Raise ValueError unless crops are (B, S, S, 3) uint8."""
     expected = (image_size, image_size, 3)
     if crops.dtype != np.uint8 or crops.shape[1:] != expected:
-        raise ValueError(f"expected (B, {', '.join(map(str, expected))}) uint8, got {crops.shape} {crops.dtype}")
+        raise ValueError(f"expected crops (B, {', '.join(map(str, expected))}) uint8, got {crops.shape} {crops.dtype}")

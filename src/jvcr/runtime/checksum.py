@@ -1,10 +1,11 @@
-"""A checksum inside a weights file, over all of its bytes but its own: damage is detected before prediction.
+"""A checksum inside each weights file, so that damaged files are detected when they are loaded.
 
-The network's description also states that there is one, so a flipped bit in its name cannot hide it.
+It is a CRC-32 over all bytes of the file except the checksum itself. It takes about a millisecond and detects disk and
+copy errors: every error burst of up to 32 bits, and all but one in four billion of the other errors. It does not
+protect against manipulation, because a forged file can contain a valid checksum.
 
-It is a CRC-32. In a millisecond it detects errors of disks and copies: every change of up to 32 neighbouring bits, and
-all but one in four billion of the others. It does not protect against manipulation: a forged file carries a valid
-checksum of its own.
+The network's description also states that the file has a checksum. So a file whose checksum entry is itself damaged is
+not mistaken for an old file without one.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ KEY = "jvcr-crc32"
 """Name of the entry in the file's metadata."""
 
 BLANK = "0" * 8
-"""What a writer puts there before ``seal``."""
+"""Placeholder value, which ``seal`` replaces."""
 
 MARK = {"checksum": "crc32"}
-"""What the description of a network in a file with a checksum says."""
+"""Entry in the network's description that states that the file has a checksum."""
 
-# What stands before the eight digits: in ONNX (Protocol Buffers' tag and length of the value), in safetensors' JSON,
-# in OpenVINO's XML, and in the comment at the end of TorchScript's ZIP archive.
+# The bytes before the eight digits: in ONNX (Protocol Buffers tag and length of the value), in the JSON header of
+# safetensors, in OpenVINO's XML, and in the comment at the end of TorchScript's ZIP archive.
 _ONNX = KEY.encode() + b"\x12\x08"
 _SAFETENSORS = f'"{KEY}":"'.encode()
 _XML = f'<{KEY} value="'.encode()
@@ -34,10 +35,10 @@ _END_OF_ZIP, _END_BYTES = b"PK\5\6", 22
 
 
 def add_comment(path: Path) -> None:
-    """Make room for a checksum at the end of a ZIP archive.
+    """Append a comment with a blank checksum to a ZIP archive.
 
     Raises:
-        ValueError: it is none, or has a comment already.
+        ValueError: not a ZIP archive, or it already has a comment.
     """
     data = path.read_bytes()
     if data[-_END_BYTES:][:4] != _END_OF_ZIP:
@@ -47,22 +48,24 @@ def add_comment(path: Path) -> None:
 
 
 def seal(path: Path, beside: Sequence[Path] = ()) -> None:
-    """Write the checksum of a file into it; ``beside`` are files that belong to it.
+    """Compute a file's checksum and write it into the file.
 
+    Args:
+        beside: further files that the checksum covers, for example OpenVINO's ``.bin``.
     Raises:
-        ValueError: there is no entry ``KEY`` of eight digits in it.
+        ValueError: the file has no entry ``KEY`` of eight digits.
     """
     data = path.read_bytes()
     place = _place(data)
     if place is None:
-        raise ValueError(f"{path}: there is no room for a checksum in it; expected an entry {KEY!r}")
+        raise ValueError(f"{path}: has no placeholder for a checksum; expected a metadata entry {KEY!r}")
     with path.open("r+b") as file:
         file.seek(place)
         file.write(_checksum(data, place, beside).encode())
 
 
 def check_mark(path: Path, description: str, sealed: bool) -> None:
-    """Raise ValueError for a file whose description says that it has a checksum, and that has none."""
+    """Raise ValueError if the description states that the file has a checksum, but none was found (``sealed``)."""
     if not sealed and json.dumps(MARK)[1:-1] in description:
         raise ValueError(f"{path}: damaged: metadata field {KEY!r} is missing; copy, download or export it again")
 
@@ -71,9 +74,10 @@ def verify(path: Path, beside: Sequence[Path] = ()) -> bool:
     """Check a file against the checksum inside it.
 
     Returns:
-        False for a file without one, as version 0.1 wrote them: ``check_mark`` tells whether it should have one.
+        False for a file without a checksum, as version 0.1 wrote them. ``check_mark`` checks whether it should have
+        one.
     Raises:
-        ValueError: they differ: the file is damaged. OSError: it cannot be read.
+        ValueError: the checksums differ: the file is damaged. OSError: it cannot be read.
     """
     if not path.stat().st_size:
         return False
@@ -84,16 +88,16 @@ def verify(path: Path, beside: Sequence[Path] = ()) -> bool:
         found, expected = _checksum(data, place, beside), data[place : place + len(BLANK)]
     if found.encode() != expected:
         raise ValueError(
-            f"{path}: damaged, or changed by another program: the checksum of its content is {found}, and metadata "
-            f"field {KEY!r} says {expected.decode('ascii', 'backslashreplace')}; copy, download or export it again"
+            f"{path}: damaged, or changed by another program: its checksum is {found}, but metadata field {KEY!r} "
+            f"says {expected.decode('ascii', 'backslashreplace')}; copy, download or export it again"
         )
     return True
 
 
 def _place(data: bytes | mmap.mmap) -> int | None:
-    """Where the eight digits begin."""
+    """Offset of the eight digits; None if there are none."""
     if data[8:9] == b"{":
-        # The header comes first, and its length before it.
+        # The file starts with the length of the header, then the header.
         mark = _SAFETENSORS
         start = data.find(mark, 0, min(len(data), 8 + int.from_bytes(data[:8], "little")))
     elif data[:5] == b"<?xml":

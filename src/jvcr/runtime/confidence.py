@@ -1,7 +1,8 @@
-"""The score of a face: how probable it is that there is one, and that its landmark box is right.
+"""The score of a face: the probability that it is a real face with a correct landmark box.
 
-How well a network's volume and points agree depends on its training and on how fine its volume is. So the constants
-that turn agreement into a probability belong to the weights, and travel in their header.
+The score depends on how well the network's volume and points agree. Typical agreement depends on the training and on
+the resolution of the volume. So the constants that map agreement to a probability are part of the weights and are
+stored in their header.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ class Confidence:
     """Logistic regressions on validation photographs, upright and turned (``recipes/calibrate_score.py``).
 
     Attributes:
-        small, large: for a face that a detector found: constant, weight of the logarithm of the agreement, and weight
-            of the detector's logit. Between ``SIZES_PX`` they are interpolated over the logarithm of the size.
-        alone: for a face in a given box: constant, and weight of the logarithm of the agreement.
-        least_agreement: where the first forward pass agrees less, there is no second one.
-    The defaults are those of the weights of version 0.1, whose files have no constants.
+        small, large: for a detected face: intercept, weight of the log agreement, and weight of the detector's logit.
+            Between ``SIZES_PX``, they are interpolated over the logarithm of the size.
+        alone: for a face whose box was given: intercept, and weight of the log agreement.
+        least_agreement: with less agreement after the first forward pass, the second one (refinement) is skipped.
+    The defaults are for the weights of version 0.1, whose files do not contain these constants.
     Raises:
         ValueError: a constant is missing or not finite.
     """
@@ -39,11 +40,11 @@ class Confidence:
     def __post_init__(self) -> None:
         numbers = (*self.small, *self.large, *self.alone, self.least_agreement)
         if (len(self.small), len(self.large), len(self.alone)) != (3, 3, 2) or not all(map(math.isfinite, numbers)):
-            raise ValueError(f"{self}: expected 3 finite constants for small and large faces, 2 for alone, and 1")
+            raise ValueError(f"{self}: expected finite constants: 3 for small, 3 for large, 2 for alone and 1 for least_agreement")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Confidence:
-        """The inverse of ``to_dict``.
+        """Inverse of ``to_dict``.
 
         Raises:
             ValueError: a field is missing, or is not a number.
@@ -57,17 +58,17 @@ class Confidence:
             ) from None
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; ``from_dict`` is the inverse."""
+        """A JSON-serialisable dictionary; ``from_dict`` is the inverse."""
         return asdict(self)
 
     def score(self, agreement: float, detector_score: float | None = None, size_px: float = math.inf) -> float:
-        """Both networks' opinions as one probability, 0…1, that the box's IoU with a true landmark box is at least 0.4.
+        """The probability, 0…1, that the box has an IoU of at least 0.4 with a ground-truth landmark box.
 
         Args:
-            agreement: of the landmark network's volume with its points (``jvcr.locate.agreement``).
-            detector_score: 0…1; None where a box was given or the detector does not say: then the size is not used
-                either.
-            size_px: longer side of the landmarks' box.
+            agreement: of the landmark network's volume and points (``jvcr.locate.agreement``).
+            detector_score: 0…1; None if the box was given or the detector returns no score. ``size_px`` is then not
+                used.
+            size_px: longer side of the landmarks' box, image pixels.
         """
         opinion = math.log(max(agreement, _LEAST))
         if detector_score is None:
@@ -78,14 +79,14 @@ class Confidence:
             share = largeness(size_px)
             weights = ((1 - share) * s + share * w for s, w in zip(self.small, self.large, strict=True))
             logit = sum(weight * term for weight, term in zip(weights, terms, strict=True))
-        # Far on either side, exp would overflow.
+        # Clipped, because exp would overflow for very large values.
         return 1 / (1 + math.exp(-max(-500.0, min(500.0, logit))))
 
 
 def largeness(size_px: float) -> float:
     """0 for faces of at most ``SIZES_PX[0]``, 1 from ``SIZES_PX[1]`` on; in between, linear in the logarithm.
 
-    Example: 32 pixels, half-way from 16 to 64 on a logarithmic scale, give 0.5.
+    Example: 32 pixels give 0.5: on a logarithmic scale, 32 is half-way between 16 and 64.
     """
     low, high = map(math.log, SIZES_PX)
     return min(max((math.log(max(size_px, 1.0)) - low) / (high - low), 0.0), 1.0)

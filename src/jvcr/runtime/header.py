@@ -1,4 +1,4 @@
-"""The header of a weights file, checked field by field, because files come from anywhere."""
+"""Reading the header of a weights file. Every field is checked, because the file may not be trustworthy."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from jvcr.markups.markup import Markup
 from jvcr.runtime.confidence import Confidence
 
 _LARGEST = 16_384
-"""Largest size in a network. A larger one means damage, and would need more memory than there is."""
+"""Largest allowed size in a configuration. A larger one means a damaged file, and could exhaust the memory."""
 
 _MOST = 64
-"""Entries of a list of sizes."""
+"""Largest allowed length of a list of sizes."""
 
 _Made = TypeVar("_Made")
 
 
 class Fields:
-    """An object of a file's metadata, whose fields are asked for by name and kind.
+    """A JSON object from a file's metadata, with checked access to its fields.
 
     Args:
-        path: of the file, for messages. name: of the field that the object is, ``""`` for the whole entry.
+        path: of the file, for messages. name: of the field that holds the object, ``""`` for the whole entry.
     Raises:
-        ValueError: from every method, naming file and field.
+        ValueError: from every method; the message names the file and the field.
     """
 
     def __init__(self, path: Path, name: str, values: Any) -> None:
@@ -39,7 +39,7 @@ class Fields:
 
     @classmethod
     def of(cls, path: Path, key: str, text: str | None) -> Fields:
-        """The entry ``key`` of a file's metadata; None where there is none."""
+        """Parse the entry ``key`` of a file's metadata; ``text`` is None if the file has no such entry."""
         if text is None:
             raise ValueError(f"{path}: no {key!r} entry in its metadata; expected a file written by `jvcr export`")
         try:
@@ -47,37 +47,37 @@ class Fields:
         except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"{path}: metadata field {key!r}: not JSON ({type(error).__name__}: {error}); the file is damaged or "
-                "foreign"
+                "was not written by jvcr"
             ) from None
         return cls(path, "", values)
 
     def fail(self, key: str, reason: str) -> NoReturn:
-        """Raise the error of a field that is wrong."""
+        """Raise the error for an invalid field."""
         field = ".".join(part for part in (self.name, key) if part) or "jvcr"
-        raise ValueError(f"{self.path}: metadata field {field!r}: {reason}; the file is damaged or foreign")
+        raise ValueError(f"{self.path}: metadata field {field!r}: {reason}; the file is damaged or was not written by jvcr")
 
     def inner(self, key: str, optional: bool = False) -> Fields:
-        """The object that a field holds."""
+        """A field that is itself an object."""
         if optional and key not in self.values:
             return Fields(self.path, key, {})
         return Fields(self.path, f"{self.name}.{key}" if self.name else key, self._there(key))
 
     def whole(self, key: str, low: int = 0, high: int = _LARGEST) -> int:
-        """A whole number."""
+        """A field that is a whole number."""
         value = self._there(key)
         if not _is_whole(value) or not low <= value <= high:
             self.fail(key, f"expected a whole number from {low} to {high}, got {_short(value)}")
         return int(value)
 
     def made(self, make: Callable[[], _Made]) -> _Made:
-        """What ``make`` makes of these fields."""
+        """Call ``make``; its errors are reported with the name of this object."""
         try:
             return make()
         except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, AttributeError) as error:
             self.fail("", f"{error}" if isinstance(error, ValueError) else f"{type(error).__name__}: {error}")
 
     def fit(self, kind: type[Any]) -> None:
-        """Check the fields against those of a dataclass of numbers, texts, lists of whole numbers, and such."""
+        """Check the fields against those of a dataclass: numbers, strings, booleans, lists of integers, dataclasses."""
         known = {field.name: field for field in dataclasses.fields(kind)}
         for key in self.values.keys() - known.keys():
             self.fail(key, f"unknown; expected {', '.join(known)}")
@@ -123,7 +123,7 @@ class Description(NamedTuple):
 
 
 def read_described(path: Path, header: str | None) -> Description:
-    """Read the description in the header of an exported file.
+    """Parse the header of an exported file.
 
     Raises:
         ValueError: it is missing or wrong; the message names file and field.
@@ -139,7 +139,7 @@ def read_described(path: Path, header: str | None) -> Description:
 
 
 def read_confidence(about: Fields) -> Confidence:
-    """The constants of the face score that weights carry in their header's ``about``; the defaults without any."""
+    """The constants of the face score from the header's ``about``; the defaults if it has none."""
     if "confidence" not in about.values:
         return Confidence()
     stored = about.inner("confidence")
@@ -147,17 +147,17 @@ def read_confidence(about: Fields) -> Confidence:
 
 
 def read_crop_rule(config: Fields) -> CropRule:
-    """The crop rule of a network's configuration; the default one where there is none."""
+    """The crop rule of a network's configuration; the default rule if it has none."""
     crop = config.inner("crop", optional=True)
     crop.fit(CropRule)
     return crop.made(lambda: CropRule(**crop.values))
 
 
 def detector_multiple(path: Path, header: str) -> int:
-    """What height and width of a detector's pictures are multiples of: 8, doubled with each level after the first.
+    """The number that a detector's input height and width must be multiples of: 8 × 2^(levels - 1).
 
     Raises:
-        ValueError: the header is damaged; file and field are named.
+        ValueError: the header is damaged. The message names the file and the field.
     """
     config = Fields.of(path, "jvcr-detector", header).inner("config")
     levels = config.values.get("channels")
@@ -167,7 +167,7 @@ def detector_multiple(path: Path, header: str) -> int:
 
 
 def read_markup(fields: Fields) -> Markup:
-    """The markup that these fields are."""
+    """Check the fields of a markup and build it."""
     eyes = "outer_eyes" if "normaliser" not in fields.values and "outer_eyes" in fields.values else "normaliser"
     for key, right, expected, needed in (
         ("name", lambda v: isinstance(v, str), "a text", True),

@@ -10,7 +10,7 @@ from jvcr.runtime.base import Prediction, Runtime
 
 
 class Mirrored:
-    """Another runtime on the mirror images of the crops, with its predictions flipped back."""
+    """Wraps a runtime: predicts on the mirror images of the crops, and flips the predictions back."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -22,10 +22,10 @@ class Mirrored:
 
 
 class MirrorAveraged:
-    """The mean of another runtime over a crop and its mirror image, flipped back. Less error for twice the time.
+    """Wraps a runtime and averages its predictions for a crop and its mirror image. Lower error for twice the time.
 
     Attributes:
-        mirrored: the half of it that reads the mirror images.
+        mirrored: the half that predicts on the mirror images.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -47,7 +47,7 @@ def averaged(some: Prediction, others: Prediction) -> Prediction:
 
 
 def _flipped_back(prediction: Prediction, markup: Markup) -> Prediction:
-    """The columns of the volume are reversed; no channel belongs to a landmark."""
+    """The volume is reversed along x, and nothing else: all landmarks share it."""
     points = prediction.points_unit[:, list(markup.mirror)]
     points[..., 0] = 1 - points[..., 0]
     return Prediction(prediction.cells[:, :, :, ::-1, :, ::-1], points)

@@ -1,4 +1,4 @@
-"""ONNX Runtime, the default backend. It needs no PyTorch."""
+"""ONNX Runtime, the default backend. Does not need PyTorch."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ PROVIDERS = {
     "coreml": ("CoreMLExecutionProvider", "onnxruntime on macOS"),
     "directml": ("DmlExecutionProvider", "onnxruntime-directml on Windows"),
 }
-"""ONNX Runtime's names of the devices, and the package that has them."""
+"""Device → ONNX Runtime's name for it, and the package that supports it."""
 
 
 class OnnxRuntime:
     """A network exported by ``jvcr export``.
 
     Args:
-        path: the ONNX file; its metadata says crop size and markup.
-        threads: of one call, at most one a core; 0 takes all cores.
-        device: one of ``PROVIDERS``; operations that it lacks run on the CPU.
+        path: the ONNX file; its metadata contains crop size and markup.
+        threads: CPU threads per call, at most one per core; 0 uses all cores.
+        device: one of ``PROVIDERS``. Operations that it does not support run on the CPU.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not an ONNX file, or not one of this project; a device that this ONNX Runtime has not.
+        ValueError: not an ONNX file of this project, or this build of ONNX Runtime does not support the device.
     """
 
     def __init__(self, path: Path, threads: int = 0, device: str = "cpu") -> None:
@@ -54,29 +54,30 @@ class OnnxRuntime:
 
 
 def open_session(path: Path, threads: int, device: str = "cpu") -> tuple[onnxruntime.InferenceSession, dict[str, str]]:
-    """A loaded ONNX file, and the entries of its metadata.
+    """Load an ONNX file: the session, and the entries of the file's metadata.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not an ONNX file, or a damaged one; a device that this ONNX Runtime has not; threads below 0.
+        ValueError: not an ONNX file, a damaged one, a device that this build of ONNX Runtime does not support, or a
+            negative number of threads.
     """
     if device not in PROVIDERS:
-        raise ValueError(f"device is {device!r}; ONNX Runtime has {', '.join(PROVIDERS)}")
+        raise ValueError(f"device is {device!r}; with ONNX Runtime, expected one of {', '.join(PROVIDERS)}")
     provider, package = PROVIDERS[device]
     if provider not in onnxruntime.get_available_providers():
-        raise ValueError(f"this ONNX Runtime has no {provider}; expected the package {package} in place of onnxruntime")
+        raise ValueError(f"this build of ONNX Runtime has no {provider}; install {package} in place of onnxruntime")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = bounded_threads(threads)
     options.log_severity_level = 3
-    # Idle threads wait instead of spinning: a spinning pool slows everything else on a busy machine.
+    # Idle threads sleep instead of spinning, because spinning threads slow down other processes on a busy machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = [provider] if device == "cpu" else [provider, "CPUExecutionProvider"]
-    # Before its parser sees it.
+    # Checked before ONNX Runtime parses the file.
     sealed = verify(path)
     try:
-        # Its own fallback would print to stdout and try again without the device.
+        # ONNX Runtime's own fallback would print to stdout and retry on the CPU.
         session = onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
         metadata = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # ONNX Runtime's own exception types share no public base
@@ -87,16 +88,16 @@ def open_session(path: Path, threads: int, device: str = "cpu") -> tuple[onnxrun
 
 
 def check_ends(path: Path, found: Any, expected: dict[str, tuple[int | None, ...]]) -> None:
-    """Raise ValueError unless a network has these inputs or outputs; None stands for any extent."""
+    """Raise ValueError unless a network has the expected inputs or outputs. None in a shape matches any size."""
     try:
         shapes = {end.name: tuple(end.shape) for end in found}
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: damaged: a name in it is no text ({error})") from error
+        raise ValueError(f"{path}: damaged: the name of an input or output is not valid UTF-8 ({error})") from error
     for name, shape in expected.items():
         there = shapes.get(name)
         fits = there is not None and len(there) == len(shape)
         if there is None or not fits or any(s is not None and t != s for t, s in zip(there, shape, strict=True)):
             raise ValueError(
-                f"{path}: its network has {shapes}, and its metadata describe {name} {shape}; expected a file written "
+                f"{path}: the network has {shapes}, but the metadata describes {name} {shape}; expected a file written "
                 "by `jvcr export`"
             )

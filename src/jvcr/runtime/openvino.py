@@ -1,4 +1,4 @@
-"""OpenVINO (extra ``openvino``): the fastest on many CPUs, from the same ONNX files."""
+"""OpenVINO (extra ``openvino``), the fastest backend on many CPUs. Loads the same ONNX files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jvcr.runtime.checksum import check_mark, verify
 from jvcr.runtime.header import read_described
 
 _FEW = 2
-"""Up to so many crops (a face and its mirror image), the network is compiled for just their number: a fifth faster."""
+"""Up to this batch size (a crop and its mirror image), the network is compiled for a fixed batch: a fifth faster."""
 
 _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 PRECISIONS = tuple(_HINTS)
@@ -26,14 +26,15 @@ class OpenVinoRuntime:
     """A network exported by ``jvcr export``.
 
     Args:
-        path: an ONNX file, or OpenVINO's own (``.xml``).
-        threads: of one call, at most one a core; 0 takes all cores.
-        precision: of the arithmetic; ``"bf16"`` is fast where the processor has it, and is taken for ``"fp16"`` where
-            it has not that.
-        device: ``"cpu"``, ``"gpu"`` or ``"npu"`` (Intel's).
+        path: an ONNX file, or one in OpenVINO's own format (``.xml``).
+        threads: CPU threads per call, at most one per core; 0 uses all cores.
+        precision: of the arithmetic. ``"bf16"`` is fast on CPUs that support it; OpenVINO also uses it for ``"fp16"``
+            on CPUs without fp16.
+        device: ``"cpu"``, or Intel's ``"gpu"`` or ``"npu"``.
     Raises:
         MissingExtra: OpenVINO is not installed.
-        FileNotFoundError, ValueError: as of ``OnnxRuntime``; a device or precision that OpenVINO has not here.
+        FileNotFoundError: no such file.
+        ValueError: not a file of this project, or OpenVINO does not support the device or precision here.
     """
 
     def __init__(self, path: Path, threads: int = 0, precision: str = "fp32", device: str = "cpu") -> None:
@@ -42,16 +43,16 @@ class OpenVinoRuntime:
         except ModuleNotFoundError as error:
             raise missing("openvino", error) from error
         if precision not in _HINTS:
-            raise ValueError(f"precision is {precision!r}; OpenVINO has {', '.join(_HINTS)}")
+            raise ValueError(f"precision is {precision!r}; with OpenVINO, expected one of {', '.join(_HINTS)}")
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such weights file")
         core = openvino.Core()
         if device.upper() not in {name.split(".")[0] for name in core.available_devices}:
             found = ", ".join(core.available_devices).lower()
-            raise ValueError(f"OpenVINO sees no device {device!r} on this machine; expected one of {found}")
+            raise ValueError(f"OpenVINO finds no device {device!r} on this machine; expected one of {found}")
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
         if device == "cpu":
-            # Threads may be moved: pinned ones of two processes would share a core.
+            # No pinning, because two processes would pin their threads to the same cores.
             settings |= {"INFERENCE_NUM_THREADS": bounded_threads(threads), "ENABLE_CPU_PINNING": False}
         self._compile = functools.partial(core.compile_model, device_name=device.upper(), config=settings)
         self._networks: dict[int, Any] = {}
@@ -69,7 +70,7 @@ class OpenVinoRuntime:
         names = {name for end in (*self._model.inputs, *self._model.outputs) for name in end.get_names()}
         self._volume = next((name for name in VOLUME_OUTPUTS if name in names), "cells")
         if missing_names := {"crops", self._volume, "points_unit"} - names:
-            raise ValueError(f"{path}: its network lacks {', '.join(sorted(missing_names))}; it has {sorted(names)}")
+            raise ValueError(f"{path}: the network has no input or output {', '.join(sorted(missing_names))}; it has {sorted(names)}")
         try:
             self._network(1)
         except Exception as error:
@@ -77,7 +78,7 @@ class OpenVinoRuntime:
 
     def __call__(self, crops: Image) -> Prediction:
         check_crops(crops, self.image_size)
-        # A request belongs to a thread.
+        # Inference requests are not thread-safe, so each thread has its own.
         own: dict[int, Any] = self._requests.__dict__.setdefault("networks", {})
         batch = len(crops) if len(crops) <= _FEW else 0
         if batch not in own:
@@ -87,7 +88,7 @@ class OpenVinoRuntime:
         return Prediction.from_output(cells, points_unit)
 
     def _network(self, batch: int) -> Any:
-        """Compiled for just this batch, or, for 0, for any."""
+        """The network compiled for this batch size; 0 is any batch size."""
         with self._lock:
             if batch not in self._networks:
                 model = self._model.clone()

@@ -18,12 +18,13 @@ from jvcr.runtime.confidence import Confidence
 
 
 class TorchRuntime:
-    """Wraps a network as a ``Runtime``; it is switched to evaluation mode for the call and back afterwards.
+    """Wraps a network as a ``Runtime``. During a call, the network is in evaluation mode.
 
     Args:
-        model: a ``JVCR``, or another network with its ``config`` and output.
+        model: a ``JVCR``, or another network with the same ``config`` and output types.
+        markup: of the network's landmarks.
         autocast_dtype: run under autocast in this type (e.g. ``torch.bfloat16``); None for float32.
-        confidence: of the weights, where they carry one.
+        confidence: constants of the face score stored with the weights; None uses the defaults.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class TorchRuntime:
         self.autocast_dtype = autocast_dtype
 
     def output(self, crops: Image) -> JVCROutput:
-        """Everything the network gives for (B, S, S, 3) uint8 crops."""
+        """The network's full output for (B, S, S, 3) uint8 crops."""
         device = next(self.model.parameters()).device
         was_training = self.model.training
         self.model.eval()

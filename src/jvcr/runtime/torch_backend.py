@@ -1,4 +1,4 @@
-"""PyTorch (extra ``train``) as a backend for prediction: compiled, on any of its devices."""
+"""PyTorch (extra ``train``) as an inference backend, on any of its devices, optionally compiled."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _TYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 SCRIPT_ENTRY = "jvcr.json"
-"""Name of the header inside a TorchScript file."""
+"""Name of the header entry in a TorchScript file."""
 
 
 class ScriptRuntime:
-    """A TorchScript file of `jvcr export`."""
+    """A TorchScript file written by `jvcr export`."""
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
         entries: dict[str, str | bytes] = {SCRIPT_ENTRY: ""}
@@ -33,7 +33,7 @@ class ScriptRuntime:
             raise ValueError(f"{path}: PyTorch cannot load it ({error})") from error
         self._device = device
         text = entries[SCRIPT_ENTRY]
-        # Where there is no such entry, what was given comes back.
+        # If the file has no such entry, PyTorch leaves the given value, an empty string.
         header = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
         check_mark(path, header, sealed)
         self.image_size, self.markup, self.crop_rule, self.confidence = read_described(path, header or None)
@@ -48,20 +48,22 @@ class ScriptRuntime:
 def open_torch(
     path: Path, device: str = "cpu", precision: str = "fp32", threads: int = 0, compile: bool = False
 ) -> Runtime:
-    """The network of a ``.safetensors`` file, or of a TorchScript ``.pt``, whose precision is its own.
+    """Load a ``.safetensors`` file or a TorchScript ``.pt`` file.
 
     Args:
-        device: as PyTorch names it: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
-        precision: ``"fp32"``, or autocast to ``"bf16"`` or ``"fp16"``.
-        threads: of the whole process, at most one a core; 0 leaves them.
-        compile: through ``torch.compile``; not for TorchScript, which is an error.
+        device: PyTorch's name of the device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        precision: ``"fp32"``, or autocast to ``"bf16"`` or ``"fp16"``. Ignored for TorchScript, which has a fixed
+            precision.
+        threads: for the whole process, at most one per core; 0 keeps PyTorch's setting.
+        compile: use ``torch.compile``; an error for TorchScript.
     Raises:
-        FileNotFoundError, ValueError: as of ``load_weights``; a device or precision that is not there.
+        FileNotFoundError: no such file.
+        ValueError: not a file of this project, damaged, or an unsupported device or precision.
     """
     if precision not in _TYPES:
-        raise ValueError(f"precision is {precision!r}; PyTorch has {', '.join(_TYPES)}")
+        raise ValueError(f"precision is {precision!r}; with PyTorch, expected one of {', '.join(_TYPES)}")
     if path.suffix not in (".safetensors", ".pt"):
-        raise ValueError(f"{path}: expected .safetensors, as `jvcr train` writes, or .pt of `jvcr export`, for PyTorch")
+        raise ValueError(f"{path}: for PyTorch, expected .safetensors from `jvcr train` or .pt from `jvcr export`")
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file")
     if bounded_threads(threads):
@@ -72,7 +74,7 @@ def open_torch(
         raise ValueError(f"PyTorch has no device {device!r} on this machine ({error})") from error
     if path.suffix == ".pt":
         if compile:
-            raise ValueError(f"{path}: TorchScript is not compiled again; give the .safetensors file, or leave compile")
+            raise ValueError(f"{path}: TorchScript cannot be compiled again; use the .safetensors file, or drop compile")
         return ScriptRuntime(path, device)
     model, header = load_weights(path)
     runtime = TorchRuntime(
