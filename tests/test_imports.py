@@ -15,6 +15,7 @@ PACKAGE = Path(jvcr.__file__).parent
 LAYERS = (
     ("frames", "extras", "files", "report", "suggest", "markups", "weights"),
     ("geometry", "volume", "metrics", "images", "expression"),
+    ("camera",),
     ("results", "runtime.base", "runtime.confidence", "detect.base", "distinct"),
     ("locate", "io"),
     ("runtime", "detect", "draw"),
