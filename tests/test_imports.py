@@ -15,7 +15,7 @@ PACKAGE = Path(jvcr.__file__).parent
 LAYERS = (
     ("frames", "extras", "files", "report", "suggest", "markups", "weights"),
     ("geometry", "volume", "metrics", "images", "expression", "io.outputs"),
-    ("io.exports",),
+    ("io.exports", "camera"),
     ("results", "runtime.base", "runtime.confidence", "detect.base", "distinct"),
     ("locate", "io"),
     ("runtime", "detect", "draw"),

@@ -68,9 +68,8 @@ def jaw_drop(points: NDArray[Any]) -> Values:
 
 
 def corner_lift(points: NDArray[Any]) -> Values:
-    """How far the corners of the mouth (48, 54) are above the middle of the upper lip (51, 62).
+    """How far the corners of the mouth (48, 54) are above the upper lip's middle (51, 62), over the outer eye distance.
 
-    In distances of the outer eye corners.
     "Above" is the direction from the nose's base (33) to its root (27).
 
     Args:
