@@ -46,10 +46,10 @@ class Timing:
     """One row.
 
     Attributes:
-        what: for people. settings: what was timed.
+        what: row label. settings: what was timed.
         units: faces or frames in one call.
-        ms: of one call: its percentiles, "p10", "p50", "p90", "p99".
-        memory_mb: peak of the process, which did nothing else; None where the system does not say.
+        ms: percentiles of one call: "p10", "p50", "p90", "p99".
+        memory_mb: peak of the dedicated process; None if the system does not report it.
         remark: how far the landmarks are from those of ONNX Runtime, for instance.
     """
 
@@ -68,7 +68,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Work:
-    """What to time, for a process of its own."""
+    """One measurement, run in its own process."""
 
     kind: str
     photo: Image
@@ -102,7 +102,7 @@ def run(photo: Image, weights: str = "small", quick: bool = False) -> Iterator[T
 
 
 def machine() -> dict[str, Any]:
-    """The machine and the versions that the figures hold for."""
+    """The machine and the package versions."""
     return {
         "date": time.strftime("%Y-%m-%d"),
         "processor": _processor(),
@@ -131,7 +131,7 @@ def to_markdown(rows: list[Timing], about: dict[str, Any]) -> str:
 
 
 def to_dict(rows: list[Timing], about: dict[str, Any]) -> dict[str, Any]:
-    """JSON-able: the machine, and every row with its units a second."""
+    """JSON-able: the machine, and every row with its units per second."""
     return {"machine": about, "rows": [asdict(row) | {"per_second": row.per_second} for row in rows]}
 
 
@@ -151,7 +151,7 @@ def measure(work: Work) -> Timing:
 
 
 def start_times(repeats: int) -> Iterator[Timing]:
-    """Of fresh interpreters: what `import jvcr` adds, and from nothing to the landmarks of a first given box."""
+    """Times of fresh interpreters: added by `import jvcr`, and from start to the first landmarks in a given box."""
     nothing, imported, first = (
         [_process_ms(code) for _ in range(repeats)]
         for code in (
@@ -205,7 +205,7 @@ def _all_work(work: Callable[..., Work], cores: int) -> Iterator[Work]:
 
 
 def _has_cuda() -> bool:
-    """Asked in another process: PyTorch takes a second, and stays."""
+    """Checked in another process, because importing PyTorch takes a second and memory."""
     code = "import sys, torch; sys.exit(not torch.cuda.is_available())"
     return subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
@@ -221,7 +221,7 @@ def _network(work: Work) -> _Prepared:
     crops = np.stack([crop] * batch)
     apart = ""
     if settings["backend"] != Backend.ONNXRUNTIME or settings["precision"] != "fp32":
-        # In a process of its own: its memory is not this row's.
+        # In a separate process, so that its memory does not count for this row.
         with ProcessPoolExecutor(1, get_context("spawn")) as other:
             reference = other.submit(_reference_points, work.weights, crops[:1]).result()
         distance = runtime.image_size * np.linalg.norm(runtime(crops[:1]).points_unit - reference, axis=-1)
@@ -255,7 +255,7 @@ def _decode(work: Work) -> _Prepared:
 
 
 def _crop(work: Work) -> _Prepared:
-    """A warp as of the second look: turned, and of a face that is larger than the crop."""
+    """A warp as in refinement: rotated, with a face larger than the crop."""
     photo = _wide(work.photo)
     crop = Crop(640, 360, 180, 128, 5)
     return lambda: extract(photo, crop), 1, ""

@@ -1,4 +1,4 @@
-"""The face detector's network: a small feature pyramid that looks at a whole photo at once."""
+"""The face detector's network: a small feature pyramid over the whole photo."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OUTPUTS = 7
 """Of each cell: heat, centre x and y, logarithm of width and height, cosine and sine of the roll."""
 
 _RARE = -math.log(99)
-"""Logit of the heat before training: hardly any cell is the middle of a face."""
+"""Logit of the heat before training: almost no cell is the centre of a face."""
 
 
 class FaceDetector(nn.Module):

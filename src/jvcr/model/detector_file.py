@@ -20,7 +20,7 @@ KEY = "jvcr-detector"
 
 @dataclass(frozen=True)
 class DetectorHeader:
-    """What travels with a detector: its sizes, and a free-form JSON-able ``about``."""
+    """Metadata of a detector: its sizes, and a free-form JSON-able ``about``."""
 
     config: DetectorConfig
     about: dict[str, Any] = field(default_factory=dict)
@@ -49,7 +49,7 @@ def save_detector(path: Path, network: FaceDetector, header: DetectorHeader, hal
 
 
 def is_detector(path: Path) -> bool:
-    """Whether a weights file is a detector's; False for what is no weights file."""
+    """Whether a file holds detector weights; False for any other file."""
     try:
         with safe_open(path, framework="pt") as file:
             return KEY in (file.metadata() or {})

@@ -1,4 +1,4 @@
-"""What is needed at prediction, in the form that runs fastest."""
+"""The network for inference, in its fastest form."""
 
 from __future__ import annotations
 

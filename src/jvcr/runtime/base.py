@@ -25,8 +25,8 @@ class Runtime(Protocol):
     """A loaded network.
 
     Attributes:
-        image_size: side of the crops it takes, pixels.
-        markup: of the points it gives.
+        image_size: side of the input crops, pixels.
+        markup: of the predicted points.
         crop_rule: size of the crops it was trained on.
         confidence: turns the agreement of its volume and points into a face's score.
     """
@@ -42,7 +42,7 @@ class Runtime(Protocol):
 
 
 def bounded_threads(threads: int) -> int:
-    """Limit threads to the cores that this process may use; more would only wait for each other. 0 stays 0: all.
+    """Limit threads to the cores that this process may use; more would only compete for them. 0 stays 0 and means all.
 
     Raises:
         ValueError: less than 0.

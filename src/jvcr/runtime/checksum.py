@@ -19,7 +19,7 @@ KEY = "jvcr-crc32"
 """Name of the entry in the file's metadata."""
 
 BLANK = "0" * 8
-"""What a writer puts there before ``seal``."""
+"""Placeholder until ``seal``."""
 
 MARK = {"checksum": "crc32"}
 """What the description of a network in a file with a checksum says."""
@@ -37,7 +37,7 @@ def add_comment(path: Path) -> None:
     """Make room for a checksum at the end of a ZIP archive.
 
     Raises:
-        ValueError: it is none, or has a comment already.
+        ValueError: not a ZIP archive, or it already has a comment.
     """
     data = path.read_bytes()
     if data[-_END_BYTES:][:4] != _END_OF_ZIP:

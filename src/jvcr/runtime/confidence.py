@@ -61,11 +61,12 @@ class Confidence:
         return asdict(self)
 
     def score(self, agreement: float, detector_score: float | None = None, size_px: float = math.inf) -> float:
-        """Both networks' opinions as one probability, 0…1, that the box's IoU with a true landmark box is at least 0.4.
+        """Combine both networks' scores into one probability, 0…1, that the box's IoU with a true landmark box is at
+        least 0.4.
 
         Args:
             agreement: of the landmark network's volume with its points (``jvcr.locate.agreement``).
-            detector_score: 0…1; None where a box was given or the detector does not say: then the size is not used
+            detector_score: 0…1; None if a box was given or the detector has no scores; the size is then not used
                 either.
             size_px: longer side of the landmarks' box.
         """

@@ -1,4 +1,4 @@
-"""The header of a weights file, checked field by field, because files come from anywhere."""
+"""The header of a weights file, validated field by field, because files may be untrusted."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Fields:
 
     @classmethod
     def of(cls, path: Path, key: str, text: str | None) -> Fields:
-        """The entry ``key`` of a file's metadata; None where there is none."""
+        """The entry ``key`` of a file's metadata; None if it is missing."""
         if text is None:
             raise ValueError(f"{path}: no {key!r} entry in its metadata; expected a file written by `jvcr export`")
         try:

@@ -25,12 +25,12 @@ class OnnxRuntime:
     """A network exported by ``jvcr export``.
 
     Args:
-        path: the ONNX file; its metadata says crop size and markup.
-        threads: of one call, at most one a core; 0 takes all cores.
+        path: the ONNX file; its metadata states crop size and markup.
+        threads: of one call, at most one per core; 0 uses all cores.
         device: one of ``PROVIDERS``; operations that it lacks run on the CPU.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not an ONNX file, or not one of this project; a device that this ONNX Runtime has not.
+        ValueError: not an ONNX file, or not one of this project; a device that this build of ONNX Runtime lacks.
     """
 
     def __init__(self, path: Path, threads: int = 0, device: str = "cpu") -> None:
@@ -51,7 +51,7 @@ def open_session(path: Path, threads: int, device: str = "cpu") -> tuple[onnxrun
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not an ONNX file, or a damaged one; a device that this ONNX Runtime has not; threads below 0.
+        ValueError: not an ONNX file, or a damaged one; a device that this build of ONNX Runtime lacks; threads below 0.
     """
     if device not in PROVIDERS:
         raise ValueError(f"device is {device!r}; ONNX Runtime has {', '.join(PROVIDERS)}")
@@ -84,7 +84,7 @@ def check_ends(path: Path, found: Any, expected: dict[str, tuple[int | None, ...
     try:
         shapes = {end.name: tuple(end.shape) for end in found}
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: damaged: a name in it is no text ({error})") from error
+        raise ValueError(f"{path}: damaged: a name in it is not text ({error})") from error
     for name, shape in expected.items():
         there = shapes.get(name)
         fits = there is not None and len(there) == len(shape)

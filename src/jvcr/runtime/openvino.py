@@ -16,7 +16,8 @@ from jvcr.runtime.checksum import check_mark, verify
 from jvcr.runtime.header import read_described
 
 _FEW = 2
-"""Up to so many crops (a face and its mirror image), the network is compiled for just their number: a fifth faster."""
+"""Up to this many crops (a face and its mirror image), the network is compiled for that fixed batch size: a fifth
+faster."""
 
 _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 PRECISIONS = tuple(_HINTS)
