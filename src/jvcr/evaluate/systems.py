@@ -275,7 +275,7 @@ def file_systems(paths: Iterable[str | Path], names: list[str], accepted: Sequen
         accepted: numbers of landmarks that the benchmark supports; () supports all.
     Raises:
         FileNotFoundError, ValueError: as ``read_predictions``; unsupported number of landmarks; or a file with none of
-        the images. The message names the file.
+            the images. The message names the file.
     """
     systems = []
     for path in map(Path, paths):

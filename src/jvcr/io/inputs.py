@@ -31,7 +31,7 @@ def check_image(image: object) -> None:
 
 
 _SMALLEST_BOX = 1.0
-"""Minimum longer side of a box, pixels: in a smaller one, landmarks cannot be told apart."""
+"""Minimum longer side of a box, pixels: landmarks cannot be distinguished in a smaller one."""
 
 
 def check_boxes(boxes: Iterable[Any], image: Image) -> list[Box]:
