@@ -247,7 +247,7 @@ def test_shipped_files_have_the_shape_of_a_file(name: str, tmp_path: Path) -> No
 
 
 def test_names_that_are_empty(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"mine\.toml: names: is empty; expected one name a landmark, or n_points"):
+    with pytest.raises(ValueError, match=r"mine\.toml: names: is empty; expected one name per landmark, or n_points"):
         read('name = "x"\nnames = []\nnormaliser = [0, 1]\nmirror = []', tmp_path)
 
 

@@ -199,7 +199,7 @@ def _register_heif(name: str, brand: bytes) -> None:
 
 
 class _Tile(NamedTuple):
-    """Where a part of the picture lies, as it is stored."""
+    """Position of a part of the picture, as stored."""
 
     rows: slice
     columns: slice

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 NONE = "–"
-"""What a table shows where there is no number."""
+"""Table entry for a missing number."""
 
 
 @dataclass(frozen=True)

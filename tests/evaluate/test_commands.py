@@ -252,7 +252,7 @@ def test_predictions_of_other_photos_are_refused(benchmark_folder: Path, tmp_pat
         app, ["evaluate", "aflw2000-3d", "--root", str(benchmark_folder), "--predictions", other]
     )
     assert result.exit_code == 1
-    assert "other.npz: not one of its 1 ids is among the 5 photos" in str(result.exception)
+    assert "other.npz: none of its 1 ids is among the 5 photos" in str(result.exception)
 
 
 class MustNotPredict:
@@ -280,7 +280,7 @@ def test_predictions_are_checked_before_the_weights_work(
     monkeypatch.setattr("jvcr.evaluate.systems.open_backend", MustNotPredict)
     arguments = ["evaluate", "aflw2000-3d", "--root", str(benchmark_folder), "--weights", "small"]
     result = CliRunner().invoke(app, [*arguments, "--predictions", str(tmp_path / "other.npz")])
-    assert "other.npz: not one of its 1 ids" in str(result.exception)
+    assert "other.npz: none of its 1 ids" in str(result.exception)
 
 
 def test_folders_are_made_and_outputs_are_checked_first(

@@ -85,14 +85,14 @@ def test_in_the_order_of_the_photos() -> None:
     assert got.shape == (4, 3, 3)
     np.testing.assert_array_equal(got[[0, 2]], given.landmarks_img[[3, 1]])
     assert np.isnan(got[[1, 3]]).all()
-    with pytest.raises(ValueError, match="not one of its 4 ids is among the 2 photos; ids look like 'd', the photos"):
+    with pytest.raises(ValueError, match="none of its 4 ids is among the 2 photos; ids look like 'd', the photos"):
         given.of(["image1", "image2"])
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ids": ["d", "a", "d", "b"]}, "'d' comes more than once"),
+        ({"ids": ["d", "a", "d", "b"]}, "'d' appears more than once"),
         ({"ids": ["d", "a"]}, "2 ids, but landmarks of 4 faces"),
         ({"markup": MARKUP_66}, "3 landmarks a face, but markup '3dfaw-66' has 66"),
         ({"landmarks_img": np.ones((4, 3, 4))}, r"expected floats \(B, N, 2\) or \(B, N, 3\)"),

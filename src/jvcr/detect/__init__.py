@@ -1,1 +1,1 @@
-"""Where faces may be: detectors propose landmark boxes, the landmark network then judges and refines them."""
+"""Face detectors propose landmark boxes; the landmark network verifies and refines them."""

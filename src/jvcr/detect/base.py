@@ -19,7 +19,7 @@ class Proposal:
 
     Attributes:
         box: landmark box: tight around the 68 landmarks (brows to chin, jaw to jaw), image pixels, not the whole head.
-        score: 0…1, how sure the detector is; None if it does not say.
+        score: confidence, 0…1; None if the detector has no scores.
         roll_deg: how far the head's upward direction is turned clockwise in the image; 0 if the detector does not
             say.
     """

@@ -24,13 +24,13 @@ _FLOOR = 0.08
 """Density up to here is not drawn: the haze that a network predicts between the peaks."""
 
 _CONTRAST = 1.5
-"""Power of the density that is drawn: peaks come out, their feet step back."""
+"""Power of the density that is drawn: emphasises peaks over their surroundings."""
 
 _ABSORPTION = 0.9
 """Of a voxel of density 1: a Gaussian of σ = 1 voxel lets 18 % of what is behind its centre through."""
 
 _FEW_SLICES = 8
-"""Up to as many, the borders between slices are drawn."""
+"""Borders between slices are drawn for volumes of up to this many slices."""
 
 _EDGES = tuple((a, a | bit) for bit in (1, 2, 4) for a in range(8) if not a & bit)
 _CORNERS = np.array([[(i >> axis) & 1 for axis in range(3)] for i in range(8)], np.float64)
@@ -38,7 +38,7 @@ _CORNERS = np.array([[(i >> axis) & 1 for axis in range(3)] for i in range(8)], 
 
 @dataclass(frozen=True)
 class View:
-    """From where the cube is seen. (0, 0) is the camera's own view: x to the right, y down, z into the picture.
+    """Viewpoint of the cube. (0, 0) is the camera's own view: x to the right, y down, z into the picture.
 
     Attributes:
         yaw_deg: how far the viewer walks around the head towards the photo's right. At 90 z points to the right.
@@ -194,7 +194,7 @@ def stage_row(
     """One face in one row: crop, crop with landmarks, volumes from coarse to fine, 3D shape.
 
     Args:
-        image_rgb_crop: (S, S, 3) uint8, what the network saw.
+        image_rgb_crop: (S, S, 3) uint8, the network's input.
         points_crop: (N, 3) predicted, crop pixels, z = 0 at the crop's mid-depth.
         volumes: M arrays (d_m, H, W).
         markup: of the points.
@@ -307,7 +307,7 @@ def _affine(placed: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _density(volume: NDArray[np.floating]) -> NDArray[np.float32]:
-    """What is drawn of a volume, 0…1: peaks stand out of the haze between them."""
+    """What is drawn of a volume, 0…1: emphasises peaks over the haze between them."""
     above = (np.clip(volume, 0, 1) - _FLOOR) / (1 - _FLOOR)
     return np.asarray(above.clip(0) ** _CONTRAST, np.float32)
 
@@ -351,7 +351,7 @@ def _ground(view: View, size_px: int, dark: bool, behind: Image | None) -> Image
 
 
 def _with_near_edges(canvas: Image, view: View, dark: bool) -> Image:
-    """Half transparent, so that they do not cut what they cross."""
+    """Half transparent, so that they do not hide what they cross."""
     edged = canvas.copy()
     _draw_cube(edged, view, dark, near=True)
     return np.asarray(cv2.addWeighted(edged, 0.5, canvas, 0.5, 0), np.uint8)

@@ -36,7 +36,7 @@ from jvcr.report import Table
 
 @dataclass(frozen=True, eq=False)
 class Aflw2000Report(BenchmarkReport):
-    """Scores of several systems on one truth, in their order; ``common``: on the faces that all of them found."""
+    """Scores of several systems on the same ground truth, in order; ``common``: on the faces that all of them found."""
 
     truth: Truth
     options: Options
@@ -51,7 +51,7 @@ class Aflw2000Report(BenchmarkReport):
 
     @property
     def introduction(self) -> list[str]:
-        """What a reader must know before any figure, one sentence a line."""
+        """Notes to read before the figures, one per line."""
         counts = {
             name: yaw_table(np.zeros(len(yaw)), yaw).counts
             for name, yaw in self.truth.yaws.items()
@@ -84,7 +84,7 @@ class Aflw2000Report(BenchmarkReport):
         return [(self.truth.names[row], float(errors[row])) for row in order[:count]]
 
     def short_table(self) -> Table:
-        """What fits on a terminal: means by yaw, GTE, missed faces."""
+        """A summary for the terminal: means by yaw, GTE, missed faces."""
         return short(self.scores)
 
     def tables(self) -> list[Table]:
@@ -188,10 +188,10 @@ def evaluate(
 
 
 def report_of(systems: Sequence[System], truth: Truth, options: Options) -> Aflw2000Report:
-    """Score every system; with several, also on the faces that all found.
+    """Score every system; if there are several, also on the faces that all of them found.
 
     Raises:
-        ValueError: another number of landmarks than the labels'.
+        ValueError: a number of landmarks that differs from the labels'.
     """
     scores = [score(system, truth, options) for system in systems]
     rows = common(scores, truth, options) if len(scores) > 1 else []

@@ -55,12 +55,12 @@ def _faces(truth: Truth, first: Score, worst: Sequence[tuple[str, float]]) -> li
 
 
 def _label(one: Score) -> str:
-    """Plotly takes names for HTML."""
+    """Plotly interprets names as HTML."""
     return html.escape(f"{one.system.name}, {one.system.boxes}")
 
 
 def _published(scores: Sequence[Score]) -> tuple[PublishedNme, ...]:
-    """What may stand beside these scores: published figures are of 68 points."""
+    """Published results to compare with; they are for 68 points."""
     return AFLW2000_NME if n_points_of(scores) == PUBLISHED_POINTS else ()
 
 
@@ -112,7 +112,7 @@ def _bins(go: Any, scores: Sequence[Score]) -> Any:
 
 
 def _curves(go: Any, scores: Sequence[Score]) -> Any:
-    """Cumulative errors of what was measured; of published methods only the mean is known: a line each."""
+    """Cumulative error curves of the measured systems; a vertical line for each published mean."""
     figure = go.Figure()
     limit = 0.0
     for number, one in enumerate(scores):
@@ -146,7 +146,7 @@ def _curves(go: Any, scores: Sequence[Score]) -> Any:
             )
         )
     figure.update_layout(
-        title="Cumulative error distribution (missed faces count as errors; upright lines: published means of bins)",
+        title="Cumulative error distribution (missed faces count as errors; vertical lines: published means of bins)",
         xaxis_title="NME, percent",
         yaxis_title="faces with a smaller error, percent",
         height=500,

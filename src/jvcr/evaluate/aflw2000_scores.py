@@ -1,4 +1,4 @@
-"""AFLW2000-3D: from landmarks and labels to figures. Plain data, no files, no text."""
+"""AFLW2000-3D: scores of landmarks against labels. No file access, no formatting."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from jvcr.metrics import (
 
 Points = NDArray[np.floating]
 PIXEL_BASES = ("respected", "as-published")
-"""What the 1-based original labels are taken for (docs/evaluation.md)."""
+"""How the 1-based original labels are read (docs/evaluation.md)."""
 
 CED_STEPS = 200
 
@@ -82,7 +82,7 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """All figures of one system; what cannot be measured is the reason, as text.
+    """All scores of one system; a score that cannot be measured is replaced by the reason, as text.
 
     Attributes:
         cells: (error, labels, yaw) → means; errors "NME", "GTE" and "3D NME" (original labels alone for the last two).
@@ -130,7 +130,7 @@ def score(system: System, truth: Truth, options: Options) -> Score:
     """All figures of one system.
 
     Raises:
-        ValueError: another number of landmarks than the labels'.
+        ValueError: a number of landmarks that differs from the labels'.
     """
     n_points = truth.original_img.shape[1]
     if system.points_img.shape[1] != n_points:
@@ -182,7 +182,7 @@ def cell(errors: NDArray[np.float64], yaw_deg: NDArray[np.float64], options: Opt
 
 
 def common(scores: Sequence[Score], truth: Truth, options: Options) -> list[CommonRow]:
-    """The systems on the faces that every one of them found; [] when there is no such face."""
+    """The systems on the faces that every one of them found; [] if there is no such face."""
     found = np.logical_and.reduce([s.system.found for s in scores])
     if not found.any():
         return []
@@ -194,7 +194,7 @@ def common(scores: Sequence[Score], truth: Truth, options: Options) -> list[Comm
         nme = cell(errors, yaw, options)
         depth = one.per_face.get(("GTE", "original"))
         assert isinstance(nme, Cell)
-        # One seed: every system is judged on the same draws of faces.
+        # One seed: every system is scored on the same draws of faces.
         drawn = bootstrap(errors, yaw, options.draws, options.seed)
         to_first = None
         if first is None:

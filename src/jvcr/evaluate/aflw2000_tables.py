@@ -17,7 +17,7 @@ def n_points_of(scores: Sequence[Score]) -> int:
 
 
 def short(scores: Sequence[Score]) -> Table:
-    """What fits on a terminal: means by yaw, original and Reannotated labels, GTE, missed faces."""
+    """A summary for the terminal: means by yaw, original and Reannotated labels, GTE, missed faces."""
     rows = []
     for one in scores:
         for labels in ("original", "Reannotated"):
@@ -137,7 +137,7 @@ def _common(common: Sequence[CommonRow], n_points: int) -> Table:
         )
     header = ("aligner", "boxes", *BINS, "mean of bins", "minus the first", "mean of images", "GTE")
     faces = sum(common[0].nme.table.counts)
-    notes = ("The difference to the first row has a paired interval: both are judged on the same draws of faces.",)
+    notes = ("The difference to the first row has a paired interval: both are scored on the same draws of faces.",)
     return Table(
         f"NME on the {faces} faces that all found, {n_points} points, original labels, fitted yaw, percent",
         header,

@@ -1,4 +1,4 @@
-"""What all benchmarks share: the report, its progress, and words that several tables use."""
+"""Shared by all benchmarks: the report, progress callbacks, and labels used in several tables."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def no_progress(stage: str, done: int, total: int) -> None:
 
 
 def counted(items: Iterable[_Item], stage: str, total: int, progress: Progress) -> Iterator[_Item]:
-    """Pass the items on, and report each as done when the next one is asked for."""
+    """Yield the items, and report each as done when the next one is requested."""
     progress(stage, 0, total)
     for done, item in enumerate(items, 1):
         yield item
@@ -66,7 +66,7 @@ def today() -> str:
 
 
 def without_nan(value: Any) -> Any:
-    """The same lists, tuples and dicts with None for every float that JSON cannot hold."""
+    """A copy with None for every float that JSON cannot represent."""
     if isinstance(value, dict):
         return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -80,15 +80,15 @@ def span(bounds: Interval) -> str:
 
 
 def read_names(path: Path) -> frozenset[str]:
-    """Names of images from a text file, one a line.
+    """Names of images from a text file, one per line.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: it is empty.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected names of images, one a line")
+        raise FileNotFoundError(f"{path}: no such file; expected names of images, one per line")
     names = frozenset(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
     if not names:
-        raise ValueError(f"{path}: is empty; expected names of images, one a line")
+        raise ValueError(f"{path}: is empty; expected names of images, one per line")
     return names

@@ -1,4 +1,4 @@
-"""Systems and labels of different markups, brought to one."""
+"""Convert systems and labels to a common markup."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def common_markup(systems: Sequence[Markup], labels: Markup) -> Markup:
     names = ", ".join(dict.fromkeys(markup.name for markup in systems))
     raise ValueError(
         f"landmarks of {names} and labels of {labels.name} have no markup in common; evaluate them one by one, "
-        "or say in a markup file how it is made from the others ([from], docs/markup.md)"
+        "or say in a markup file how it is derived from the others ([from], docs/markup.md)"
     )
 
 
@@ -55,7 +55,7 @@ def points_in(system: System, markup: Markup) -> NDArray[np.floating]:
     """(B, N, 2 or 3) the system's landmarks as those of ``markup``.
 
     Raises:
-        ValueError: they cannot be made from its own.
+        ValueError: they cannot be derived from its own.
     """
     points = converted_points(system.points_img.astype(np.float32), system.markup, markup)
     if points is None:

@@ -1,4 +1,4 @@
-"""Photographs whose face is cut by the frame, made from whole ones."""
+"""Crop whole photographs so that the frame cuts the face."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def cut_photo(photo: FacePhoto, cut: Cut) -> FacePhoto | None:
     """The part of the photograph; its largest sure face is the only one that counts.
 
     Returns:
-        None where no face is sure, or where what remains is smaller than 16 pixels. Boxes reach beyond the picture.
+        None if no face is certain, or if the crop would be smaller than 16 pixels. Boxes may extend beyond the picture.
     """
     sure = np.flatnonzero(photo.sure)
     if not len(sure):

@@ -32,12 +32,12 @@ from jvcr.report import Table
 from jvcr.runtime.base import Runtime
 
 _HARDLY_BELIEVED = 0.02
-"""Boxes and faces down to this score are counted, for the precision–recall curves."""
+"""Lowest score of the precision–recall curves."""
 
 
 @dataclass(frozen=True, eq=False)
 class DetectReport(BenchmarkReport):
-    """What the detector alone, and with each landmark network, found."""
+    """Results of the detector alone, and with each landmark network."""
 
     results: list[Evaluated]
     detect_size: int
@@ -58,12 +58,13 @@ class DetectReport(BenchmarkReport):
         return {result.scores.name: plots(result.scores) for result in self.results}
 
     def worst_sheets(self, count: int) -> Mapping[str, Image]:
-        """By finder: up to ``count`` photographs with missed faces and false positives; none where all was right."""
+        """By finder: up to ``count`` photographs with missed faces and false positives; none if there were no
+        errors."""
         sheets = {result.scores.name: worst_sheet(result, count) if count else None for result in self.results}
         return {name: sheet for name, sheet in sheets.items() if sheet is not None}
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able. Shares are ratios; NaN (nothing of a kind) becomes None."""
+        """JSON-able. Shares are ratios; NaN (an empty group) becomes None."""
         record = {
             "benchmark": "detect",
             "version": jvcr.__version__,
@@ -88,14 +89,14 @@ def evaluate(
     """Score a detector alone, and with each landmark network.
 
     Args:
-        root: a folder with ``detect_labels.npz`` (its test split is looked at), or AFLW2000-3D (one face a photo is
-            known, so nothing counts as false).
+        root: a folder with ``detect_labels.npz`` (its test split is scored), or AFLW2000-3D (it labels one face per
+            photo, so no detection counts as a false positive).
         weights: landmark networks; ``small`` by default.
         detector: name of the detector.
-        detect_size: longer side of the photo in the search, pixels.
+        detect_size: longer side of the detector's input, pixels.
         without: names of images to leave out.
         half: only one half of the photographs (``jvcr.data.face_photos.Half``).
-        execution: what runs the landmark networks; its threads are the detector's, too.
+        execution: runtime of the landmark networks; its threads also apply to the detector.
         progress: see ``jvcr.evaluate.benchmark.Progress``.
     Raises:
         FileNotFoundError, ValueError, ImageError: a file is missing or damaged, or the detector is unknown.
@@ -113,7 +114,7 @@ def evaluate(
 
 
 def _photos(root: Path, without: Collection[str], half: Half | None) -> tuple[list[FacePhoto], bool]:
-    """The photographs, and whether all of their faces are known."""
+    """The photographs, and whether all of their faces are labelled."""
     complete = (root / LABELS_FILE).is_file()
     photos = read_face_photos(root, "test") if complete else _one_face_each(root)
     absent = set(without) - {photo.name for photo in photos}
@@ -123,7 +124,7 @@ def _photos(root: Path, without: Collection[str], half: Half | None) -> tuple[li
         )
     left = [p for p in photos if p.name not in without and half in (None, half_of(p.name))]
     if not left:
-        raise ValueError(f"{root}: no photograph is left to look at")
+        raise ValueError(f"{root}: no photograph is left to score")
     return left, complete
 
 
@@ -135,7 +136,7 @@ def _one_face_each(root: Path) -> list[FacePhoto]:
 
 
 def _finders(looks: Looks, networks: Mapping[str, Runtime]) -> dict[str, tuple[Finder, float]]:
-    """By name: what finds faces, and its default threshold."""
+    """By name: detector function and its default threshold."""
     name = DetectorName(looks.detector)
     detector = named_detector(name, looks.detect_size, looks.threads)
     all_boxes: Detector = detector

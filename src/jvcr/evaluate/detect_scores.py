@@ -1,4 +1,4 @@
-"""Face detection: what a detector, or the detector with the landmark network, finds and misses."""
+"""Face detection: scores of a detector, alone or with the landmark network."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ SIZE_EDGES_PX = (0, 12, 16, 24, 48, 96, math.inf)
 _SCORE_EDGES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0001)
 
 Finder = Callable[[Image], tuple[NDArray[np.float64], NDArray[np.float64]]]
-"""Image → boxes (n, 4) and scores (n,), also of what is hardly believed."""
+"""Image → boxes (n, 4) and scores (n,), including low-scoring detections."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """``count`` faces (or boxes) of a kind, of which ``share`` were found (or are right)."""
+    """``count`` faces (or boxes) of one kind, of which ``share`` were found (or are correct)."""
 
     label: str
     count: int
@@ -55,14 +55,14 @@ class DetectionScores:
     """Everything at the default ``threshold``; see ``jvcr.evaluate.matching`` for what a hit is.
 
     Attributes:
-        recall: of the sure faces. precision: of what was found in photographs whose faces are all known.
+        recall: of the sure faces. precision: of the detections in fully labelled photographs.
         average_precision: area under the precision–recall curve.
-        false_on_empty: found in ``empty_photos`` photographs that surely show no face.
-        by_yaw, by_size, by_roll: recall. Size is the box's longer side when the photo's longer side is 320 px; roll,
-            what all photographs were turned by.
+        false_on_empty: false positives in the ``empty_photos`` photographs without a face.
+        by_yaw, by_size, by_roll: recall. Size is the box's longer side when the photo's longer side is 320 px; roll is
+            the rotation applied to all photographs.
         by_cut: the same photographs with their largest face cut by the frame.
-        extra: results on the faces of whole photographs that are not their hits: faces found twice.
-        reliability: of what was found with a score within bounds, how much is a face.
+        extra: results on the faces of whole photographs that are not their hits (duplicate detections).
+        reliability: share of true faces among the detections of each score range.
         curve: (score, precision, recall), from the best score down.
     """
 
@@ -84,13 +84,13 @@ class DetectionScores:
     curve: list[tuple[float, float, float]]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able, but for NaN where there is nothing to measure."""
+        """JSON-able, except for NaN where there is nothing to measure."""
         return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """Scores, and what was found in each photo: for drawing."""
+    """Scores, and the detections of each photo for drawing."""
 
     scores: DetectionScores
     photos: Sequence[FacePhoto]
@@ -107,12 +107,12 @@ def evaluate_detection(
     rolls_deg: Sequence[float] = ROLLS_DEG,
     progress: Progress = no_progress,
 ) -> Evaluated:
-    """Look for faces in all photographs, upright and turned both ways.
+    """Detect faces in all photographs, upright and rotated both ways.
 
     Args:
         complete: all faces of the photographs are known. Otherwise what was found beside the known ones counts
             neither as a hit nor as false.
-        progress: called with ``name`` after each look at a photo (``jvcr.evaluate.benchmark.Progress``).
+        progress: called with ``name`` after each pass over a photo (``jvcr.evaluate.benchmark.Progress``).
     """
     crowded = [p for p in photos if p.sure.any()]
     turns_deg = [sign * degrees for degrees in rolls_deg for sign in ((1,) if degrees == 180 else (1, -1))]
@@ -182,7 +182,7 @@ def _believed(
 
 
 def turned_photo(photo: FacePhoto, degrees: float) -> FacePhoto:
-    """The photograph turned clockwise about its middle, whole, in a square with its edges stretched outwards."""
+    """The whole photograph rotated clockwise about its centre, in a square padded by edge replication."""
     height, width = photo.image.shape[:2]
     side = math.ceil(math.hypot(width, height))
     crop = Crop(middle_of(width), middle_of(height), side, side, degrees)
@@ -227,8 +227,8 @@ def detection_table(scores: Sequence[DetectionScores]) -> Table:
 
 
 def worst_sheet(evaluated: Evaluated, most: int) -> Image | None:
-    """Photographs with missed faces, the largest first, then those with the best believed false ones: true boxes in
-    green, found ones in yellow. None where nothing went wrong."""
+    """Photographs with missed faces, the largest first, then those with the highest-scoring false positives: true boxes
+    in green, detections in yellow. None if there were no errors."""
     threshold = evaluated.scores.threshold
     misses: list[tuple[float, int]] = []
     false: list[tuple[float, int]] = []
@@ -270,7 +270,7 @@ def _sizes(photo: FacePhoto) -> NDArray[np.float64]:
 
 
 def _yaw_shares(right: NDArray[np.bool_], yaw_deg: NDArray[np.float64]) -> list[Slice]:
-    """In the bins of NME; the last takes in what is beyond 90°."""
+    """The yaw bins of NME; the last one includes angles beyond 90°."""
     bins = (yaw_deg <= 30, (yaw_deg > 30) & (yaw_deg <= 60), yaw_deg > 60)
     return [
         Slice(label, int(inside.sum()), float(right[inside].mean()) if inside.any() else math.nan)
@@ -288,7 +288,7 @@ def _shares(right: NDArray[np.bool_], values: NDArray[np.float64], edges: Sequen
 
 
 def plots(scores: DetectionScores) -> Any:
-    """A matplotlib figure: precision over recall, and how many of the faces of each score are faces.
+    """A matplotlib figure: precision over recall, and a reliability diagram of the score.
 
     Raises:
         MissingExtra: matplotlib is not installed.

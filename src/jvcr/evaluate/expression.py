@@ -42,7 +42,7 @@ from jvcr.report import Table
 
 @dataclass(frozen=True, eq=False)
 class ExpressionReport(BenchmarkReport):
-    """Scores of several systems on one truth, in their order; ``images``: by name, for the page."""
+    """Scores of several systems on the same ground truth, in order; ``images``: by name, for the page."""
 
     truth: ExpressionTruth
     scores: list[ExpressionScore]

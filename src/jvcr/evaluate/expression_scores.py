@@ -43,8 +43,8 @@ INNER = tuple(range(17, 68))
 FOLDS = 5
 
 HAND_FILE = "hand2d.npz"
-"""Hand marks of AFLW2000-3D's images, in its folder: ``id``, ``points2d`` (B, 68, 2); where there are any, ``good``
-(B,), which faces are to be used, and ``externally_occluded`` (B, 68)."""
+"""Hand marks of AFLW2000-3D's images, in its folder: ``id``, ``points2d`` (B, 68, 2); optionally ``good`` (B,), the
+faces to use, and ``externally_occluded`` (B, 68)."""
 
 MEASURES = {
     "eye opening": eye_openings,
@@ -61,9 +61,9 @@ class ExpressionTruth:
     """Hand marks of B faces.
 
     Attributes:
-        title: what they are of, for people.
-        hand_img: (B, 68, 2) hand marks, pixels of the photo; NaN for landmarks that are not marked, or that something
-            hides: nobody sees whether an eye behind sunglasses is open.
+        title: name of the data, for display.
+        hand_img: (B, 68, 2) hand marks, pixels of the photo; NaN for landmarks that are not marked, or that are
+            occluded, such as an eye behind sunglasses.
         target_img: (B, 68, 3) the labels, whose box the errors are divided by.
         yaw_deg: (B,).
         tones: B names of the apparent skin tone (``jvcr.evaluate.tone``), or none.
@@ -89,7 +89,7 @@ class ExpressionTruth:
 
 
 def truth_of_samples(title: str, samples: Sequence[Sample]) -> ExpressionTruth:
-    """The faces that carry hand marks (``Sample.hand2d``).
+    """The hand-marked faces (``Sample.hand2d``).
 
     Raises:
         ValueError: none does.
@@ -119,7 +119,7 @@ def marked_rows(table: TrainingTable) -> list[int]:
 
 
 def read_hand_marks(path: Path) -> dict[str, NDArray[np.float32]]:
-    """Hand marks by name of the image: (68, 2) pixels, NaN for landmarks that are not marked or that something hides.
+    """Hand marks by name of the image: (68, 2) pixels, NaN for landmarks that are not marked or occluded.
 
     Raises:
         FileNotFoundError: no such file.
@@ -183,7 +183,7 @@ class ExpressionScore:
     worst: list[int]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able, but for NaN where there is nothing to measure."""
+        """JSON-able, except for NaN where there is nothing to measure."""
         return {
             "name": self.system.name,
             "boxes": self.system.boxes,
@@ -201,7 +201,7 @@ def score_expression(system: System, truth: ExpressionTruth) -> ExpressionScore:
     """Compare one system's landmarks with the hand marks.
 
     Raises:
-        ValueError: it does not give the 68 landmarks, or found no face.
+        ValueError: it does not predict the 68 landmarks, or missed all faces.
     """
     if system.points_img.shape[1] != 68:
         raise ValueError(f"{system.name}: {system.points_img.shape[1]} landmarks; expression needs the 68")
@@ -239,8 +239,8 @@ def score_expression(system: System, truth: ExpressionTruth) -> ExpressionScore:
 def closed_eyes_auc(true: Values, predicted: Values) -> float:
     """Area under the ROC curve of closed (true opening < 0.12) against open eyes (> 0.20), by the predicted opening.
 
-    It is the share of pairs of a closed and an open eye in which the closed one is drawn less open; ties count half.
-    NaN where there is none of one kind.
+    It is the share of pairs of a closed and an open eye in which the closed one has the smaller opening; ties count
+    half. NaN if one class is empty.
     """
     from scipy.stats import rankdata
 

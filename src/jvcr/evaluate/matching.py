@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from jvcr.detect.base import iou_matrix
 
 HIT_OVERLAP = 0.4
-"""A found box is a hit from this IoU with the true landmark box on."""
+"""Minimum IoU with the true landmark box for a true positive."""
 
 ON_FACE_OVERLAP = 0.1
-"""A found box lies on a face from this IoU with its true landmark box on."""
+"""Minimum IoU at which a detection lies on a face."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Judged:
 
     @classmethod
     def joined(cls, parts: Sequence[Judged]) -> Judged:
-        """What was found in the photos of all parts."""
+        """The detections of all parts, joined."""
         return cls(
             np.concatenate([p.scores for p in parts]),
             np.concatenate([p.hits for p in parts]),
@@ -72,7 +72,7 @@ def judge(
     sure: NDArray[np.bool_],
     least_overlap: float = HIT_OVERLAP,
 ) -> Judged:
-    """Match what was found in one photo with its faces: best score first, each face once.
+    """Match the detections of one photo with its faces: highest score first, each face once.
 
     Found boxes that have no sure face but meet an unsure one count neither as hits nor as false.
 

@@ -1,4 +1,4 @@
-"""How steady and how late a tracker is: clips whose motion is known, made from a photo, and measures on them."""
+"""Jitter and lag of a tracker, measured on synthetic clips with known motion."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Picture:
 
 
 def check_page_extras() -> None:
-    """Fail before the work rather than after it.
+    """Fail early if a package for the page is missing.
 
     Raises:
         MissingExtra: plotly or Jinja2 is not installed.
@@ -49,7 +49,7 @@ def check_page_extras() -> None:
 
 
 def render(template: str, **values: Any) -> str:
-    """A page from ``templates``; all values are escaped but those that are marked as markup.
+    """A page from ``templates``; all values are escaped unless marked as markup.
 
     Raises:
         MissingExtra: Jinja2 is not installed.

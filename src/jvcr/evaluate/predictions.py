@@ -22,13 +22,14 @@ _KNOWN = (*OWN_NAMES, *BUILT_IN)
 
 @dataclass(frozen=True, eq=False)
 class PredictionSet:
-    """What one aligner said about named photos, one face a photo.
+    """Predictions of one aligner: one face per photo.
 
     Attributes:
-        ids: B names of photos, each once.
+        ids: B photo names, all different.
         landmarks_img: (B, N, 3), or (B, N, 2) without depth; pixels of the original photo, 0-based, integer = pixel
-            centre, z away from the camera. A row of NaN: the face was missed.
-        boxes: (B, 4) x0, y0, x1, y1 that the aligner was given or found, NaN where none; None where it said nothing.
+            centre, z away from the camera. A missed face is a row of NaN.
+        boxes: (B, 4) x0, y0, x1, y1: the face boxes that the aligner used, NaN if it had none; None if the file has no
+            boxes.
         markup: names the landmarks.
         about: tool, version, how boxes were chosen, date; free-form.
 
@@ -57,12 +58,12 @@ class PredictionSet:
             )
         if len(set(self.ids)) != len(self.ids):
             twice = next(name for name in self.ids if self.ids.count(name) > 1)
-            raise ValueError(f"id {twice!r} comes more than once; expected one face a photo")
+            raise ValueError(f"id {twice!r} appears more than once; expected one face per photo")
         finite = np.isfinite(self.landmarks_img).all(axis=(1, 2))
         for row in np.flatnonzero(~finite & ~np.isnan(self.landmarks_img).all(axis=(1, 2))):
             raise ValueError(
                 f"id {self.ids[row]!r}: some coordinates are not finite; expected all finite, or all NaN for a missed "
-                "face (for landmarks without depth, leave z away)"
+                "face (for landmarks without depth, omit z)"
             )
         if self.boxes is not None and self.boxes.shape != (len(self.ids), 4):
             raise ValueError(f"box has shape {self.boxes.shape}; expected ({len(self.ids)}, 4): x0, y0, x1, y1")
@@ -76,12 +77,12 @@ class PredictionSet:
         """(len(names), N, 2 or 3) landmarks of these photos; NaN for a face that was missed or is not in the set.
 
         Raises:
-            ValueError: not one of the photos is in the set.
+            ValueError: none of the photos is in the set.
         """
         row_of = {name: row for row, name in enumerate(self.ids)}
         if not any(name in row_of for name in names):
             raise ValueError(
-                f"not one of its {len(self.ids)} ids is among the {len(names)} photos; ids look like "
+                f"none of its {len(self.ids)} ids is among the {len(names)} photos; ids look like "
                 f"{self.ids[0] if self.ids else '(none)'!r}, the photos like {names[0]!r}"
             )
         out = np.full((len(names), *self.landmarks_img.shape[1:]), np.nan)
@@ -92,7 +93,7 @@ class PredictionSet:
 
 
 def read_predictions(path: Path) -> PredictionSet:
-    """Read predictions; the form is told by the file's ending, ``.npz`` or ``.jsonl``.
+    """Read predictions; the file name ends in ``.npz`` or ``.jsonl``.
 
     Raises:
         FileNotFoundError: no such file.
@@ -112,7 +113,7 @@ def read_predictions(path: Path) -> PredictionSet:
 
 
 def write_predictions(path: Path, predictions: PredictionSet) -> None:
-    """Write predictions, by the file's ending ``.npz`` or ``.jsonl``; the folder is made.
+    """Write predictions; the file name ends in ``.npz`` or ``.jsonl``; the folder is made.
 
     Raises:
         ValueError: another ending. OSError: it cannot be written; an earlier file is intact.

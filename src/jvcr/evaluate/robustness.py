@@ -1,4 +1,4 @@
-"""Robustness to box errors and image degradation: landmark errors in worse boxes and photos than a benchmark's."""
+"""Robustness to box errors and image degradation: landmark errors under perturbed boxes and degraded photos."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _BATCH = 32
 
 
 class _Case(NamedTuple):
-    """What a condition makes of a sample: its image, the box that is given, and what the photo is turned by."""
+    """A perturbed sample: its image, the given box, and the rotation of the photo."""
 
     image: Image
     box: Box
@@ -137,11 +137,11 @@ CONDITIONS: dict[str, _Change] = {
     "box of 32 px": _pixels(_reduced(32)),
     "box of 20 px": _pixels(_reduced(20)),
 }
-"""Name → what becomes of a sample. Shifts are in box sizes; light has sensor noise of 3 of 255 added."""
+"""Name → perturbation of a sample. Shifts are in box sizes; light has sensor noise of 3 of 255 added."""
 
 
 def case_of(condition: str, sample: Sample, seed: int = 0) -> _Case:
-    """What a condition makes of a sample; decided by the seed and the sample's name alone."""
+    """The perturbed sample; depends only on the seed and the sample's name."""
     return CONDITIONS[condition](sample, np.random.default_rng((seed, zlib.crc32(sample.name.encode()))))
 
 
@@ -157,11 +157,11 @@ class RobustnessRow:
 
 @dataclass(frozen=True, eq=False)
 class RobustnessReport(BenchmarkReport):
-    """Rows by name of the network, one a condition.
+    """Rows by network name, one per condition.
 
     Attributes:
-        samples: what the faces are of, for people. faces: how many.
-        look: how the networks looked at them, for people.
+        samples: name of the data, for display. faces: how many.
+        look: refinement and flip averaging of the networks, for display.
         limit: NME from which a face counts as a failure.
     """
 
@@ -183,7 +183,7 @@ class RobustnessReport(BenchmarkReport):
         return "\n".join(table.to_text() for table in self.tables())
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able. Errors are ratios; NaN (a bin without a face) becomes None."""
+        """JSON-able. Errors are ratios; NaN (an empty bin) becomes None."""
         record = {
             "benchmark": "robustness",
             "samples": self.samples,
@@ -211,8 +211,8 @@ def evaluate(
     Args:
         root: folder of a training table, whose validation rows are taken, or of AFLW2000-3D.
         weights: networks to score; ``small`` by default.
-        mirror: average each crop with its mirror image.
-        refine: look a second time, upright and centred.
+        mirror: flip averaging (average with the mirrored crop).
+        refine: refinement (a second pass on an upright, centred crop).
         execution: what runs the networks.
         limit: NME from which a face counts as a failure, a ratio.
         seed: of shifts, turns and noise.
@@ -253,11 +253,11 @@ def errors_by_condition(
     stage: str = "",
     progress: Progress = no_progress,
 ) -> list[RobustnessRow]:
-    """One row a condition. Predictions are compared in the frame of the original photo.
+    """One row per condition. Predictions are compared in the frame of the original photo.
 
     Args:
-        samples: labelled faces, whose true boxes are the start.
-        rough: takes a first look, and ``runtime`` a second one, upright and around what was seen.
+        samples: labelled faces; their true boxes are perturbed.
+        rough: network of the first pass; ``runtime`` then refines on an upright crop, centred on the first landmarks.
         limit: NME from which a face counts as a failure.
         stage, progress: ``progress`` is called with ``stage`` after each face (``jvcr.evaluate.benchmark.Progress``).
     Raises:

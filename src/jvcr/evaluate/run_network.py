@@ -18,11 +18,11 @@ from jvcr.runtime.base import Runtime
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a network said about B samples, in their order.
+    """Predictions of a network for B samples, in order.
 
     Attributes:
         points_img: (B, N, 3) predicted landmarks.
-        target_img: (B, M, 3) the samples' own.
+        target_img: (B, M, 3) ground truth.
         yaw_deg, score: (B,).
         boxes: (B, 4) the true landmark boxes that the crops were taken around.
     """
@@ -41,7 +41,7 @@ def predict_samples(
     """Predict each sample from the crop around its true landmark box.
 
     Args:
-        rough: takes this first look; ``runtime`` then takes a second one, upright and around what was seen.
+        rough: network of the first pass; ``runtime`` then refines on an upright crop, centred on the first landmarks.
     Raises:
         ValueError: no sample.
     """
@@ -78,14 +78,14 @@ def predict_samples(
 
 @dataclass(frozen=True, eq=False)
 class Detected:
-    """One face a photo, as found without a box.
+    """The detected face of each photo.
 
     Attributes:
         names: of the B photos.
         points_img: (B, N, 3), NaN for a face that was missed.
         boxes: (B, 4) boxes around the found landmarks, NaN for a missed face.
-        overlaps: (B,) intersection over union with the true box, 0 for a missed face.
-        extra: faces found that were not taken: other people in the photos, and inventions.
+        overlaps: (B,) IoU with the true box, 0 for a missed face.
+        extra: detected faces that were not used: other people in the photos, and false positives.
     """
 
     names: list[str]
@@ -96,9 +96,9 @@ class Detected:
 
 
 def predict_detected(landmarker: Landmarker, samples: Iterable[Sample]) -> Detected:
-    """Let the landmarker find the faces, and take the one whose box overlaps the true landmark box most.
+    """Detect the faces, and use the one with the highest IoU with the true landmark box.
 
-    When nothing that was found overlaps the true box, the face is missed.
+    The face counts as missed if no detection overlaps the true box.
 
     Raises:
         ValueError: no sample.

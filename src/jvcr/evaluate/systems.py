@@ -1,4 +1,4 @@
-"""What is scored: landmarks of all faces of a benchmark, predicted by our networks or read from files."""
+"""The systems that a benchmark scores: predictions of our networks, or read from files."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.weights import weights_path
 
 Weights = str | Path | Sequence[str | Path] | Mapping[str, Runtime]
-"""Names of shipped weights or files, one or several; or networks that are open already, by the name to print."""
+"""Names of shipped weights or files, one or several; or open networks, by display name."""
 
 KeepPredictions = Callable[[PredictionSet], object]
-"""Receives the predictions of each network as soon as they are there; ``about["boxes"]`` says of which boxes."""
+"""Receives the predictions of each network when they are complete; ``about["boxes"]`` names the box source."""
 
 TRUE_BOXES, DETECTED_BOXES = "true boxes", "the detector's boxes"
 BOX_SOURCES = ("true", "detector", "both")
@@ -37,13 +37,13 @@ BOX_SOURCES = ("true", "detector", "both")
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """One aligner's landmarks of all images of a benchmark.
+    """One aligner's landmarks for all images of a benchmark.
 
     Attributes:
         name: for tables, e.g. "jvcr small".
-        boxes: how its face boxes were chosen, for tables.
+        boxes: source of its face boxes, for tables.
         points_img: (B, N, 2 or 3); a row of NaN is a missed face.
-        note: what else a reader must know.
+        note: remarks for the report.
         markup: names the landmarks.
     """
 
@@ -66,7 +66,7 @@ class System:
 
 @dataclass(frozen=True)
 class Execution:
-    """What runs the landmark networks, and where: see ``jvcr.runtime.backends.open_backend``."""
+    """Runtime and device of the landmark networks: see ``jvcr.runtime.backends.open_backend``."""
 
     backend: str = Backend.ONNXRUNTIME
     device: str = "cpu"
@@ -83,18 +83,17 @@ DEFAULT_EXECUTION = Execution()
 
 @dataclass(frozen=True)
 class Looks:
-    """How a network looks at faces.
+    """Boxes and forward passes of a network.
 
     Attributes:
-        boxes: where faces are: in their ``"true"`` landmark boxes, where the ``"detector"`` finds them, or ``"both"``,
-            one after the other.
-        mirror: average each crop with its mirror image.
-        refine: from true boxes, look a second time, upright and centred. From the detector's boxes this is always so.
-        detector, detect_size: what finds the faces, and the longer side of the photo in its search, pixels.
-        threads: of the detector; 0 takes all cores.
+        boxes: source of the face boxes: ``"true"`` landmark boxes, the ``"detector"``, or ``"both"`` in turn.
+        mirror: flip averaging (average with the mirrored crop).
+        refine: refinement (a second pass on an upright, centred crop) with true boxes. Detected boxes always use it.
+        detector, detect_size: name of the detector, and the longer side of its input, pixels.
+        threads: of the detector; 0 uses all cores.
 
     Raises:
-        ValueError: another choice of boxes, or an unknown detector.
+        ValueError: unknown boxes or detector.
     """
 
     boxes: str = "both"
@@ -111,27 +110,27 @@ class Looks:
             raise ValueError(f"detector {self.detector!r} is unknown; expected one of {', '.join(DetectorName)}")
 
     def last(self, network: Runtime) -> Runtime:
-        """What gives the landmarks."""
+        """The network of the last pass, with flip averaging if requested."""
         return MirrorAveraged(network) if self.mirror else network
 
     def first(self, network: Runtime) -> Runtime | None:
-        """What takes the first of two looks from a true box; None where there is only one."""
+        """The network of the first pass from a true box; None without refinement."""
         return network if self.refine else None
 
 
 def chosen_weights(weights: Weights | None, predictions: Sequence[str | Path] = ()) -> Weights:
-    """The given weights; ``small`` where there are neither weights nor predictions."""
+    """The given weights; ``small`` if there are neither weights nor predictions."""
     if weights is None:
         return () if predictions else ("small",)
     return weights
 
 
 def check_weights(weights: Weights, execution: Execution) -> None:
-    """Fail for weights that cannot be opened, before anything takes its time.
+    """Fail early for weights that cannot be opened.
 
     Raises:
-        ValueError: an unknown name; or weights as training writes them, for another backend than PyTorch.
-        FileNotFoundError: separate weights that are not on this machine.
+        ValueError: an unknown name; or a training checkpoint with a backend other than PyTorch.
+        FileNotFoundError: weights that are distributed separately are not installed.
     """
     if isinstance(weights, Mapping) or execution.backend == Backend.TORCH:
         return
@@ -144,10 +143,10 @@ def check_weights(weights: Weights, execution: Execution) -> None:
 
 
 def open_networks(weights: Weights, execution: Execution, accepted: Sequence[int] = ()) -> dict[str, Runtime]:
-    """All networks by name, opened before the first of them works.
+    """All networks by name, opened before any prediction.
 
     Args:
-        accepted: numbers of landmarks that the benchmark takes; () takes all.
+        accepted: numbers of landmarks that the benchmark supports; () supports all.
     Raises:
         ValueError: another number of landmarks; and as ``check_weights``.
     """
@@ -174,7 +173,7 @@ def network_systems(
     """The landmarks of our networks from true boxes, the detector's, or both.
 
     Args:
-        samples: called once a pass; the labelled faces, ``count`` of them.
+        samples: called once per box source; the ``count`` labelled faces.
         keep: see ``KeepPredictions``.
     """
     for name, network in networks.items():
@@ -224,7 +223,7 @@ class Contestants:
 
         Args:
             names: the benchmark's images, in order.
-            samples: called once per pass; the labelled faces of those images.
+            samples: called once per network and box source; the labelled faces of those images.
             keep: see ``KeepPredictions``.
             accepted: numbers of landmarks that the benchmark supports; () supports all.
             check: called with all markups before the first prediction; raises if they cannot be compared.
@@ -273,9 +272,9 @@ def file_systems(paths: Iterable[str | Path], names: list[str], accepted: Sequen
 
     Args:
         names: of the benchmark's images, in their order.
-        accepted: numbers of landmarks that the benchmark takes; () takes all.
+        accepted: numbers of landmarks that the benchmark supports; () supports all.
     Raises:
-        FileNotFoundError, ValueError: as ``read_predictions``; another number of landmarks; or a file about none of
+        FileNotFoundError, ValueError: as ``read_predictions``; unsupported number of landmarks; or a file with none of
             the images. The message names the file.
     """
     systems = []
@@ -300,7 +299,7 @@ def file_systems(paths: Iterable[str | Path], names: list[str], accepted: Sequen
 
 
 def named_apart(systems: Iterable[System]) -> list[System]:
-    """The same systems; where names and boxes of several are equal, the later ones get a number."""
+    """The systems, with a number added to repeated names (of the same box source)."""
     out: list[System] = []
     for system in systems:
         taken = {other.name for other in out if other.boxes == system.boxes}

@@ -87,8 +87,8 @@ def evaluate(
     Args:
         root: folder of the training table.
         weights: networks to score; ``small`` by default.
-        mirror: average each crop with its mirror image.
-        refine: look a second time, upright and centred.
+        mirror: flip averaging (average with the mirrored crop).
+        refine: refinement (a second pass on an upright, centred crop).
         execution: what runs the networks.
         progress: see ``jvcr.evaluate.benchmark.Progress``.
     Raises:

@@ -75,7 +75,7 @@ def export_checked(
         MissingExtra: OpenVINO is not installed.
     """
     if path.suffix != format.ending:
-        raise ValueError(f"{path}: expected a file that ends in {format.ending} for {format}")
+        raise ValueError(f"{path}: expected a file name that ends in {format.ending} for {format}")
     if precision is Precision.INT8 and format is Format.TORCHSCRIPT:
         raise ValueError("TorchScript is not written in int8; expected --format onnx or openvino")
     if precision is Precision.INT8 and (crops is None or len(crops) < 2):
@@ -111,7 +111,7 @@ def export_checked(
 
 @contextlib.contextmanager
 def _workplace(path: Path) -> Iterator[Path]:
-    """A folder beside the file, on the same file system, that is gone afterwards."""
+    """A temporary folder beside the file, on the same file system."""
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{path.name}.", dir=path.parent))
     try:

@@ -1,4 +1,4 @@
-"""PyTorch → ONNX, and how far two predictions differ."""
+"""PyTorch → ONNX, and differences between two predictions."""
 
 from __future__ import annotations
 

@@ -26,12 +26,12 @@ class GivenBoxes:
         return []
 
     def unused(self) -> list[str]:
-        """Names that were no photo."""
+        """Names that matched no photo."""
         return sorted(self._unused)
 
     @classmethod
     def read(cls, path: Path) -> GivenBoxes:
-        """Read JSON or CSV, by the file's ending.
+        """Read JSON or CSV, depending on the file's suffix.
 
         Raises:
             ValueError: the file is missing or malformed; the message names the line.

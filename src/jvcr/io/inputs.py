@@ -66,7 +66,7 @@ def as_image(given: Any, max_pixels: int = MAX_PIXELS) -> Image:
 
 
 _SMALLEST_BOX = 1.0
-"""Minimum longer side of a box, pixels: in a smaller one, landmarks cannot be told apart."""
+"""Minimum longer side of a box, pixels: landmarks cannot be distinguished in a smaller one."""
 
 
 def check_boxes(boxes: Iterable[Any], image: Image) -> list[Box]:

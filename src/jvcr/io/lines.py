@@ -106,8 +106,8 @@ def json_lines(target: str | Path | None, *, overwrite: bool = False, append: bo
 
 
 class Done(NamedTuple):
-    """What the record of a photo says of its making. size: bytes of the photo. modified_ns: its time of change.
-    written: names of the pictures and pages that were made of it."""
+    """Processing details in the record of a photo. size: bytes of the photo. modified_ns: its time of change.
+    written: names of the pictures and pages that were written for it."""
 
     size: int
     modified_ns: int
@@ -121,7 +121,7 @@ def source_entry(path: Path) -> dict[str, int]:
 
 
 class Earlier(NamedTuple):
-    """What a file of JSON lines holds. records: by name of the photo. dropped: numbers of the lines, from 1, that must
+    """Contents of a file of JSON lines. records: by name of the photo. dropped: numbers of the lines, from 1, that must
     go before the file is continued (``drop_lines``)."""
 
     records: dict[str, Done]
@@ -134,7 +134,7 @@ def read_earlier(path: Path, is_done: Callable[[str, Done], bool | None]) -> Ear
     To be dropped are a last line that was cut short by a kill, and the lines of photos that are to be done again.
 
     Args:
-        is_done: name and record of a photo → whether it needs no second look; None for a photo of another run.
+        is_done: name and record of a photo → whether it is complete; None for a photo of another run.
     Returns:
         the records of all that ``is_done`` does not give None for: those that are done, and those to be done again.
     Raises:

@@ -13,7 +13,7 @@ from pathlib import Path
 from jvcr.files import check_name
 
 _FileId = tuple[int, int]
-"""Device and number: the same for every name of a file, through links and other capitals."""
+"""Device and number: the same for every name of a file, through links and differences in case."""
 
 _Named = Mapping[str, "Path | str | None"] | Iterable[tuple[str, "Path | str | None"]]
 

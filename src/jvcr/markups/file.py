@@ -1,4 +1,4 @@
-"""Markup files: a ``Markup`` as TOML, for people to write. The format is described in docs/markup.md.
+"""Markup files: a ``Markup`` as TOML, written by hand. The format is described in docs/markup.md.
 
 ``jvcr.markups.schema`` checks the keys and kinds of values of files of one's own; what they mean is resolved here.
 """
@@ -18,7 +18,7 @@ from jvcr.markups.markup import MARKUP_66, MARKUP_68, Derivation, Markup, Terms
 from jvcr.suggest import did_you_mean, nearest
 
 BUILT_IN = ("68", "66", "71", "21", "200")
-"""Names that stand for a markup wherever a file does; the markups' own names do, too."""
+"""Names accepted instead of a markup file; the markups' own names are accepted too."""
 
 _IN_CODE = {"68": MARKUP_68, "66": MARKUP_66}
 _SHIPPED = {"71": "jvcr-71", "21": "aflw-like-21", "200": "synthetic-200"}
@@ -154,7 +154,8 @@ def _array(items: Iterable[str], width: int = 100) -> str:
 
 
 def _misspelt(name: str) -> str | None:
-    """The built-in markup that a name nearly is: but for signs and capitals, or with the same digits and most letters.
+    """The built-in markup with a similar name: the same except for punctuation and case, or with the
+    same digits and most letters.
 
     Names of other digits are other markups: a ``synthetic-300`` may well be somebody's own.
     """

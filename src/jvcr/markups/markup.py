@@ -1,7 +1,6 @@
 """Landmark markups: how many points, which are mirror images, which are joined by a line.
 
-A markup is plain data. It travels inside checkpoints and exported models, so that nothing else has
-to know that there are 68 points.
+A markup is plain data. It travels inside checkpoints and exported models, so that no other code depends on 68 points.
 
 Source of the 68 points: Multi-PIE / iBUG (300-W). "Right" is the person's right, on the left of the image.
 """
@@ -78,7 +77,7 @@ class Markup:
         groups: name → indices of a facial part, in drawing order.
         closed: names of the groups whose outline is closed.
         normaliser: indices of the two landmarks whose 3D distance GTE is divided by; for faces, the outer eye corners.
-        names: length N, one name a landmark; empty for a markup that only numbers them.
+        names: length N, one name per landmark; empty for a markup that only numbers them.
         lines: pairs joined by a line in a drawing; None takes them from the groups.
         derivations: name of another markup → how these landmarks are made from its.
         gaps: pairs on either side of an opening: upper and lower lid, upper and lower inner lip.

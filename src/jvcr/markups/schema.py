@@ -36,11 +36,11 @@ Landmark = Annotated[Any, AfterValidator(_landmark)]
 Pair = Annotated[list[Landmark], Field(min_length=2, max_length=2)]
 Terms = Annotated[Any, AfterValidator(_terms)]
 Name = Annotated[str, Field(pattern=r"\D")]
-"""A name of digits alone could not be told from a number where keys are texts."""
+"""A name of digits alone would look like a number in a table key."""
 
 
 MOST_POINTS = 100_000
-"""A markup has at most so many landmarks; a larger number is a mistake that would take all memory."""
+"""Largest number of landmarks; a larger one is a mistake and would exhaust memory."""
 
 
 class MarkupFile(BaseModel):
@@ -128,7 +128,7 @@ def _text(values: dict[str, Any], error: ErrorDetails) -> str:
     if kind in ("too_short", "too_long"):
         if of_two:
             return f"{at}: expected two landmarks, got {len(given)}: {given!r}"
-        return f"{at}: is empty" + ("; expected one name a landmark, or n_points instead" if at == "names" else "")
+        return f"{at}: is empty" + ("; expected one name per landmark, or n_points instead" if at == "names" else "")
     if kind == "list_type" and of_two:
         return f"{at}: expected a list of two landmarks, got {given!r}"
     expected = error["msg"] if kind == "landmark" else _EXPECTED.get(kind, error["msg"])
