@@ -1,4 +1,4 @@
-"""What all benchmarks share: the report, its progress, and words that several tables use."""
+"""Shared by all benchmarks: the report base class, progress callbacks, and text used in several tables."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ BINS = ("[0,30]°", "(30,60]°", "over 60°")
 """Yaw bins, as table headers."""
 
 PUBLISHED_POINTS = 68
-"""Landmarks of every published figure on AFLW2000-3D."""
+"""Number of landmarks that published AFLW2000-3D figures are measured on."""
 
 NO_DEPTH = "not measurable: no depth"
 OTHER_MARKUP = "not measurable: not the 68 points"
 NO_FACE = "not measurable: every face was missed"
 
 Progress = Callable[[str, int, int], object]
-"""Called as ``progress(stage, done, total)``: once with ``done`` at 0 when a stage begins, then after each step."""
+"""Called as ``progress(stage, done, total)``: with ``done`` = 0 when a stage begins, then after each step."""
 
 _Item = TypeVar("_Item")
 
@@ -33,27 +33,27 @@ class BenchmarkReport(ABC):
 
     @abstractmethod
     def tables(self) -> list[Table]:
-        """Every figure, as tables of text."""
+        """All results, as text tables."""
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able. Errors are ratios; NaN (an empty bin, a missed face) becomes None."""
+        """JSON-able. Errors are ratios; NaN (an empty bin or a missed face) becomes None."""
 
     def to_text(self) -> str:
-        """For a terminal."""
+        """All tables, formatted for a terminal."""
         return "\n\n".join(table.to_text() for table in self.tables())
 
     def to_markdown(self) -> str:
-        """All tables; ends with a newline."""
+        """All tables as Markdown, with a newline at the end."""
         return "\n\n".join(table.to_markdown() for table in self.tables()) + "\n"
 
 
 def no_progress(stage: str, done: int, total: int) -> None:
-    """A ``Progress`` that shows nothing."""
+    """A ``Progress`` callback that does nothing."""
 
 
 def counted(items: Iterable[_Item], stage: str, total: int, progress: Progress) -> Iterator[_Item]:
-    """Pass the items on, and report each as done when the next one is asked for."""
+    """Yield the items, and report each as done when the next one is requested."""
     progress(stage, 0, total)
     for done, item in enumerate(items, 1):
         yield item
@@ -61,12 +61,12 @@ def counted(items: Iterable[_Item], stage: str, total: int, progress: Progress) 
 
 
 def today() -> str:
-    """The date of a report, ISO 8601."""
+    """Today's date, ISO 8601."""
     return datetime.date.today().isoformat()
 
 
 def without_nan(value: Any) -> Any:
-    """The same lists, tuples and dicts with None for every float that JSON cannot hold."""
+    """Copy nested lists, tuples and dicts, with None for every NaN or infinity (JSON has neither)."""
     if isinstance(value, dict):
         return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -75,20 +75,20 @@ def without_nan(value: Any) -> Any:
 
 
 def span(bounds: Interval) -> str:
-    """An interval of ratios, in percent."""
+    """Format an interval of ratios in percent."""
     return NONE if bounds.low != bounds.low else f"{100 * bounds.low:.2f} to {100 * bounds.high:.2f}"
 
 
 def read_names(path: Path) -> frozenset[str]:
-    """Names of images from a text file, one a line.
+    """Read image names from a text file, one per line.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: it is empty.
+        FileNotFoundError: the file does not exist.
+        ValueError: the file is empty.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected names of images, one a line")
+        raise FileNotFoundError(f"{path}: no such file; expected a text file of image names, one per line")
     names = frozenset(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
     if not names:
-        raise ValueError(f"{path}: is empty; expected names of images, one a line")
+        raise ValueError(f"{path}: is empty; expected image names, one per line")
     return names
