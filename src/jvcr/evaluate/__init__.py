@@ -1,9 +1,9 @@
-"""Benchmarks, one module each, with a function ``evaluate`` that a notebook can call.
+"""Benchmarks: one module each, with an ``evaluate`` function that can be called from a notebook.
 
 - ``aflw2000``: NME by yaw, GTE, head pose and more on AFLW2000-3D
-- ``expression``: eyes, mouths and brows against hand marks
+- ``expression``: eyes, mouths and brows against hand-marked landmarks
 - ``views``: several views of one face (CVGTCE)
-- ``table``: the validation rows of a training table
+- ``table``: NME and GTE on the validation rows of a training table
 - ``robustness``: box errors and image degradation
 - ``detect``: precision and recall of face detection
 

@@ -16,14 +16,14 @@ BINS = ("[0,30]°", "(30,60]°", "over 60°")
 """Yaw bins, as table headers."""
 
 PUBLISHED_POINTS = 68
-"""Landmarks of every published figure on AFLW2000-3D."""
+"""Number of landmarks that published AFLW2000-3D figures are measured on."""
 
 NO_DEPTH = "not measurable: no depth"
 OTHER_MARKUP = "not measurable: not the 68 points"
 NO_FACE = "not measurable: every face was missed"
 
 Progress = Callable[[str, int, int], object]
-"""Called as ``progress(stage, done, total)``: once with ``done`` at 0 when a stage begins, then after each step."""
+"""Called as ``progress(stage, done, total)``: with ``done`` = 0 when a stage begins, then after each step."""
 
 _Item = TypeVar("_Item")
 
@@ -33,23 +33,23 @@ class BenchmarkReport(ABC):
 
     @abstractmethod
     def tables(self) -> list[Table]:
-        """Every figure, as tables of text."""
+        """All results, as text tables."""
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able. Errors are ratios; NaN (an empty bin, a missed face) becomes None."""
+        """JSON-able. Errors are ratios; NaN (an empty bin or a missed face) becomes None."""
 
     def to_text(self) -> str:
-        """For a terminal."""
+        """All tables, formatted for a terminal."""
         return "\n\n".join(table.to_text() for table in self.tables())
 
     def to_markdown(self) -> str:
-        """All tables; ends with a newline."""
+        """All tables as Markdown, with a newline at the end."""
         return "\n\n".join(table.to_markdown() for table in self.tables()) + "\n"
 
 
 def no_progress(stage: str, done: int, total: int) -> None:
-    """A ``Progress`` that shows nothing."""
+    """A ``Progress`` callback that does nothing."""
 
 
 def counted(items: Iterable[_Item], stage: str, total: int, progress: Progress) -> Iterator[_Item]:
@@ -61,7 +61,7 @@ def counted(items: Iterable[_Item], stage: str, total: int, progress: Progress) 
 
 
 def today() -> str:
-    """The date of a report, ISO 8601."""
+    """Today's date, ISO 8601."""
     return datetime.date.today().isoformat()
 
 
@@ -75,7 +75,7 @@ def without_nan(value: Any) -> Any:
 
 
 def span(bounds: Interval) -> str:
-    """An interval of ratios, in percent."""
+    """Format an interval of ratios in percent."""
     return NONE if bounds.low != bounds.low else f"{100 * bounds.low:.2f} to {100 * bounds.high:.2f}"
 
 
@@ -83,8 +83,8 @@ def read_names(path: Path) -> frozenset[str]:
     """Names of images from a text file, one per line.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: it is empty.
+        FileNotFoundError: the file does not exist.
+        ValueError: the file is empty.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; expected names of images, one per line")

@@ -9,19 +9,19 @@ import numpy as np
 from jvcr.data.face_photos import FacePhoto
 
 NOSE_SHARE = 0.46
-"""The tip of the nose lies at this share of the landmark box's height: the median of near-frontal training faces."""
+"""Height of the tip of the nose as a share of the landmark box's height: median of near-frontal training faces."""
 
 CLOSE_UPS = (0.8, 0.65, 0.5)
-"""Widths and heights of close-ups, as shares of the landmark box's."""
+"""Width and height of close-ups, as a share of the landmark box's."""
 
 _LEAST_SIDE_PX = 16
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A part of a landmark box, in shares of its width and height: ``low`` and ``high`` are (x, y).
+    """The region of a photo to keep: ``low`` and ``high`` are (x, y), as shares of the landmark box's size.
 
-    Infinite where the photograph's own border is kept.
+    An infinite value keeps the photo's own border.
     """
 
     label: str
@@ -44,7 +44,7 @@ CUTS = (
 
 
 def cut_photo(photo: FacePhoto, cut: Cut) -> FacePhoto | None:
-    """The part of the photograph; its largest sure face is the only one that counts.
+    """Crop the photo around its largest sure face. No other face is sure in the result.
 
     Returns:
         None if no face is certain, or if the crop would be smaller than 16 pixels. Boxes may extend beyond the picture.

@@ -1,4 +1,4 @@
-"""NME by yaw and GTE of a network on labelled faces."""
+"""NME by yaw, and GTE, of a network on labelled faces."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ from jvcr.metrics import YawTable, ground_truth_error, normalised_mean_error, ya
 
 @dataclass(frozen=True)
 class LandmarkErrors:
-    """Errors as ratios. ``nme`` in 2D per yaw bin; ``gte`` the mean 3D error over the outer-eye distance, None where
-    the labels have no depth."""
+    """Errors as ratios.
+
+    Attributes:
+        nme: 2D NME by yaw bin.
+        gte: mean 3D error divided by the outer-eye distance; None if the labels have no depth.
+        score_mean: mean confidence score.
+    """
 
     faces: int
     nme: YawTable
@@ -23,11 +28,11 @@ class LandmarkErrors:
     score_mean: float
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able, but for NaN in bins without a face."""
+        """As a dict. JSON-able, except for NaN in empty bins."""
         return asdict(self)
 
     def to_row(self) -> dict[str, Any]:
-        """As columns of a table."""
+        """As one table row: column name → value."""
         return {
             "nme_0_30": self.nme.bins[0],
             "nme_30_60": self.nme.bins[1],
@@ -50,10 +55,10 @@ class LandmarkErrors:
 def landmark_errors(
     predictions: Predictions, normaliser: tuple[int, int], target_img: NDArray[np.float32] | None = None
 ) -> LandmarkErrors:
-    """Errors against the samples' own landmarks, or against ``target_img``: (B, N, 3), or (B, N, 2) for 2D alone.
+    """Errors against the samples' own landmarks, or against ``target_img``: (B, N, 3), or (B, N, 2) for 2D only.
 
     Args:
-        normaliser: the two landmarks whose 3D distance GTE is divided by.
+        normaliser: the two landmarks whose 3D distance normalises GTE.
     """
     target = predictions.target_img if target_img is None else target_img
     predicted = predictions.points_img[..., : target.shape[-1]]

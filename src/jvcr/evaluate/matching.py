@@ -1,4 +1,4 @@
-"""Detected boxes matched with ground truth: precision, recall, average precision."""
+"""Match detected boxes with ground truth: precision, recall, average precision."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ON_FACE_OVERLAP = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Detections in one photo, or in many, matched with the ground truth.
+    """Detections in one or more photos, matched with the ground truth.
 
     Attributes:
-        scores, hits: (n,) of the found boxes that count: whether each is a face.
-        truth_scores: (faces,) of the box that found each face; -1 for a missed one.
-        photos: how many.
+        scores, hits: (n,) score of each counted detection, and whether it is a true positive.
+        truth_scores: (faces,) score of the detection that matched each face; -1 for a missed face.
+        photos: number of photos.
     """
 
     scores: NDArray[np.float64]
@@ -43,21 +43,21 @@ class Judged:
         )
 
     def recall(self, score: float) -> float:
-        """Share of the faces that are found with at least this score; NaN without faces."""
+        """Share of the faces detected with at least this score; NaN if there are no faces."""
         return float((self.truth_scores >= score).mean()) if len(self.truth_scores) else float("nan")
 
     def false_per_photo(self, score: float) -> float:
-        """False positives per photo at this score."""
+        """False positives per photo at this score threshold."""
         return float((~self.hits & (self.scores >= score)).sum()) / self.photos
 
     def precision_recall(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """(n,) each, from the best score down: precision and recall of all found boxes to there, and the score."""
+        """Precision, recall and score threshold, (n,) each: one entry per detection, by descending score."""
         order = np.argsort(-self.scores, kind="stable")
         right = np.cumsum(self.hits[order])
         return right / np.arange(1, len(order) + 1), right / max(1, len(self.truth_scores)), self.scores[order]
 
     def average_precision(self) -> float:
-        """Area under the precision–recall curve, precision made monotonic (PASCAL VOC 2010)."""
+        """Area under the precision–recall curve, with precision made monotonic (PASCAL VOC 2010)."""
         precision, recall, _ = self.precision_recall()
         if not len(precision):
             return 0.0
@@ -74,10 +74,12 @@ def judge(
 ) -> Judged:
     """Match the detections of one photo with its faces: highest score first, each face once.
 
-    Found boxes that have no sure face but meet an unsure one count neither as hits nor as false.
+    Detections that match no sure face but overlap an unsure one are ignored: neither true nor false positives.
 
     Args:
-        boxes (n, 4), scores (n,): found. true_boxes (K, 4), sure (K,): known.
+        boxes, scores: (n, 4) and (n,) of the detections.
+        true_boxes, sure: (K, 4) and (K,) of the ground truth: its boxes, and which of them are certain.
+        least_overlap: minimum IoU of a match.
     """
     hits, counted, truth_scores = _matched(boxes, scores, true_boxes, sure, least_overlap)
     return Judged(scores[counted], hits[counted], truth_scores[sure])
@@ -86,11 +88,13 @@ def judge(
 def extra_results(
     boxes: NDArray[np.float64], scores: NDArray[np.float64], true_boxes: NDArray[np.float64], sure: NDArray[np.bool_]
 ) -> int:
-    """How many boxes found in one photo lie on a sure face without being a hit: a face found twice, upside down on its
-    own forehead, or at a wrong size.
+    """Number of detections in one photo that lie on a sure face but are not its match.
+
+    These are duplicates, upside-down detections on the forehead, and detections of the wrong size.
 
     Args:
-        boxes (n, 4), scores (n,): found. true_boxes (K, 4), sure (K,): known.
+        boxes, scores: (n, 4) and (n,) of the detections.
+        true_boxes, sure: (K, 4) and (K,) of the ground truth: its boxes, and which of them are certain.
     """
     hits, counted, _ = _matched(boxes, scores, true_boxes, sure, HIT_OVERLAP)
     on_face = (iou_matrix(boxes, true_boxes[sure]) >= ON_FACE_OVERLAP).any(axis=1)
@@ -104,7 +108,7 @@ def _matched(
     sure: NDArray[np.bool_],
     least_overlap: float,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64]]:
-    """Of each found box whether it is a hit, and whether it counts; of each true one the score that found it, or -1."""
+    """Per detection: true positive, counted. Per ground-truth box: score of its match, or -1."""
     truth_scores = np.full(len(true_boxes), -1.0)
     table = iou_matrix(boxes, true_boxes)
     hits = np.zeros(len(boxes), bool)

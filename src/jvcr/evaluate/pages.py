@@ -1,4 +1,4 @@
-"""Reports as self-contained HTML pages: templates (Jinja2), plots (plotly, embedded once), pictures of faces."""
+"""Self-contained HTML reports: templates (Jinja2), plots (plotly, embedded once), and pictures of faces."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from jvcr.images import Image, extract
 from jvcr.markups.markup import Markup
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
-"""Of the systems, in their order."""
+"""Plot colours, by the order of the systems."""
 
 _FACE_PX = 300
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture inside a page: ``source`` holds the whole JPEG file as a data URL."""
+    """A picture embedded in a page: ``source`` is the JPEG file as a data URL."""
 
     source: str
     name: str
@@ -33,7 +33,7 @@ class Picture:
 
     @classmethod
     def of(cls, pixels: Image, name: str, caption: str) -> Picture:
-        """From (H, W, 3) uint8 RGB."""
+        """Encode an image, (H, W, 3) uint8 RGB."""
         data = cv2.imencode(".jpg", pixels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
         return cls(f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}", name, caption)
 
@@ -66,14 +66,14 @@ def render(template: str, **values: Any) -> str:
 
 
 def embedded(figures: Iterable[Any]) -> list[Any]:
-    """Plotly figures as markup; the first one carries plotly's own code.
+    """Plotly figures as HTML. The first one includes plotly's JavaScript.
 
     Raises:
         MissingExtra: plotly or Jinja2 is not installed.
     """
     _, figure_to_html = import_plotly()
     _jinja2()
-    from markupsafe import Markup as Safe  # Jinja2 brings it
+    from markupsafe import Markup as Safe  # a dependency of Jinja2
 
     return [
         Safe(figure_to_html(figure, include_plotlyjs=number == 0, full_html=False, config={"displaylogo": False}))
@@ -90,8 +90,13 @@ def _jinja2() -> Any:
 
 
 def draw_pair(image: Image, predicted: NDArray[Any], target: NDArray[Any], markup: Markup) -> Image:
-    """(S, S, 3) a square around both outlines: true ones green, predicted ones orange. Points (N, ≥2), image pixels;
-    those with NaN are left out."""
+    """Draw true (green) and predicted (orange) landmarks on a crop around both.
+
+    Args:
+        predicted, target: (N, ≥2), image pixels; points with NaN are not drawn.
+    Returns:
+        (S, S, 3) uint8 RGB.
+    """
     both = np.concatenate([predicted[:, :2], target[:, :2]])
     both = both[np.isfinite(both).all(axis=1)]
     crop = Crop.from_box(Box.around(both), _FACE_PX, rule=CropRule(1.25))
@@ -100,7 +105,7 @@ def draw_pair(image: Image, predicted: NDArray[Any], target: NDArray[Any], marku
         flat = np.zeros((len(points), 3))
         flat[:, :2] = points[:, :2]
         known = np.flatnonzero(np.isfinite(flat).all(axis=1)).tolist()
-        # Sixteenths of a pixel, OpenCV's fixed-point coordinates.
+        # OpenCV's fixed-point coordinates, in sixteenths of a pixel.
         places = np.round(crop.to_crop(flat[known])[:, :2] * 16).astype(int).tolist()
         fixed = {number: (x, y) for number, (x, y) in zip(known, places, strict=True)}
         for a, b in markup.edges:
