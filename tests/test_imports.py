@@ -24,7 +24,7 @@ LAYERS = (
     ("export", "data"),
     ("evaluate",),
     ("train",),
-    ("paper", "bench"),
+    ("paper", "bench", "batch"),
     ("cli",),
 )
 
@@ -97,6 +97,9 @@ def test_prediction_does_not_load_torch() -> None:
         "plotly",
         "skimage",
         "pydantic",
+        "pyarrow",
+        "fsspec",
+        "ray",
         "jvcr.model",
         "jvcr.data",
         "jvcr.train",

@@ -29,7 +29,7 @@ PROJECT = "project"
 
 # Group → its modules and packages, one page each. Those in no group get a page under "More".
 API = {
-    "Predict": ("landmarker", "results", "images", "frames", "geometry", "markups", "video", "io", "draw"),
+    "Predict": ("landmarker", "results", "images", "frames", "geometry", "markups", "video", "batch", "io", "draw"),
     "Extend": ("detect", "runtime", "volume", "find", "locate", "weights", "extras", "report"),
     "Score": ("metrics", "expression", "evaluate", "paper", "bench"),
     "Train": ("data", "train", "model", "export"),
