@@ -140,9 +140,7 @@ class FaceFinder:
             candidates += yield from self._looked_at(image, [p for p in proposals if p not in likely])
             faces = self._kept(image, candidates)
         if not faces and isinstance(self._detector, CloseUpDetector):
-            faces = self._kept(
-                image, (yield from self._looked_at(image, as_proposals(self._detector.close_up(image))))
-            )
+            faces = self._kept(image, (yield from self._looked_at(image, as_proposals(self._detector.close_up(image)))))
         return faces
 
     def _kept(self, image: Image, candidates: list[tuple[LocatedFace, Proposal]]) -> list[FoundFace]:

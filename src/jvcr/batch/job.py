@@ -188,9 +188,7 @@ def run(
     elif engine is Engine.RAY:
         from jvcr.batch.ray import run_ray
 
-        run_ray(
-            out, shards, told, address=address, actors=workers, cpus=cpus, gpus=gpus, draw_every=draw_every
-        )
+        run_ray(out, shards, told, address=address, actors=workers, cpus=cpus, gpus=gpus, draw_every=draw_every)
     else:
         stall_s = 300 + 4 * plan.settings.time_limit_s
         run_processes(out, shards, told, workers=workers, stall_s=stall_s, draw_every=draw_every)

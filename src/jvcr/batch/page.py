@@ -61,7 +61,9 @@ class _Found:
     )
     per_photo: Histogram = field(default_factory=lambda: _empty("Faces per photo", [0, 1, 2, 3, 4, 5, 10, 20, 50]))
     faces: Histogram = field(
-        default_factory=lambda: _empty("Longer side of the faces' boxes, pixels", [0, 12, 25, 50, 100, 200, 400, 800, 1600])
+        default_factory=lambda: _empty(
+            "Longer side of the faces' boxes, pixels", [0, 12, 25, 50, 100, 200, 400, 800, 1600]
+        )
     )
     yaw: Histogram = field(default_factory=lambda: _empty("Yaw, degrees", list(range(-90, 91, 15))))
     scores: Histogram = field(default_factory=lambda: _empty("Score", np.linspace(0, 1, 21).tolist()))

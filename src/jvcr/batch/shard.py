@@ -144,9 +144,7 @@ class Shard:
                         schema.face_row(*key.values(), number, face, settings.fingerprint)
                         for number, face in enumerate(faces)
                     ]
-                    time_rows.append(
-                        {"photo_index": read.index, "read_ms": read.read_ms, "predict_ms": predict_ms}
-                    )
+                    time_rows.append({"photo_index": read.index, "read_ms": read.read_ms, "predict_ms": predict_ms})
                     if draw_every and read.index % draw_every == 0 and read.image is not None:
                         sheet.add(read.image, faces)
                     counts = Counts(1, len(faces), int(read.error is not None))

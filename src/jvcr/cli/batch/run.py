@@ -110,9 +110,7 @@ def run(
         time_limit_s=time_limit,
     )
     PIL.Image.MAX_IMAGE_PIXELS = max(PIL.Image.MAX_IMAGE_PIXELS or 0, max_pixels)
-    plan = prepare(
-        source, out, settings, shard, boxes=boxes or "", image_column=image_column, id_column=id_column
-    )
+    plan = prepare(source, out, settings, shard, boxes=boxes or "", image_column=image_column, id_column=id_column)
     store = Store(out)
     if try_again:
         retry(store)
