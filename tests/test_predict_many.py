@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ def photos() -> list[Image]:
 
 def assert_same(some: list[list[Face]], others: list[list[Face]]) -> None:
     assert [len(faces) for faces in some] == [len(faces) for faces in others]
-    for a, b in zip(sum(some, []), sum(others, []), strict=True):
+    for a, b in zip(itertools.chain(*some), itertools.chain(*others), strict=True):
         np.testing.assert_allclose(a.landmarks, b.landmarks, atol=5e-3)
         np.testing.assert_allclose(a.box.to_list(), b.box.to_list(), atol=5e-3)
         assert a.score == pytest.approx(b.score, abs=1e-3)
@@ -79,7 +80,7 @@ def test_crops_of_several_photos_share_a_pass(photos: list[Image]) -> None:
     list(landmarker.predict_many([PHOTO] * 6, batch_size=6))
     # Each pass of the photo alone is one of all six together, in pieces of at most 8 crops.
     pieces = [[8] * (6 * crops // 8) + [6 * crops % 8] * (6 * crops % 8 > 0) for crops in alone]
-    assert runtime.sizes == sum(pieces, [])
+    assert runtime.sizes == list(itertools.chain(*pieces))
 
 
 def test_images_are_read_as_results_are_taken(landmarker: Landmarker) -> None:
@@ -108,11 +109,11 @@ def test_volumes_are_kept_on_request(landmarker: Landmarker) -> None:
 
 
 def test_errors_name_the_image(landmarker: Landmarker, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="image 1: .*missing.jpg: no such file"):
+    with pytest.raises(ValueError, match=r"image 1: .*missing\.jpg: no such file"):
         list(landmarker.predict_many([PHOTO, tmp_path / "missing.jpg"]))
     with pytest.raises(TypeError, match="image 2: image has dtype float64"):
         list(landmarker.predict_many([PHOTO, PHOTO, PHOTO / 255]))
-    with pytest.raises(ValueError, match="image 1: box 0: .*outside"):
+    with pytest.raises(ValueError, match=r"image 1: box 0: .*outside"):
         list(landmarker.predict_many([PHOTO, PHOTO], [[FACE_BOX], [[900, 900, 950, 950]]]))
     with pytest.raises(ValueError, match="batch_size is 0"):
         landmarker.predict_many([PHOTO], batch_size=0)

@@ -18,9 +18,6 @@ import numpy as np
 import PIL.Image
 import pytest
 
-pa = pytest.importorskip("pyarrow", reason="pyarrow comes with the extra batch")
-parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow comes with the extra batch")
-
 import jvcr.batch.reading
 from jvcr import Landmarker, read_image
 from jvcr.batch import Shard
@@ -31,6 +28,10 @@ from jvcr.batch.progress import Watch, duration
 from jvcr.batch.shard import Counts
 from jvcr.batch.store import Store
 from jvcr.batch.verify import redo, verify
+
+pa = pytest.importorskip("pyarrow", reason="pyarrow comes with the extra batch")
+parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow comes with the extra batch")
+
 
 Batch = Callable[..., Tally]
 COMMAND = [sys.executable, "-m", "jvcr.cli.app", "batch"]

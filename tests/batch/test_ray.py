@@ -1,4 +1,4 @@
-"""The Ray engine on two nodes of one machine, one of which is killed. Slow: `pytest -m slow tests/batch/test_ray.py`."""
+"""The Ray engine on two nodes of one machine, one of which is killed: `pytest -m slow tests/batch/test_ray.py`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 
-ray = pytest.importorskip("ray", reason="ray comes with the extra ray")
-pytest.importorskip("pyarrow", reason="pyarrow comes with the extra batch")
-
 from jvcr.batch.events import Event, EventKind
 from jvcr.batch.job import Engine, Tally
 from jvcr.batch.plan import read_plan
 from jvcr.batch.shard import Counts
 from jvcr.batch.store import Store
 from jvcr.batch.verify import verify
+
+ray = pytest.importorskip("ray", reason="ray comes with the extra ray")
+pytest.importorskip("pyarrow", reason="pyarrow comes with the extra batch")
+
 
 pytestmark = pytest.mark.slow
 

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import pytest
 
-for name in ("pyarrow", "s3fs", "moto", "flask"):
-    if importlib.util.find_spec(name) is None:
-        pytest.skip(f"{name} comes with the extra dev", allow_module_level=True)
-
 from jvcr.batch.events import Event
 from jvcr.batch.job import Engine, Tally
 from jvcr.batch.plan import read_plan
 from jvcr.batch.shard import Counts
 from jvcr.batch.store import Store
 from jvcr.batch.verify import verify
+
+for name in ("pyarrow", "s3fs", "moto", "flask"):
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"{name} comes with the extra dev", allow_module_level=True)
 
 
 @pytest.fixture

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from jvcr.batch.job import Tally
+from jvcr.batch.source import Kind, ParquetRows, list_photos, read_bytes
+
 pa = pytest.importorskip("pyarrow", reason="pyarrow comes with the extra batch")
 parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow comes with the extra batch")
 fsspec = pytest.importorskip("fsspec", reason="fsspec comes with the extra batch")
 
-from jvcr.batch.job import Tally
-from jvcr.batch.source import Kind, ParquetRows, list_photos, read_bytes
 
 NAMES = ["a/000.jpg", "a/003.jpg", "a/006.jpg", "b/001.jpg", "b/004.jpg", "b/007.jpg", "c/002.jpg", "c/005.jpg"]
 

@@ -157,7 +157,8 @@ def _chart(histogram: Histogram) -> str:
         )
     box = f"0 0 {width * len(histogram.counts) + 10} {height + 18}"
     total = int(histogram.counts.sum())
-    return f"<figure><figcaption>{_e(histogram.title)} (n = {total:,})</figcaption><svg viewBox='{box}'>{''.join(parts)}</svg></figure>"
+    caption = f"<figcaption>{_e(histogram.title)} (n = {total:,})</figcaption>"
+    return f"<figure>{caption}<svg viewBox='{box}'>{''.join(parts)}</svg></figure>"
 
 
 def _pictures(store: Store, plan: Plan, sheet: Sequence[tuple[int, dict[str, Any]]]) -> list[str]:
