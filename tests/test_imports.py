@@ -26,7 +26,7 @@ LAYERS = (
     ("export", "data"),
     ("evaluate",),
     ("train",),
-    ("paper", "bench"),
+    ("paper", "bench", "batch"),
     ("cli",),
 )
 
@@ -102,6 +102,8 @@ def test_prediction_does_not_load_torch() -> None:
         "pyarrow",
         "pythonosc",
         "supervision",
+        "fsspec",
+        "ray",
         "jvcr.model",
         "jvcr.data",
         "jvcr.train",

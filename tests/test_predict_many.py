@@ -80,7 +80,7 @@ def test_crops_of_several_photos_share_a_pass(photos: list[Image]) -> None:
     list(landmarker.predict_many([PHOTO] * 6, batch_size=6))
     # Each pass of the photo alone is one of all six together, in pieces of at most 8 crops.
     pieces = [[8] * (6 * crops // 8) + [6 * crops % 8] * (6 * crops % 8 > 0) for crops in alone]
-    assert runtime.sizes == sum(pieces, [])
+    assert runtime.sizes == list(itertools.chain(*pieces))
 
 
 def test_images_are_read_as_results_are_taken(landmarker: Landmarker) -> None:

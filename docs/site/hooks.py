@@ -38,6 +38,7 @@ API = {
         "camera",
         "markups",
         "video",
+        "batch",
         "io",
         "draw",
         "compat",

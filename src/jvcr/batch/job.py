@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from jvcr.batch.schema import import_arrow
 from jvcr.batch.settings import Settings
 from jvcr.batch.shard import ASIDE, DONE, Counts, Shard
 from jvcr.batch.source import list_photos
-from jvcr.batch.store import Store, is_url
+from jvcr.batch.store import Store, is_url, sha256
 from jvcr.files import open_regular
 from jvcr.io.boxes import GivenBoxes
 
@@ -70,7 +69,7 @@ def prepare(
     boxes_sha256 = ""
     if box_file is not None:
         with open_regular(box_file) as file:
-            boxes_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            boxes_sha256 = sha256(file.read())
     columns = {"image_column": image_column, "id_column": id_column, "box_column": column}
     if store.has(PLAN):
         plan = read_plan(store)
@@ -188,9 +187,7 @@ def run(
     elif engine is Engine.RAY:
         from jvcr.batch.ray import run_ray
 
-        run_ray(
-            out, shards, told, address=address, actors=workers, cpus=cpus, gpus=gpus, draw_every=draw_every
-        )
+        run_ray(out, shards, told, address=address, actors=workers, cpus=cpus, gpus=gpus, draw_every=draw_every)
     else:
         stall_s = 300 + 4 * plan.settings.time_limit_s
         run_processes(out, shards, told, workers=workers, stall_s=stall_s, draw_every=draw_every)

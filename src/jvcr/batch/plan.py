@@ -76,7 +76,9 @@ class Plan:
         return [f"{name}: planned {old!r}, now {new!r}" for name, (old, new) in pairs.items() if old != new]
 
 
-def make_plan(store: Store, listing: Listing, settings: Settings, photos_per_shard: int, boxes_sha256: str = "") -> Plan:
+def make_plan(
+    store: Store, listing: Listing, settings: Settings, photos_per_shard: int, boxes_sha256: str = ""
+) -> Plan:
     """Write the listings of all shards, then the plan. Until then there is none, and the next run starts again."""
     photos, shards, digest = 0, 0, hashlib.sha256()
     while part := list(itertools.islice(listing.photos, photos_per_shard)):

@@ -89,7 +89,8 @@ def run_ray(
                 start()
             if not busy and not starting:
                 raise EngineError(
-                    f"the cluster has no room for an actor of {cpus:g} CPUs and {gpus:g} GPUs: {ray.cluster_resources()}"
+                    f"the cluster has no room for an actor of {cpus:g} CPUs and {gpus:g} GPUs; it has "
+                    f"{ray.cluster_resources()}"
                 )
             finished, _ = ray.wait([*busy, *starting], num_returns=1, timeout=5.0)
             for reference in finished:

@@ -97,7 +97,9 @@ class Reader:
 
     def _finished(self, task: _Task) -> bool:
         """Wait for a photo. The limit counts from when its reading starts."""
-        while not task.done.wait(0.05 if task.started is None else max(0.0, task.started + self._time_limit_s - _now())):
+        while not task.done.wait(
+            0.05 if task.started is None else max(0.0, task.started + self._time_limit_s - _now())
+        ):
             if task.started is not None and _now() >= task.started + self._time_limit_s:
                 return task.done.is_set()
         return True

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jvcr.batch.store import sha256
 from jvcr.detect.named import DetectorName, named_detector
 from jvcr.detect.network import DETECT_SIZE
 from jvcr.files import open_regular
@@ -90,10 +90,11 @@ def open_landmarker(settings: Settings) -> Landmarker:
     here = Settings.of(**(settings.to_dict() | {"weights_sha256": "", "detector_sha256": ""}))
     for name in ("weights_sha256", "detector_sha256"):
         if getattr(here, name) != getattr(settings, name):
+            file = settings.weights if name == "weights_sha256" else settings.detector
             raise ValueError(
-                f"{name.removesuffix('_sha256')} {settings.weights if 'weights' in name else settings.detector}: "
-                f"this machine's file has the SHA-256 {getattr(here, name)[:12]}…, the plan's {getattr(settings, name)[:12]}…; "
-                "install the same version on all machines"
+                f"{name.removesuffix('_sha256')} {file}: this machine's file has the SHA-256 "
+                f"{getattr(here, name)[:12]}…, the plan's {getattr(settings, name)[:12]}…; install the same version on "
+                "all machines"
             )
     return Landmarker(
         settings.weights,
@@ -112,4 +113,4 @@ def open_landmarker(settings: Settings) -> Landmarker:
 
 def _sha256_of(path: Path) -> str:
     with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256(file.read())

@@ -133,7 +133,7 @@ class Shard:
                 found = _predict(landmarker, photos)
                 predict_ms = 1000 * (time.monotonic() - started) / len(photos)
                 for read, faces in zip(photos, found, strict=True):
-                    key = {"photo_index": read.index, "photo": _text(read.photo.id)}
+                    key: dict[str, Any] = {"photo_index": read.index, "photo": _text(read.photo.id)}
                     size = (None, None) if read.image is None else read.image.shape[:2]
                     photo_rows.append(
                         key
@@ -141,12 +141,10 @@ class Shard:
                         | {"faces": len(faces), "error": None if read.error is None else _text(read.error)}
                     )
                     face_rows += [
-                        schema.face_row(*key.values(), number, face, settings.fingerprint)
+                        schema.face_row(read.index, _text(read.photo.id), number, face, settings.fingerprint)
                         for number, face in enumerate(faces)
                     ]
-                    time_rows.append(
-                        {"photo_index": read.index, "read_ms": read.read_ms, "predict_ms": predict_ms}
-                    )
+                    time_rows.append({"photo_index": read.index, "read_ms": read.read_ms, "predict_ms": predict_ms})
                     if draw_every and read.index % draw_every == 0 and read.image is not None:
                         sheet.add(read.image, faces)
                     counts = Counts(1, len(faces), int(read.error is not None))

@@ -248,14 +248,15 @@ def _in_tars(named: Iterable[tuple[str, str]]) -> Iterator[Photo]:
                 opened: Any = system.open(inside, "rb", block_size=_BLOCK)
                 size = system.size(inside)
             else:
-                opened, size = Path(path).open("rb"), Path(path).stat().st_size
+                opened, size = Path(path).open("rb"), Path(path).stat().st_size  # noqa: SIM115 - closed below
             with opened as file, tarfile.open(fileobj=file, mode="r:") as archive:
                 for member in archive:
                     if member.isfile() and _ending(member.name) in IMAGE_ENDINGS:
                         if member.offset_data + member.size > size:
                             raise tarfile.ReadError(f"{member.name} reaches beyond the end of the file")
                         yield Photo(f"{name}/{member.name}", path, (member.offset_data, member.size))
-                    archive.members.clear()
+                    # Otherwise it keeps what it knows of each member.
+                    archive.members = []  # type: ignore[attr-defined]
         except (tarfile.TarError, OSError) as error:
             raise ValueError(f"{path}: cannot be read as a tar ({error}); expected an uncompressed tar") from error
 

@@ -47,7 +47,10 @@ class Store:
 
     def __init__(self, place: str) -> None:
         self.place = place if is_url(place) else str(Path(place).absolute())
-        self._system, self._root = open_url(place) if is_url(place) else (None, self.place)
+        self._system: Any = None
+        self._root = self.place
+        if is_url(place):
+            self._system, self._root = open_url(place)
 
     @property
     def folder(self) -> Path | None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import jvcr
+from jvcr.cli.batch import app as batch
 from jvcr.cli.bench import bench
 from jvcr.cli.claims import claims
 from jvcr.cli.console import fail
@@ -42,6 +43,7 @@ app.command()(export)
 app.command()(claims)
 app.command()(figure)
 app.command()(markup)
+app.add_typer(batch, name="batch")
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(data, name="data")
 
