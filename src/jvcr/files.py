@@ -111,7 +111,8 @@ def cannot_write(path: Path | str, error: OSError) -> CannotWrite:
     if isinstance(error, CannotWrite):
         return error
     return CannotWrite(
-        error.errno, f"{path}: cannot be written ({error.strerror or error}); free some disk space, or choose another folder"
+        error.errno,
+        f"{path}: cannot be written ({error.strerror or error}); free some disk space, or choose another folder",
     )
 
 

@@ -40,7 +40,9 @@ class Confidence:
     def __post_init__(self) -> None:
         numbers = (*self.small, *self.large, *self.alone, self.least_agreement)
         if (len(self.small), len(self.large), len(self.alone)) != (3, 3, 2) or not all(map(math.isfinite, numbers)):
-            raise ValueError(f"{self}: expected finite constants: 3 for small, 3 for large, 2 for alone and 1 for least_agreement")
+            raise ValueError(
+                f"{self}: expected finite constants: 3 for small, 3 for large, 2 for alone and 1 for least_agreement"
+            )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Confidence:

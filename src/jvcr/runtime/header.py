@@ -54,7 +54,9 @@ class Fields:
     def fail(self, key: str, reason: str) -> NoReturn:
         """Raise the error for an invalid field."""
         field = ".".join(part for part in (self.name, key) if part) or "jvcr"
-        raise ValueError(f"{self.path}: metadata field {field!r}: {reason}; the file is damaged or was not written by jvcr")
+        raise ValueError(
+            f"{self.path}: metadata field {field!r}: {reason}; the file is damaged or was not written by jvcr"
+        )
 
     def inner(self, key: str, optional: bool = False) -> Fields:
         """A field that is itself an object."""

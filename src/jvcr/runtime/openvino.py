@@ -70,7 +70,9 @@ class OpenVinoRuntime:
         names = {name for end in (*self._model.inputs, *self._model.outputs) for name in end.get_names()}
         self._volume = next((name for name in VOLUME_OUTPUTS if name in names), "cells")
         if missing_names := {"crops", self._volume, "points_unit"} - names:
-            raise ValueError(f"{path}: the network has no input or output {', '.join(sorted(missing_names))}; it has {sorted(names)}")
+            raise ValueError(
+                f"{path}: the network has no input or output {', '.join(sorted(missing_names))}; it has {sorted(names)}"
+            )
         try:
             self._network(1)
         except Exception as error:

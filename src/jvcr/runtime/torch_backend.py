@@ -74,7 +74,9 @@ def open_torch(
         raise ValueError(f"PyTorch has no device {device!r} on this machine ({error})") from error
     if path.suffix == ".pt":
         if compile:
-            raise ValueError(f"{path}: TorchScript cannot be compiled again; use the .safetensors file, or drop compile")
+            raise ValueError(
+                f"{path}: TorchScript cannot be compiled again; use the .safetensors file, or drop compile"
+            )
         return ScriptRuntime(path, device)
     model, header = load_weights(path)
     runtime = TorchRuntime(
