@@ -99,7 +99,7 @@ def jitter(points: NDArray[np.floating]) -> float:
 
 
 def lag_s(found: NDArray[np.floating], true: NDArray[np.floating], times_s: NDArray[np.floating]) -> float:
-    """How much later (T, N, ≥2) landmarks are than the truth, in seconds: the delay that explains the paths of their
+    """Lag of (T, N, ≥2) landmarks behind the ground truth, in seconds: the delay that explains the paths of their
     centres best. The truth should move to and fro."""
     paths = [points[..., :2].mean(axis=1) - points[..., :2].mean(axis=(0, 1)) for points in (found, true)]
     step = float(np.median(np.diff(times_s)))

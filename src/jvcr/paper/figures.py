@@ -1,4 +1,4 @@
-"""Figures 2, 4 and 5 of the paper, remade from what a network says of given faces (matplotlib, extra ``train``).
+"""Figures 2, 4 and 5 of the paper, redrawn from the predictions of a network (matplotlib, extra ``train``).
 
 They show what the paper's figures are about, in a drawing of our own: docs/figures.md.
 """
@@ -35,11 +35,11 @@ _ACCENT = "#5a7fb0"
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One face and what a network says of it.
+    """One face and the predictions of a network.
 
     Attributes:
         name: for messages.
-        crop_rgb: (S, S, 3) uint8, the square that the network saw; S may be larger than the network's.
+        crop_rgb: (S, S, 3) uint8, the network's input square; S may be larger than the network's.
         points_unit: (N, 3) predicted landmarks, unit frame.
         volumes: predicted volumes (d_m, H, W), coarse to fine; the last alone where the others are not known.
         markup: of the landmarks.

@@ -42,7 +42,7 @@ _NOT_MEASURED = "not measured"
 
 @dataclass(frozen=True)
 class OurRow:
-    """What one of our evaluations says about one aligner. Percent; a text where there is no figure, the reason."""
+    """Results of one evaluation for one aligner. Percent; a text where there is no figure, the reason."""
 
     name: str
     source: str
@@ -138,7 +138,7 @@ def evaluate(
 
 
 def rows_of_aflw2000(record: dict[str, Any], origin: str) -> list[OurRow]:
-    """From the record of ``jvcr evaluate aflw2000-3d`` (report.json): one row a system, original labels, fitted yaw.
+    """From the record of ``jvcr evaluate aflw2000-3d`` (report.json): one row per system, original labels, fitted yaw.
 
     Raises:
         ValueError: other landmarks than the 68 of the paper's tables were scored.
@@ -177,7 +177,7 @@ def rows_of_aflw2000(record: dict[str, Any], origin: str) -> list[OurRow]:
 
 
 def rows_of_views(record: dict[str, Any], origin: str) -> list[OurRow]:
-    """From the record of ``jvcr evaluate views``: one row a system, 66 points as in 3DFAW."""
+    """From the record of ``jvcr evaluate views``: one row per system, 66 points as in 3DFAW."""
     rows = []
     for one in record["systems"]:
         if one["n_points"] != 66:

@@ -26,14 +26,14 @@ from jvcr.train.targets import patches, rasterise
 
 
 def rasterise_each(points_unit: Tensor, shape: tuple[int, int, int], sigma_vox: float) -> Tensor:
-    """(B, N, 3) → (B, N·D, H, W): one volume a landmark."""
+    """(B, N, 3) → (B, N·D, H, W): one volume per landmark."""
     batch, count = points_unit.shape[:2]
     volumes = rasterise(points_unit.reshape(-1, 1, 3), shape, sigma_vox)
     return volumes.view(batch, count * shape[0], *shape[1:])
 
 
 def sparse_voxel_loss(predicted: Tensor, index: Tensor, value: Tensor, foreground: float) -> Tensor:
-    """``voxel_loss`` (means) of one volume a landmark, without building the true volumes.
+    """``voxel_loss`` (means) of one volume per landmark, without building the true volumes.
 
     Args:
         predicted: (B, N, D·H·W).
@@ -56,7 +56,7 @@ class _PointsOnly(TorchRuntime):
 
 
 class _Compared:
-    """What the three have in common.
+    """Shared by the three losses.
 
     Args:
         emptier: how much smaller the share of occupied voxels is than in the compact volume. The weight of occupied

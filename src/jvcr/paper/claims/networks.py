@@ -1,4 +1,4 @@
-"""What JVCR is compared with: other heads and representations on the same hourglasses.
+"""Networks that JVCR is compared with: other heads and representations on the same hourglasses.
 
 All of them take (B, S, S, 3) crops, and the dense truth in training stage 1, and give ``JVCROutput``.
 """
@@ -66,7 +66,7 @@ def peaks_unit(volumes: Tensor) -> Tensor:
 
 
 class TwoStep(nn.Module):
-    """2D heatmaps first, one a landmark; then depth from the picture and the heatmaps (the baseline of table III).
+    """2D heatmaps first, one per landmark; then depth from the picture and the heatmaps (the baseline of table III).
 
     The second step does not change the first: its gradient ends at the heatmaps.
     """
@@ -109,7 +109,7 @@ class Direct(nn.Module):
 
 
 class VolumePerLandmark(nn.Module):
-    """The conventional volumetric representation: one volume a landmark, coarse to fine, read at its peak."""
+    """The conventional volumetric representation: one volume per landmark, coarse to fine, read at its peak."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

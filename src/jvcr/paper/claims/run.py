@@ -99,8 +99,8 @@ def configuration(name: str, samples: int, seed: int, preset: str) -> TrainConfi
 
 @dataclass(frozen=True)
 class Outcome:
-    """How right one variant became. Errors as ratios, on the validation rows; ``nme_half_width`` is half of the
-    bootstrap 95 % interval of ``nme``, ``nme_median`` the median over the faces, which a few wild ones do not move."""
+    """Accuracy of one variant. Errors as ratios, on the validation rows; ``nme_half_width`` is half of the
+    bootstrap 95 % interval of ``nme``, ``nme_median`` the median over the faces, which a few outliers do not affect."""
 
     variant: str
     preset: str
@@ -115,7 +115,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one variant takes.
+    """Cost of one variant.
 
     Attributes:
         step_mb: memory that three training steps add to a process, at their peak.
@@ -192,7 +192,7 @@ def _half_width(predictions: Predictions) -> float:
 
 
 def cost_of(name: str, preset: str) -> Cost:
-    """Measured in a process of its own, so that nothing else counts."""
+    """Measured in a separate process, so that no other memory counts."""
     code = f"from jvcr.paper.claims.run import print_cost; print_cost({name!r}, {preset!r})"
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
@@ -272,7 +272,7 @@ def _peak_mb(device: torch.device) -> float:
 
 
 def table_of(outcomes: list[tuple[Outcome, Cost]]) -> str:
-    """Markdown: one line a variant; errors in percent, with half of the bootstrap 95 % interval."""
+    """Markdown: one line per variant; errors in percent, with half of the bootstrap 95 % interval."""
     lines = [
         "| | variant | NME [0,30] / (30,60] / over 60 | mean of bins | median | GTE | parameters, M | "
         "memory of a step, MB | of its volumes, MB | images/s | one face, ms |",
