@@ -111,8 +111,8 @@ def cvgtce(predicted_img: Points, other_view: Points, normaliser: tuple[int, int
     """CVGTCE: cross-view consistency error of the 3DFAW challenge (JVCR, section IV-C).
 
     The prediction x on one view is aligned with the ground truth y of *another* view of the same face by the similarity
-    (s, R, t) that minimises Σ‖y_k − (s R x_k + t)‖²; the error is mean_k ‖(s R x_k + t) − y_k‖ / d, d = outer-eye
-    distance of y.
+    (s, R, t) that minimises Σ‖y_k − (s R x_k + t)‖²; the error is mean_k ‖(s R x_k + t) − y_k‖ / d, where d is the
+    outer-eye distance of y.
 
     Args:
         predicted_img: (B, N, 3) image pixels of the one view.

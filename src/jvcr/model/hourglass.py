@@ -88,7 +88,7 @@ class VolumeHead(nn.Module):
         self.from_volume = None if last else nn.Conv2d(depth, channels, 1)
 
     def forward(self, x: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """A stack's input ``x`` and output ``features``, both (B, C, H, W) → volume (B, D, H, W), next stack's input."""
+        """A stack's input ``x`` and output ``features``, both (B, C, H, W) → volume (B, D, H, W), next input."""
         features = self.block(features)
         volume = self.volume(features)
         if self.from_features is not None and self.from_volume is not None:
