@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.io
+from numpy.typing import NDArray
 
 from jvcr.data.formats.aflw2000 import read_aflw2000
 from jvcr.data.formats.pts import read_pts
@@ -17,6 +18,7 @@ from jvcr.data.formats.readers import READERS, read_samples
 from jvcr.data.formats.w300lp import read_300w_lp
 from jvcr.data.reading import Samples, points_from
 from jvcr.data.sample import Sample
+from jvcr.geometry import head_pose
 from jvcr.images import ImageError
 from jvcr.markups.markup import MARKUP_66
 
@@ -252,12 +254,18 @@ def test_aflw2000_bad_files_are_named(make_layout: MakeLayout) -> None:
 # --- 300W-LP
 
 
-def test_300w_lp_groups_photos_and_takes_the_yaw_that_is_there(make_layout: MakeLayout) -> None:
+def test_300w_lp_groups_photos_and_takes_the_yaw_that_is_there(
+    make_layout: MakeLayout, heads: list[NDArray[np.float32]]
+) -> None:
     layout = make_layout("300w-lp")
     values = {"Pose_Para": np.array([[0, np.radians(-33), 0, 0, 0, 0, 1.0]])}
     scipy.io.savemat(layout.root / "IBUG" / "IBUG_image_003_1_2.mat", values)
     samples = list(read_300w_lp(layout.root))
-    assert [round(sample.yaw_deg, 2) for sample in samples] == [-50, -15, 33, 65]
+    # Computed yaws are those of the order "zyx"; the heads were turned by -50, -15 and 65 with yaw first.
+    expected = [head_pose(head).angles("zyx").yaw_deg for head in heads]
+    expected[2] = 33
+    assert [sample.yaw_deg for sample in samples] == pytest.approx(expected, abs=0.01)
+    assert expected == pytest.approx([-50, -15, 33, 65], abs=0.5)
     assert {sample.group for sample in samples} == {"IBUG/IBUG_image_003"}
     assert {sample.source for sample in samples} == {"300wlp-ibug"}
 
@@ -274,7 +282,9 @@ def test_300w_lp_flips(make_layout: MakeLayout) -> None:
     # 110 pixels wide: column x becomes 109 − x, and the right eye's corner takes the place of the left one's.
     assert back.points_img[45, 0] == pytest.approx(109 - there.points_img[36, 0])
     np.testing.assert_array_equal(back.points_img[45, 1:], there.points_img[36, 1:])
-    assert (back.yaw_deg, back.group) == (pytest.approx(50, abs=0.05), there.group)
+    # A mirrored head has the opposite yaw.
+    assert there.yaw_deg == pytest.approx(-50, abs=0.5)
+    assert (back.yaw_deg, back.group) == (pytest.approx(-there.yaw_deg, abs=0.05), there.group)
 
 
 def test_300w_lp_faces_without_depth(make_layout: MakeLayout) -> None:

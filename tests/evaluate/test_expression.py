@@ -118,7 +118,8 @@ def test_a_constant_offset_of_the_markups_is_removed(marked: Path, tmp_path: Pat
     (score,) = expression.evaluate(marked, predictions=[tmp_path / "peer.npz"]).scores
     raw, aligned = score.inner["all"]
     assert raw == pytest.approx(0.05, rel=1e-4)
-    assert aligned == pytest.approx(0, abs=1e-5)
+    # Not quite: offsets are taken in crops that are upright by the median photo's head, 0.7° from these level heads.
+    assert aligned == pytest.approx(0, abs=5e-4)
     # No face removes its own error: a face that alone is off keeps all of it. The other four fifths do not see it.
     points[3] += [10, 0, 0]
     write_predictions(tmp_path / "peer.npz", PredictionSet(truth.names, points))
