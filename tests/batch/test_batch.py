@@ -149,6 +149,36 @@ def test_kills_lose_the_shards_in_hand_at_most(
     assert command("verify", tmp_path / "out").returncode == 0
 
 
+def test_a_run_that_is_asked_to_end_says_how_to_go_on(
+    photos: Path, tmp_path: Path, make_photos: Callable[[Path, int], list[str]]
+) -> None:
+    make_photos(photos, 60)
+    out = tmp_path / "out"
+    arguments = [*COMMAND, str(photos), str(out), "--shard", "4", "--workers", "1"]
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 120
+    while time.monotonic() < until and not list((out / "done").glob("*.json")):
+        time.sleep(0.02)
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in errors
+    done = len(list((out / "done").iterdir()))
+    time.sleep(2)
+    assert len(list((out / "done").iterdir())) == done < 15
+
+
+def test_a_missing_extra_is_named(photos: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.modules['pyarrow'] = None\n"
+        "from jvcr.cli.app import main\n"
+        f"sys.argv = ['jvcr', 'batch', {str(photos)!r}, {str(tmp_path / 'out')!r}]\nmain()"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert 'pip install ".[batch]"' in ran.stderr.replace("\n", " ")
+
+
 def test_a_worker_that_dies_is_replaced(photos: Path, tmp_path: Path, batch: Batch) -> None:
     batch(photos, "whole")
     events: list[Event] = []
