@@ -16,7 +16,7 @@ LAYERS = (
     ("frames", "extras", "files", "report", "suggest", "markups", "weights"),
     ("geometry", "volume", "metrics", "images", "expression", "io.outputs"),
     ("io.exports", "camera"),
-    ("results", "runtime.base", "runtime.confidence", "detect.base", "distinct"),
+    ("results", "runtime.base", "runtime.mirror", "runtime.confidence", "detect.base", "distinct"),
     ("locate", "io"),
     ("runtime", "detect", "draw"),
     ("find", "video"),

@@ -23,6 +23,7 @@ from jvcr import Landmarker, read_image
 from jvcr.batch import Shard
 from jvcr.batch.events import EngineError, Event, EventKind
 from jvcr.batch.job import Engine, Tally, TooManyErrors, retry, tally
+from jvcr.batch.local import run_processes
 from jvcr.batch.plan import read_plan
 from jvcr.batch.progress import Watch, duration
 from jvcr.batch.shard import Counts
@@ -149,6 +150,36 @@ def test_kills_lose_the_shards_in_hand_at_most(
     assert command("verify", tmp_path / "out").returncode == 0
 
 
+def test_a_run_that_is_asked_to_end_says_how_to_go_on(
+    photos: Path, tmp_path: Path, make_photos: Callable[[Path, int], list[str]]
+) -> None:
+    make_photos(photos, 60)
+    out = tmp_path / "out"
+    arguments = [*COMMAND, str(photos), str(out), "--shard", "4", "--workers", "1"]
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 120
+    while time.monotonic() < until and not list((out / "done").glob("*.json")):
+        time.sleep(0.02)
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in errors
+    done = len(list((out / "done").iterdir()))
+    time.sleep(2)
+    assert len(list((out / "done").iterdir())) == done < 15
+
+
+def test_a_missing_extra_is_named(photos: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.modules['pyarrow'] = None\n"
+        "from jvcr.cli.app import main\n"
+        f"sys.argv = ['jvcr', 'batch', {str(photos)!r}, {str(tmp_path / 'out')!r}]\nmain()"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert 'pip install ".[batch]"' in ran.stderr.replace("\n", " ")
+
+
 def test_a_worker_that_dies_is_replaced(photos: Path, tmp_path: Path, batch: Batch) -> None:
     batch(photos, "whole")
     events: list[Event] = []
@@ -163,6 +194,26 @@ def test_a_worker_that_dies_is_replaced(photos: Path, tmp_path: Path, batch: Bat
     after = batch(photos, engine=Engine.PROCESSES, workers=1, notify=kill_once)
     assert after.done == Counts(8, 8, 0)
     assert [(e.shard, e.text) for e in events if e.kind is EventKind.DEATH] == [(1, "the worker died (signal 9)")]
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="stops a process with SIGSTOP")
+def test_a_worker_that_reports_nothing_is_replaced(photos: Path, tmp_path: Path, batch: Batch) -> None:
+    batch(photos, "whole")
+    batch(photos)
+    for path in (tmp_path / "out" / "done").iterdir():
+        path.unlink()
+    deaths: list[str] = []
+
+    def stop_once(event: Event) -> None:
+        if event.kind is EventKind.PHOTO and event.shard == 0 and not deaths:
+            for child in multiprocessing.active_children():
+                os.kill(child.pid or 0, signal.SIGSTOP)
+        if event.kind is EventKind.DEATH:
+            deaths.append(event.text)
+
+    run_processes(str(tmp_path / "out"), [0, 1, 2], stop_once, workers=1, stall_s=20)
+    assert deaths == ["the worker reported nothing for 20 s and was ended"]
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 

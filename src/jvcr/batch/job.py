@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +20,9 @@ from jvcr.batch.source import list_photos
 from jvcr.batch.store import Store, is_url, sha256
 from jvcr.files import open_regular
 from jvcr.io.boxes import GivenBoxes
+
+_READERS = 16
+"""Marks that are read at a time."""
 
 
 class Engine(StrEnum):
@@ -102,8 +106,10 @@ def tally(store: Store, plan: Plan) -> Tally:
         ValueError: a mark is damaged.
     """
     result = Tally(plan, aside=len(store.names(ASIDE)))
-    for name in store.names(DONE):
-        mark = read_mark(store, name)
+    # On an object store, each takes a while to arrive.
+    with ThreadPoolExecutor(_READERS) as pool:
+        marks = list(pool.map(lambda name: read_mark(store, name), store.names(DONE)))
+    for mark in marks:
         result.done = result.done.plus(Counts(mark["photos"], mark["faces"], mark["errors"]))
         result.shards += 1
     return result

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
+import PIL.Image
+
 from jvcr.batch.source import Kind, ParquetRows, Photo, Source, read_bytes
 from jvcr.images import Image, decode_image
 
@@ -52,6 +54,8 @@ class Reader:
     def __init__(self, source: Source, max_pixels: int, time_limit_s: float) -> None:
         self._source, self._max_pixels, self._time_limit_s = source, max_pixels, time_limit_s
         self._lock = threading.Lock()
+        # Pillow's own limit must not be the lower one.
+        PIL.Image.MAX_IMAGE_PIXELS = max(PIL.Image.MAX_IMAGE_PIXELS or 0, max_pixels)
 
     def read(self, photos: Iterable[tuple[int, Photo]]) -> Iterator[ReadPhoto]:
         """Read photos ahead; they come in order."""

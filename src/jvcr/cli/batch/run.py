@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from typing import Annotated, Any
 
-import PIL.Image
 import typer
 
 from jvcr.batch.job import Engine, prepare, retry, tally
@@ -109,7 +108,6 @@ def run(
         max_pixels=max_pixels,
         time_limit_s=time_limit,
     )
-    PIL.Image.MAX_IMAGE_PIXELS = max(PIL.Image.MAX_IMAGE_PIXELS or 0, max_pixels)
     plan = prepare(source, out, settings, shard, boxes=boxes or "", image_column=image_column, id_column=id_column)
     store = Store(out)
     if try_again:
