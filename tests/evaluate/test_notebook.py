@@ -279,7 +279,7 @@ def test_robustness(heads: Path, frontal: MakeRuntime) -> None:
     report = robustness.evaluate(heads, {"mine": frontal()}, mirror=False, refine=False, limit=0.3, progress=steps)
     rows = {row.condition: row for row in report.networks["mine"]}
     assert list(rows) == list(CONDITIONS)
-    assert (report.samples, report.faces, report.look) == ("AFLW2000-3D", 4, "one look")
+    assert (report.samples, report.faces, report.look) == ("AFLW2000-3D", 4, "single pass")
     frontals = {name: row.nme.bins[0] for name, row in rows.items()}
     assert frontals[REFERENCE] == pytest.approx(0, abs=1e-5)
     # The network knows nothing of the pixels.
@@ -293,8 +293,8 @@ def test_robustness(heads: Path, frontal: MakeRuntime) -> None:
     assert frontals["box shifted by 15 %"] > 2 * frontals["box shifted by 5 %"]
     assert frontals["upside down"] > 0.5 and rows["upside down"].failures == 1
     assert steps.stages == {"jvcr mine": 4 * len(CONDITIONS)} and steps.finished()
-    assert report.to_dict()["systems"]["mine"]["look"] == "one look"
-    assert report.tables()[0].title == "jvcr mine, AFLW2000-3D, one look: NME by yaw and GTE, percent"
+    assert report.to_dict()["systems"]["mine"]["look"] == "single pass"
+    assert report.tables()[0].title == "jvcr mine, AFLW2000-3D, single pass: NME by yaw and GTE, percent"
 
 
 def test_detect(heads: Path, frontal: MakeRuntime) -> None:

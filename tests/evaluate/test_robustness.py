@@ -68,7 +68,7 @@ def test_a_second_look_mends_boxes_and_rolls(sample: Sample) -> None:
         assert better.gte is not None and better.gte < 0.1
     # Turned predictions were turned back, or they would be off by the size of the face.
     assert once[2].nme.image_mean < 0.2
-    text = robustness_table(twice, "two looks").to_text()
+    text = robustness_table(twice, "refinement").to_text()
     assert "turned by ±60°" in text and "+" in text
 
 

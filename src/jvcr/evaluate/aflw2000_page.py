@@ -1,4 +1,4 @@
-"""AFLW2000-3D's report as a page: plots, the worst faces drawn, tables."""
+"""The AFLW2000-3D report as an HTML page: plots, pictures of the worst faces, tables."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def page(
     tables: Sequence[Table],
     worst: Sequence[tuple[str, float]],
 ) -> str:
-    """The whole page.
+    """Render the page.
 
     Args:
-        worst: name and NME of faces of the first system to draw; their images are read.
+        worst: names and NME of the first system's faces to draw; their images are read from the folder.
     Raises:
         MissingExtra: plotly or Jinja2 is not installed.
     """
@@ -55,17 +55,17 @@ def _faces(truth: Truth, first: Score, worst: Sequence[tuple[str, float]]) -> li
 
 
 def _label(one: Score) -> str:
-    """Plotly takes names for HTML."""
+    """Legend name, escaped: plotly interprets names as HTML."""
     return html.escape(f"{one.system.name}, {one.system.boxes}")
 
 
 def _published(scores: Sequence[Score]) -> tuple[PublishedNme, ...]:
-    """What may stand beside these scores: published figures are of 68 points."""
+    """Published results comparable with these scores: none unless 68 points were scored."""
     return AFLW2000_NME if n_points_of(scores) == PUBLISHED_POINTS else ()
 
 
 def _bins(go: Any, scores: Sequence[Score]) -> Any:
-    """NME by yaw with its intervals; published means as marks."""
+    """NME by yaw with intervals; published means as markers."""
     x = [*BINS, "mean of bins"]
     traces = []
     for number, one in enumerate(scores):
@@ -103,7 +103,7 @@ def _bins(go: Any, scores: Sequence[Score]) -> Any:
         )
     figure = go.Figure(traces)
     figure.update_layout(
-        title="NME by yaw, original labels (95 % bootstrap intervals; marks: published, all 2,000 images)",
+        title="NME by yaw, original labels (95 % bootstrap intervals; markers: published, all 2,000 images)",
         yaxis_title="NME, percent",
         barmode="group",
         height=480,
@@ -112,7 +112,7 @@ def _bins(go: Any, scores: Sequence[Score]) -> Any:
 
 
 def _curves(go: Any, scores: Sequence[Score]) -> Any:
-    """Cumulative errors of what was measured; of published methods only the mean is known: a line each."""
+    """Cumulative error distributions; a vertical line for each published method, of which only the mean is known."""
     figure = go.Figure()
     limit = 0.0
     for number, one in enumerate(scores):
@@ -146,7 +146,7 @@ def _curves(go: Any, scores: Sequence[Score]) -> Any:
             )
         )
     figure.update_layout(
-        title="Cumulative error distribution (missed faces count as errors; upright lines: published means of bins)",
+        title="Cumulative error distribution (missed faces count as failures; vertical lines: published means of bins)",
         xaxis_title="NME, percent",
         yaxis_title="faces with a smaller error, percent",
         height=500,
@@ -155,7 +155,7 @@ def _curves(go: Any, scores: Sequence[Score]) -> Any:
 
 
 def _yaw(go: Any, truth: Truth, scores: Sequence[Score]) -> Any:
-    """Every face of every system: error over yaw."""
+    """Error over yaw, for every face and system."""
     yaw = truth.fitted_yaw_deg
     figure = go.Figure()
     for number, one in enumerate(scores):
@@ -171,8 +171,8 @@ def _yaw(go: Any, truth: Truth, scores: Sequence[Score]) -> Any:
             )
         )
     figure.update_layout(
-        title="Every face: error over yaw (original labels)",
-        xaxis_title="fitted yaw, degrees; positive to the person's left",
+        title="NME of every face over yaw (original labels)",
+        xaxis_title="fitted yaw, degrees; positive towards the person's left",
         yaxis={"title": "NME, percent", "type": "log"},
         height=450,
     )

@@ -32,12 +32,12 @@ from jvcr.report import Table
 from jvcr.runtime.base import Runtime
 
 _HARDLY_BELIEVED = 0.02
-"""Boxes and faces down to this score are counted, for the precision–recall curves."""
+"""Score threshold for collecting detections: low, so that precision–recall curves are complete."""
 
 
 @dataclass(frozen=True, eq=False)
 class DetectReport(BenchmarkReport):
-    """What the detector alone, and with each landmark network, found."""
+    """Results of the detector alone, and with each landmark network."""
 
     results: list[Evaluated]
     detect_size: int
@@ -46,11 +46,11 @@ class DetectReport(BenchmarkReport):
     date: str
 
     def tables(self) -> list[Table]:
-        """All finders side by side, as one table."""
+        """One table, with one column per finder (detector alone, or with a landmark network)."""
         return [detection_table([result.scores for result in self.results])]
 
     def figures(self) -> dict[str, Any]:
-        """By finder: precision over recall, and reliability of the score, as a matplotlib figure.
+        """A matplotlib figure per finder: precision–recall curve, and reliability of the score.
 
         Raises:
             MissingExtra: matplotlib is not installed.
@@ -58,12 +58,15 @@ class DetectReport(BenchmarkReport):
         return {result.scores.name: plots(result.scores) for result in self.results}
 
     def worst_sheets(self, count: int) -> Mapping[str, Image]:
-        """By finder: up to ``count`` photographs with missed faces and false positives; none where all was right."""
+        """A contact sheet per finder: up to ``count`` photos with missed faces or false positives.
+
+        Finders without errors are omitted.
+        """
         sheets = {result.scores.name: worst_sheet(result, count) if count else None for result in self.results}
         return {name: sheet for name, sheet in sheets.items() if sheet is not None}
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able. Shares are ratios; NaN (nothing of a kind) becomes None."""
+        """JSON-able. Shares are ratios; NaN (an empty group) becomes None."""
         record = {
             "benchmark": "detect",
             "version": jvcr.__version__,
@@ -85,17 +88,17 @@ def evaluate(
     execution: Execution = DEFAULT_EXECUTION,
     progress: Progress = no_progress,
 ) -> DetectReport:
-    """Score a detector alone, and with each landmark network.
+    """Evaluate a detector alone, and with each landmark network.
 
     Args:
-        root: a folder with ``detect_labels.npz`` (its test split is looked at), or AFLW2000-3D (one face a photo is
-            known, so nothing counts as false).
+        root: folder with ``detect_labels.npz`` (its test split is used), or of AFLW2000-3D (only one face per photo is
+            labelled, so false positives cannot be counted).
         weights: landmark networks; ``small`` by default.
-        detector: name of the detector.
-        detect_size: longer side of the photo in the search, pixels.
-        without: names of images to leave out.
-        half: only one half of the photographs (``jvcr.data.face_photos.Half``).
-        execution: what runs the landmark networks; its threads are the detector's, too.
+        detector: name of the face detector.
+        detect_size: longer side of the resized photo that the detector sees, pixels.
+        without: names of images to exclude.
+        half: use only this half of the photos (``jvcr.data.face_photos.Half``).
+        execution: backend and settings of the landmark networks; the detector uses the same number of threads.
         progress: see ``jvcr.evaluate.benchmark.Progress``.
     Raises:
         FileNotFoundError, ValueError, ImageError: a file is missing or damaged, or the detector is unknown.
@@ -113,17 +116,17 @@ def evaluate(
 
 
 def _photos(root: Path, without: Collection[str], half: Half | None) -> tuple[list[FacePhoto], bool]:
-    """The photographs, and whether all of their faces are known."""
+    """The photos, and whether all of their faces are labelled."""
     complete = (root / LABELS_FILE).is_file()
     photos = read_face_photos(root, "test") if complete else _one_face_each(root)
     absent = set(without) - {photo.name for photo in photos}
     if absent:
         raise ValueError(
-            f"{root}: {len(absent)} of the {len(without)} images to leave out are not there, e.g. {min(absent)}"
+            f"{root}: {len(absent)} of the {len(without)} images to exclude are not in this folder, e.g. {min(absent)}"
         )
     left = [p for p in photos if p.name not in without and half in (None, half_of(p.name))]
     if not left:
-        raise ValueError(f"{root}: no photograph is left to look at")
+        raise ValueError(f"{root}: no photos left to evaluate; exclude fewer images")
     return left, complete
 
 
@@ -135,7 +138,7 @@ def _one_face_each(root: Path) -> list[FacePhoto]:
 
 
 def _finders(looks: Looks, networks: Mapping[str, Runtime]) -> dict[str, tuple[Finder, float]]:
-    """By name: what finds faces, and its default threshold."""
+    """Finders by name: the function, and its default score threshold."""
     name = DetectorName(looks.detector)
     detector = named_detector(name, looks.detect_size, looks.threads)
     all_boxes: Detector = detector

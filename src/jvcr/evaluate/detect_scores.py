@@ -1,4 +1,4 @@
-"""Face detection: what a detector, or the detector with the landmark network, finds and misses."""
+"""Face detection scores of a detector, alone or with a landmark network."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ SIZE_EDGES_PX = (0, 12, 16, 24, 48, 96, math.inf)
 _SCORE_EDGES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0001)
 
 Finder = Callable[[Image], tuple[NDArray[np.float64], NDArray[np.float64]]]
-"""Image → boxes (n, 4) and scores (n,), also of what is hardly believed."""
+"""Image → boxes (n, 4) and scores (n,), including low-scoring detections."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """``count`` faces (or boxes) of a kind, of which ``share`` were found (or are right)."""
+    """A group of ``count`` faces (or detections), and the share detected (or correct)."""
 
     label: str
     count: int
@@ -41,8 +41,13 @@ class Slice:
 
 @dataclass(frozen=True)
 class CutScores:
-    """``count`` photographs whose face is cut in one way (``jvcr.evaluate.cuts``): share ``found``, and ``extra``
-    results that lie on the face beside the hit, as an upside-down face on the forehead does."""
+    """Detection of faces cut off in one way (``jvcr.evaluate.cuts``).
+
+    Attributes:
+        count: number of photos.
+        found: share of them in which the face was detected.
+        extra: additional detections on the face, such as an upside-down face on the forehead.
+    """
 
     label: str
     count: int
@@ -52,18 +57,19 @@ class CutScores:
 
 @dataclass(frozen=True)
 class DetectionScores:
-    """Everything at the default ``threshold``; see ``jvcr.evaluate.matching`` for what a hit is.
+    """All detection scores at the default ``threshold``; ``jvcr.evaluate.matching`` defines a true positive.
 
     Attributes:
-        recall: of the sure faces. precision: of what was found in photographs whose faces are all known.
+        recall: share of the sure faces that were detected.
+        precision: share of the detections that are faces, in photos with all faces labelled.
         average_precision: area under the precision–recall curve.
-        false_on_empty: found in ``empty_photos`` photographs that surely show no face.
-        by_yaw, by_size, by_roll: recall. Size is the box's longer side when the photo's longer side is 320 px; roll,
-            what all photographs were turned by.
-        by_cut: the same photographs with their largest face cut by the frame.
-        extra: results on the faces of whole photographs that are not their hits: faces found twice.
-        reliability: of what was found with a score within bounds, how much is a face.
-        curve: (score, precision, recall), from the best score down.
+        false_on_empty: false positives in the ``empty_photos`` photos that certainly show no face.
+        by_yaw, by_size, by_roll: recall by group. Size is the box's longer side when the photo's longer side is 320 px;
+            roll is the angle by which the photos were rotated.
+        by_cut: scores with the largest face of each photo cut off by the frame.
+        extra: additional detections on a face in uncut photos: duplicates.
+        reliability: precision by score range.
+        curve: (score, precision, recall), by descending score.
     """
 
     name: str
@@ -84,13 +90,13 @@ class DetectionScores:
     curve: list[tuple[float, float, float]]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able, but for NaN where there is nothing to measure."""
+        """As a dict. JSON-able, except for NaN where there is nothing to measure."""
         return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """Scores, and what was found in each photo: for drawing."""
+    """Scores, and the detections in each photo for drawing."""
 
     scores: DetectionScores
     photos: Sequence[FacePhoto]
@@ -107,12 +113,12 @@ def evaluate_detection(
     rolls_deg: Sequence[float] = ROLLS_DEG,
     progress: Progress = no_progress,
 ) -> Evaluated:
-    """Look for faces in all photographs, upright and turned both ways.
+    """Run a finder on all photos: upright, rotated both ways, and with the largest face cut off.
 
     Args:
-        complete: all faces of the photographs are known. Otherwise what was found beside the known ones counts
-            neither as a hit nor as false.
-        progress: called with ``name`` after each look at a photo (``jvcr.evaluate.benchmark.Progress``).
+        complete: all faces in the photos are labelled. Otherwise, detections elsewhere count neither as true nor as
+            false positives.
+        progress: called with ``name`` after each photo (``jvcr.evaluate.benchmark.Progress``).
     """
     crowded = [p for p in photos if p.sure.any()]
     turns_deg = [sign * degrees for degrees in rolls_deg for sign in ((1,) if degrees == 180 else (1, -1))]
@@ -176,13 +182,13 @@ def evaluate_detection(
 def _believed(
     found: tuple[NDArray[np.float64], NDArray[np.float64]], threshold: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Boxes and scores from the threshold on."""
+    """Boxes and scores of the detections that reach the threshold."""
     boxes, scores = found
     return boxes[scores >= threshold], scores[scores >= threshold]
 
 
 def turned_photo(photo: FacePhoto, degrees: float) -> FacePhoto:
-    """The photograph turned clockwise about its middle, whole, in a square with its edges stretched outwards."""
+    """The whole photo rotated clockwise about its centre, in a square that is filled by replicating its edges."""
     height, width = photo.image.shape[:2]
     side = math.ceil(math.hypot(width, height))
     crop = Crop(middle_of(width), middle_of(height), side, side, degrees)
@@ -192,7 +198,7 @@ def turned_photo(photo: FacePhoto, degrees: float) -> FacePhoto:
 
 
 def detection_table(scores: Sequence[DetectionScores]) -> Table:
-    """All finders side by side, percent."""
+    """One table with one column per finder, percent."""
     rows: list[tuple[str, ...]] = [
         ("recall, all faces", *(f"{percent(s.recall)} of {s.faces}" for s in scores)),
         ("precision", *(percent(s.precision) for s in scores)),
@@ -201,16 +207,20 @@ def detection_table(scores: Sequence[DetectionScores]) -> Table:
             "false positives on photos without a face",
             *(f"{s.false_on_empty} in {s.empty_photos} photos" for s in scores),
         ),
-        ("extra results on a face that was found", *(str(s.extra) for s in scores)),
+        ("extra detections on a face", *(str(s.extra) for s in scores)),
     ]
-    for title, kind in (("recall, yaw", "by_yaw"), ("recall, size", "by_size"), ("recall, turned by", "by_roll")):
+    for title, kind in (
+        ("recall, yaw", "by_yaw"),
+        ("recall, size", "by_size"),
+        ("recall, photo rotated by", "by_roll"),
+    ):
         for row, share in enumerate(getattr(scores[0], kind)):
             cells = [getattr(s, kind)[row] for s in scores]
             rows.append((f"{title} {share.label} ({share.count})", *(percent(c.share) for c in cells)))
     for row, cut in enumerate(scores[0].by_cut):
         cuts = [s.by_cut[row] for s in scores]
-        rows.append((f"face {cut.label} ({cut.count}): found", *(percent(c.found) for c in cuts)))
-        rows.append((f"face {cut.label} ({cut.count}): extra results on it", *(str(c.extra) for c in cuts)))
+        rows.append((f"face {cut.label} ({cut.count}): recall", *(percent(c.found) for c in cuts)))
+        rows.append((f"face {cut.label} ({cut.count}): extra detections", *(str(c.extra) for c in cuts)))
     for row, share in enumerate(scores[0].reliability):
         cells = [s.reliability[row] for s in scores]
         rows.append((f"precision, scores {share.label}", *(f"{percent(c.share)} of {c.count}" for c in cells)))
@@ -220,15 +230,17 @@ def detection_table(scores: Sequence[DetectionScores]) -> Table:
         header,
         tuple(rows),
         (
-            "A hit has an IoU of at least 0.4 with the true landmark box. Size: longer side of the box when the "
-            "photo's longer side is 320 px. Cut faces: the largest face of each photo, cut by the frame.",
+            "A true positive has an IoU of at least 0.4 with a ground-truth landmark box. Size: longer side of the box "
+            "when the photo's longer side is 320 px. Cut faces: the largest face of each photo, cut off by the frame.",
         ),
     )
 
 
 def worst_sheet(evaluated: Evaluated, most: int) -> Image | None:
-    """Photographs with missed faces, the largest first, then those with the best believed false ones: true boxes in
-    green, found ones in yellow. None where nothing went wrong."""
+    """A contact sheet of photos with missed faces (largest first), then with false positives (highest score first).
+
+    Ground-truth boxes are green, detections yellow. None if there are no errors.
+    """
     threshold = evaluated.scores.threshold
     misses: list[tuple[float, int]] = []
     false: list[tuple[float, int]] = []
@@ -270,7 +282,7 @@ def _sizes(photo: FacePhoto) -> NDArray[np.float64]:
 
 
 def _yaw_shares(right: NDArray[np.bool_], yaw_deg: NDArray[np.float64]) -> list[Slice]:
-    """In the bins of NME; the last takes in what is beyond 90°."""
+    """Shares by the yaw bins of NME; the last bin includes angles beyond 90°."""
     bins = (yaw_deg <= 30, (yaw_deg > 30) & (yaw_deg <= 60), yaw_deg > 60)
     return [
         Slice(label, int(inside.sum()), float(right[inside].mean()) if inside.any() else math.nan)
@@ -288,7 +300,7 @@ def _shares(right: NDArray[np.bool_], values: NDArray[np.float64], edges: Sequen
 
 
 def plots(scores: DetectionScores) -> Any:
-    """A matplotlib figure: precision over recall, and how many of the faces of each score are faces.
+    """A matplotlib figure: precision–recall curve, and precision by score (reliability).
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -307,7 +319,7 @@ def plots(scores: DetectionScores) -> Any:
         right.annotate(
             str(share.count), (100 * middle, 100 * share.share), fontsize=8, xytext=(4, -10), textcoords="offset points"
         )
-    right.set(xlabel="score, %", ylabel="of these, faces, %", title="reliability (numbers: how many were found)")
+    right.set(xlabel="score, %", ylabel="precision, %", title="reliability (numbers: detections)")
     return figure
 
 

@@ -1,13 +1,13 @@
-"""Head pose of predicted landmarks against that of true landmarks, and against AFLW2000-3D's ``Pose_Para``.
+"""Head-pose errors of predicted landmarks, against true landmarks and against AFLW2000-3D's ``Pose_Para``.
 
-``Pose_Para`` (pitch, yaw, roll, radians) composes its turns in the opposite order of ``geometry.HeadPose`` and about
+``Pose_Para`` (pitch, yaw, roll, radians) composes its rotations in the opposite order of ``geometry.HeadPose``, about
 axes that point up and towards the camera. In our axes (x right, y down, z away) it is
 
     rotation = Rx(−pitch) · Ry(yaw) · Rz(roll)
 
-Found by trying orders and signs on 999 images: with this one, the rotation from the true landmarks differs from it by
-one constant turn of the head's own axes (6.6° about x: pitch has another zero) and 1.4° in the median beyond that;
-the other orders that were tried leave 3.5° or more.
+This was found by trying orders and signs on 999 images. With this one, the rotation of the true landmarks differs from
+``Pose_Para`` by a constant rotation of the head's axes (6.6° about x: zero pitch is defined differently), and beyond
+that by 1.4° in the median; the other orders tried leave 3.5° or more.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jvcr.metrics import angle_errors, rotation_errors
 Rotations = NDArray[np.float64]
 
 USUAL_LIMIT_DEG = 99.0
-"""Published head-pose figures leave out images with an angle of ``Pose_Para`` beyond this."""
+"""Published head-pose results exclude images with a ``Pose_Para`` angle beyond this."""
 
 
 def rotation_from_pose_para(pose_para: NDArray[np.floating]) -> Rotations:
@@ -44,7 +44,7 @@ def rotation_from_pose_para(pose_para: NDArray[np.floating]) -> Rotations:
 
 
 def pose_para_angles(rotations: Rotations) -> NDArray[np.float64]:
-    """(B, 3, 3) → (B, 3) yaw, pitch, roll in degrees as ``Pose_Para`` counts them; inverse for |yaw| < 90°."""
+    """(B, 3, 3) → (B, 3) yaw, pitch, roll in degrees, in ``Pose_Para``'s convention; inverse for |yaw| < 90°."""
     yaw = np.arcsin(np.clip(rotations[:, 0, 2], -1, 1))
     pitch = np.arctan2(rotations[:, 1, 2], rotations[:, 2, 2])
     roll = np.arctan2(-rotations[:, 0, 1], rotations[:, 0, 0])
@@ -52,14 +52,14 @@ def pose_para_angles(rotations: Rotations) -> NDArray[np.float64]:
 
 
 def mean_rotation(rotations: Rotations) -> Rotations:
-    """(B, 3, 3) → the (3, 3) rotation nearest to their sum."""
+    """(B, 3, 3) → (3, 3) mean: the rotation nearest to their sum."""
     u, _, vt = np.linalg.svd(rotations.sum(axis=0))
     return (u * [1, 1, np.linalg.det(u @ vt)]) @ vt
 
 
 @dataclass(frozen=True)
 class PoseError:
-    """Mean absolute errors in degrees over ``faces``: yaw, pitch, roll, their mean, and of the whole rotation."""
+    """Mean absolute errors in degrees over ``faces``: of yaw, pitch and roll, their mean, and of the rotation."""
 
     faces: int
     yaw: float
@@ -75,12 +75,13 @@ class PoseReport:
 
     Attributes:
         to_landmarks: against the pose of the true landmarks, angles of ``geometry.HeadPose``.
-        to_pose_para: against ``Pose_Para``, in its own angles, with the two zeros of pitch left as they are.
-        to_pose_para_zeroed: the same after the constant turn between the two heads' zeros is taken out.
-        to_pose_para_zeroed_usual: the same on the images whose ``Pose_Para`` stays within ±99°, as is usual.
-        labels_to_pose_para_zeroed: what the true landmarks themselves reach there: no aligner can be expected below.
-        zero_deg: yaw, pitch and roll (``HeadPose``) of that constant turn, found from the *labels* of all images:
-            the rotation nearest to the sum of (``Pose_Para``)ᵀ · (pose of true landmarks). No prediction enters it.
+        to_pose_para: against ``Pose_Para``, in its own angles, without correcting the different zero of pitch.
+        to_pose_para_zeroed: against ``Pose_Para`` after removing the constant rotation between the two conventions.
+        to_pose_para_zeroed_usual: as ``to_pose_para_zeroed``, on images with ``Pose_Para`` within ±99°, as usual.
+        labels_to_pose_para_zeroed: as ``to_pose_para_zeroed``, for the true landmarks: a lower bound for aligners.
+        zero_deg: yaw, pitch and roll (``HeadPose``) of the constant rotation, estimated from the *labels* of all
+            images: the rotation nearest to the sum of (``Pose_Para``)ᵀ · (pose of true landmarks). Predictions are
+            not used.
     """
 
     to_landmarks: PoseError
@@ -112,7 +113,7 @@ def rotations_of(points_img: NDArray[np.floating]) -> Rotations:
 
 
 def pose_report(predicted_img: NDArray[np.floating], truth: PoseTruth) -> PoseReport | None:
-    """Errors of (B, 68, 3) predictions; rows of NaN (missed) are left out. None when all are missed."""
+    """Errors of (B, 68, 3) predictions, excluding missed faces (NaN). None if all faces are missed."""
     found = np.isfinite(predicted_img).all(axis=(1, 2))
     if not found.any():
         return None

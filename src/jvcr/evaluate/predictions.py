@@ -1,4 +1,4 @@
-"""Landmarks of any aligner in a file, NPZ or JSON lines (docs/predictions.md): read, written, matched with photos."""
+"""Prediction files: landmarks of any aligner as NPZ or JSON lines (docs/predictions.md)."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _KNOWN = (*OWN_NAMES, *BUILT_IN)
 
 @dataclass(frozen=True, eq=False)
 class PredictionSet:
-    """What one aligner said about named photos, one face a photo.
+    """Landmarks predicted by one aligner, one face per photo.
 
     Attributes:
-        ids: B names of photos, each once.
+        ids: B unique photo names.
         landmarks_img: (B, N, 3), or (B, N, 2) without depth; pixels of the original photo, 0-based, integer = pixel
-            centre, z away from the camera. A row of NaN: the face was missed.
-        boxes: (B, 4) x0, y0, x1, y1 that the aligner was given or found, NaN where none; None where it said nothing.
-        markup: names the landmarks.
-        about: tool, version, how boxes were chosen, date; free-form.
+            centre, z away from the camera. All NaN for a missed face.
+        boxes: (B, 4) x0, y0, x1, y1 of the face boxes, given or detected; NaN where there is none. None if unknown.
+        markup: the landmark scheme.
+        about: free-form metadata: tool, version, source of the boxes, date.
 
     Raises:
-        ValueError: shapes do not fit, an id comes twice, or a row is finite in part.
+        ValueError: shapes do not match, an id is duplicated, or a face has both finite and NaN coordinates.
     """
 
     ids: list[str]
@@ -49,40 +49,40 @@ class PredictionSet:
                 f"landmarks are {self.landmarks_img.dtype} of shape {shape}; expected floats (B, N, 2) or (B, N, 3)"
             )
         if shape[0] != len(self.ids):
-            raise ValueError(f"{len(self.ids)} ids, but landmarks of {shape[0]} faces")
+            raise ValueError(f"{len(self.ids)} ids, but landmarks for {shape[0]} faces; expected the same number")
         if shape[1] != self.markup.n_points:
             raise ValueError(
-                f"{shape[1]} landmarks a face, but markup {self.markup.name!r} has {self.markup.n_points}; "
+                f"{shape[1]} landmarks per face, but markup {self.markup.name!r} has {self.markup.n_points}; "
                 f"give another 'markup' ({', '.join(_KNOWN)}, or its JSON)"
             )
         if len(set(self.ids)) != len(self.ids):
             twice = next(name for name in self.ids if self.ids.count(name) > 1)
-            raise ValueError(f"id {twice!r} comes more than once; expected one face a photo")
+            raise ValueError(f"duplicate id {twice!r}; expected one face per photo")
         finite = np.isfinite(self.landmarks_img).all(axis=(1, 2))
         for row in np.flatnonzero(~finite & ~np.isnan(self.landmarks_img).all(axis=(1, 2))):
             raise ValueError(
                 f"id {self.ids[row]!r}: some coordinates are not finite; expected all finite, or all NaN for a missed "
-                "face (for landmarks without depth, leave z away)"
+                "face (for landmarks without depth, use shape (B, N, 2))"
             )
         if self.boxes is not None and self.boxes.shape != (len(self.ids), 4):
             raise ValueError(f"box has shape {self.boxes.shape}; expected ({len(self.ids)}, 4): x0, y0, x1, y1")
 
     @property
     def has_depth(self) -> bool:
-        """Whether the landmarks have a z."""
+        """Whether the landmarks have a z coordinate."""
         return self.landmarks_img.shape[2] == 3
 
     def of(self, names: Sequence[str]) -> NDArray[np.float64]:
-        """(len(names), N, 2 or 3) landmarks of these photos; NaN for a face that was missed or is not in the set.
+        """Landmarks of these photos, (len(names), N, 2 or 3); NaN for photos not in this set, and for missed faces.
 
         Raises:
-            ValueError: not one of the photos is in the set.
+            ValueError: none of the photos is in this set.
         """
         row_of = {name: row for row, name in enumerate(self.ids)}
         if not any(name in row_of for name in names):
             raise ValueError(
-                f"not one of its {len(self.ids)} ids is among the {len(names)} photos; ids look like "
-                f"{self.ids[0] if self.ids else '(none)'!r}, the photos like {names[0]!r}"
+                f"none of its {len(self.ids)} ids matches one of the {len(names)} photos; ids look like "
+                f"{self.ids[0] if self.ids else '(none)'!r}, photo names like {names[0]!r}"
             )
         out = np.full((len(names), *self.landmarks_img.shape[1:]), np.nan)
         for place, name in enumerate(names):
@@ -92,11 +92,11 @@ class PredictionSet:
 
 
 def read_predictions(path: Path) -> PredictionSet:
-    """Read predictions; the form is told by the file's ending, ``.npz`` or ``.jsonl``.
+    """Read predictions. The extension, ``.npz`` or ``.jsonl``, decides the format.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: another form; the message names the file and, for JSON lines, the line.
+        FileNotFoundError: the file does not exist.
+        ValueError: unexpected content or extension; the message names the file and, for JSON lines, the line.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; {_FORMS}")
@@ -108,21 +108,22 @@ def read_predictions(path: Path) -> PredictionSet:
             return _read_jsonl(path)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{path}: {error}; {_FORMS}") from error
-    raise ValueError(f"{path}: ending {path.suffix!r} is unknown; {_FORMS}")
+    raise ValueError(f"{path}: unknown extension {path.suffix!r}; {_FORMS}")
 
 
 def write_predictions(path: Path, predictions: PredictionSet) -> None:
-    """Write predictions, by the file's ending ``.npz`` or ``.jsonl``; the folder is made.
+    """Write predictions. The extension, ``.npz`` or ``.jsonl``, decides the format; the folder is created.
 
     Raises:
-        ValueError: another ending. OSError: it cannot be written; an earlier file is intact.
+        ValueError: another extension.
+        OSError: the file cannot be written; an existing file is left intact.
     """
     if path.suffix not in (".npz", ".jsonl"):
-        raise ValueError(f"{path}: ending {path.suffix!r} is unknown; expected .npz or .jsonl")
+        raise ValueError(f"{path}: unknown extension {path.suffix!r}; expected .npz or .jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as file:
         if path.suffix == ".npz":
-            # np.savez wants to name its arrays by keyword.
+            # np.savez takes its arrays as keyword arguments.
             arrays: dict[str, Any] = {
                 "id": np.array(predictions.ids, dtype=np.str_),
                 "landmarks": predictions.landmarks_img,
@@ -172,7 +173,7 @@ def _read_jsonl(path: Path) -> PredictionSet:
         try:
             record = json.loads(line)
             if not isinstance(record, dict):
-                raise ValueError(f"a {type(record).__name__}, expected an object")
+                raise ValueError(f"found a {type(record).__name__}; expected a JSON object")
             if "id" not in record and not ids and ("about" in record or "markup" in record):
                 about = _about(record.get("about", {}))
                 markup = _markup(record["markup"]) if "markup" in record else MARKUP_68
@@ -205,7 +206,7 @@ def _markup(value: object) -> Markup:
     try:
         return Markup.from_dict(json.loads(value) if isinstance(value, str) else value)  # type: ignore[arg-type]
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        raise ValueError(f"markup {value!r} is unknown; expected one of {', '.join(_KNOWN)}, or its JSON") from None
+        raise ValueError(f"unknown markup {value!r}; expected one of {', '.join(_KNOWN)}, or its JSON") from None
 
 
 def _markup_text(markup: Markup) -> str:
@@ -214,5 +215,5 @@ def _markup_text(markup: Markup) -> str:
 
 def _about(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"about is a {type(value).__name__}; expected a JSON object")
+        raise ValueError(f"'about' is a {type(value).__name__}; expected a JSON object")
     return value

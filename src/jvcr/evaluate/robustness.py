@@ -1,4 +1,4 @@
-"""Robustness to box errors and image degradation: landmark errors in worse boxes and photos than a benchmark's."""
+"""Robustness: landmark errors under box errors, rotation and image degradation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _BATCH = 32
 
 
 class _Case(NamedTuple):
-    """What a condition makes of a sample: its image, the box that is given, and what the photo is turned by."""
+    """A sample under a condition: image, given box, and rotation of the photo."""
 
     image: Image
     box: Box
@@ -42,7 +42,7 @@ _Change = Callable[[Sample, Generator], _Case]
 
 
 def _boxed(shift: float, scale: float) -> _Change:
-    """The box moved in a random direction by ``shift`` of its size, and enlarged or reduced by ``scale``."""
+    """Shift the box in a random direction by ``shift`` of its size, and enlarge or shrink it by ``scale``."""
 
     def change(sample: Sample, rng: Generator) -> _Case:
         box, angle = sample.box, rng.uniform(0, 2 * math.pi)
@@ -76,7 +76,7 @@ def _dark(share: float) -> Callable[[Image, Box, Generator], NDArray[Any]]:
 
 
 def _reduced(box_px: int) -> Callable[[Image, Box, Generator], NDArray[Any]]:
-    """As small as if the box's longer side had ``box_px`` pixels, and enlarged again."""
+    """Downscale the image so that the box's longer side is ``box_px`` pixels, and upscale it again."""
 
     def change(image: Image, box: Box, rng: Generator) -> NDArray[Any]:
         height, width = image.shape[:2]
@@ -88,7 +88,7 @@ def _reduced(box_px: int) -> Callable[[Image, Box, Generator], NDArray[Any]]:
 
 
 def _covered(share: float) -> Callable[[Image, Box, Generator], NDArray[Any]]:
-    """A grey rectangle over ``share`` of the box's area, at a random place inside."""
+    """Cover ``share`` of the box's area with a grey rectangle at a random position inside."""
 
     def change(image: Image, box: Box, rng: Generator) -> NDArray[Any]:
         width, height = math.sqrt(share) * box.width, math.sqrt(share) * box.height
@@ -137,17 +137,17 @@ CONDITIONS: dict[str, _Change] = {
     "box of 32 px": _pixels(_reduced(32)),
     "box of 20 px": _pixels(_reduced(20)),
 }
-"""Name → what becomes of a sample. Shifts are in box sizes; light has sensor noise of 3 of 255 added."""
+"""Name → change of a sample. Shifts are relative to the box size; dark photos have added noise with σ = 3 of 255."""
 
 
 def case_of(condition: str, sample: Sample, seed: int = 0) -> _Case:
-    """What a condition makes of a sample; decided by the seed and the sample's name alone."""
+    """Apply a condition to a sample. Deterministic, given the seed and the sample's name."""
     return CONDITIONS[condition](sample, np.random.default_rng((seed, zlib.crc32(sample.name.encode()))))
 
 
 @dataclass(frozen=True)
 class RobustnessRow:
-    """Errors under one condition, as ratios: NME by yaw bin, GTE, and the share of faces with an NME over the limit."""
+    """Errors under one condition, as ratios: NME by yaw bin, GTE, and the share of faces with an NME above the limit."""
 
     condition: str
     nme: YawTable
@@ -157,12 +157,14 @@ class RobustnessRow:
 
 @dataclass(frozen=True, eq=False)
 class RobustnessReport(BenchmarkReport):
-    """Rows by name of the network, one a condition.
+    """Errors of each network under every condition.
 
     Attributes:
-        samples: what the faces are of, for people. faces: how many.
-        look: how the networks looked at them, for people.
-        limit: NME from which a face counts as a failure.
+        samples: name of the data set, for tables.
+        faces: number of faces.
+        look: mode of prediction, for tables: "single pass", or with refinement or flip averaging.
+        limit: minimum NME of a failure.
+        networks: name → one row per condition.
     """
 
     samples: str
@@ -172,18 +174,18 @@ class RobustnessReport(BenchmarkReport):
     networks: Mapping[str, list[RobustnessRow]]
 
     def tables(self) -> list[Table]:
-        """One table a network."""
+        """One table per network."""
         return [
             robustness_table(rows, f"jvcr {name}, {self.samples}, {self.look}: NME by yaw and GTE, percent", self.limit)
             for name, rows in self.networks.items()
         ]
 
     def to_text(self) -> str:
-        """For a terminal."""
+        """All tables, formatted for a terminal."""
         return "\n".join(table.to_text() for table in self.tables())
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able. Errors are ratios; NaN (a bin without a face) becomes None."""
+        """JSON-able. Errors are ratios; NaN (an empty bin) becomes None."""
         record = {
             "benchmark": "robustness",
             "samples": self.samples,
@@ -209,13 +211,13 @@ def evaluate(
     """Score networks under every condition of ``CONDITIONS``.
 
     Args:
-        root: folder of a training table, whose validation rows are taken, or of AFLW2000-3D.
+        root: folder of a training table (its validation rows are used), or of AFLW2000-3D.
         weights: networks to score; ``small`` by default.
-        mirror: average each crop with its mirror image.
-        refine: look a second time, upright and centred.
-        execution: what runs the networks.
-        limit: NME from which a face counts as a failure, a ratio.
-        seed: of shifts, turns and noise.
+        mirror: flip averaging (average the predictions for each crop and its mirror image).
+        refine: run a second forward pass on an upright, centred crop.
+        execution: backend and settings of the networks.
+        limit: minimum NME of a failure, a ratio.
+        seed: of shifts, rotations and noise.
         progress: see ``jvcr.evaluate.benchmark.Progress``.
     Raises:
         FileNotFoundError, ValueError, ImageError: a file is missing or damaged.
@@ -239,7 +241,8 @@ def evaluate(
             stage=f"jvcr {name}",
             progress=progress,
         )
-    look = f"{'two looks' if refine else 'one look'}{', mirrored too' if mirror else ''}"
+    steps = ["refinement"] * refine + ["flip averaging"] * mirror
+    look = " and ".join(steps) or "single pass"
     return RobustnessReport(title, len(samples), look, limit, rows)
 
 
@@ -253,21 +256,22 @@ def errors_by_condition(
     stage: str = "",
     progress: Progress = no_progress,
 ) -> list[RobustnessRow]:
-    """One row a condition. Predictions are compared in the frame of the original photo.
+    """One row per condition. Predictions are compared in the frame of the original photo.
 
     Args:
-        samples: labelled faces, whose true boxes are the start.
-        rough: takes a first look, and ``runtime`` a second one, upright and around what was seen.
-        limit: NME from which a face counts as a failure.
+        samples: labelled faces; their ground-truth boxes are the starting point.
+        rough: network of the first pass, if landmarks are refined: ``runtime`` then runs on an upright crop around the
+            landmarks of the first pass.
+        limit: minimum NME of a failure, a ratio.
         stage, progress: ``progress`` is called with ``stage`` after each face (``jvcr.evaluate.benchmark.Progress``).
     Raises:
-        ValueError: an unknown condition, or no sample.
+        ValueError: a condition is unknown, or there are no samples.
     """
     unknown = [name for name in conditions if name not in CONDITIONS]
     if unknown:
-        raise ValueError(f"condition {unknown[0]!r} is unknown; expected some of: {'; '.join(CONDITIONS)}")
+        raise ValueError(f"unknown condition {unknown[0]!r}; expected some of: {'; '.join(CONDITIONS)}")
     if not samples:
-        raise ValueError("there is no sample to evaluate")
+        raise ValueError("there are no samples to evaluate")
     target = np.stack([sample.points_img for sample in samples])
     yaw_deg = np.array([sample.yaw_deg for sample in samples])
     total = len(conditions) * len(samples)
@@ -278,7 +282,7 @@ def errors_by_condition(
         for done, sample in enumerate(samples, number * len(samples) + 1):
             case = case_of(condition, sample, seed)
             if case.roll_deg:
-                # As if the photo were turned, and its upright box taken.
+                # Equivalent to rotating the photo and using its upright box.
                 yield case.image, Crop.around(sample.points_img, size_px, case.roll_deg, rule)
             else:
                 yield case.image, Crop.from_box(case.box, size_px, rule=rule)
@@ -302,7 +306,7 @@ def errors_by_condition(
 
 
 def robustness_table(rows: Sequence[RobustnessRow], title: str, limit: float = 0.10) -> Table:
-    """Percent; what each condition adds to the error of the first row. ``limit``: as it was measured with."""
+    """Errors in percent, and the increase relative to the first row. ``limit`` must be that of the measurement."""
     body = []
     for row in rows:
         more = row.nme.mean / rows[0].nme.mean - 1
@@ -317,6 +321,6 @@ def robustness_table(rows: Sequence[RobustnessRow], title: str, limit: float = 0
         )
     return Table(
         title,
-        ("", "[0, 30]", "(30, 60]", "over 60", "mean", "more error", "GTE", f"over {100 * limit:g} %"),
+        ("condition", "[0, 30]", "(30, 60]", "over 60", "mean", "increase", "GTE", f"over {100 * limit:g} %"),
         tuple(body),
     )

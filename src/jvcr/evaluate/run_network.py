@@ -1,4 +1,4 @@
-"""Run a network on labelled faces: in true landmark boxes, or on the faces that its detector finds."""
+"""Run a network on labelled faces, in ground-truth landmark boxes or in detected boxes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from jvcr.runtime.base import Runtime
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a network said about B samples, in their order.
+    """A network's predictions for B samples, in order.
 
     Attributes:
+        names: B sample names.
         points_img: (B, N, 3) predicted landmarks.
-        target_img: (B, M, 3) the samples' own.
-        yaw_deg, score: (B,).
-        boxes: (B, 4) the true landmark boxes that the crops were taken around.
+        target_img: (B, M, 3) the samples' own landmarks.
+        yaw_deg, score: (B,) true yaw, and confidence score.
+        boxes: (B, 4) the ground-truth landmark boxes used for the crops.
     """
 
     names: list[str]
@@ -38,12 +39,13 @@ class Predictions:
 def predict_samples(
     runtime: Runtime, samples: Iterable[Sample], batch_size: int = 32, rough: Runtime | None = None
 ) -> Predictions:
-    """Predict each sample from the crop around its true landmark box.
+    """Predict the landmarks of each sample from the crop around its ground-truth landmark box.
 
     Args:
-        rough: takes this first look; ``runtime`` then takes a second one, upright and around what was seen.
+        rough: network of the first pass, if landmarks are refined: ``runtime`` then runs on an upright crop around the
+            landmarks of the first pass.
     Raises:
-        ValueError: no sample.
+        ValueError: there are no samples.
     """
     names: list[str] = []
     target: list[NDArray[np.float32]] = []
@@ -61,11 +63,11 @@ def predict_samples(
 
     points: list[NDArray[np.float32]] = []
     scores: list[float] = []
-    for face in locate_many(runtime, iter(work()), batch_size, rough):  # volumes are not kept
+    for face in locate_many(runtime, iter(work()), batch_size, rough):  # a generator, so volumes are not kept in memory
         points.append(face.points_img)
         scores.append(face.score)
     if not points:
-        raise ValueError("there is no sample to evaluate")
+        raise ValueError("there are no samples to evaluate")
     return Predictions(
         names,
         np.stack(points),
@@ -78,14 +80,14 @@ def predict_samples(
 
 @dataclass(frozen=True, eq=False)
 class Detected:
-    """One face a photo, as found without a box.
+    """Predictions from detected boxes, one face per photo.
 
     Attributes:
-        names: of the B photos.
-        points_img: (B, N, 3), NaN for a face that was missed.
-        boxes: (B, 4) boxes around the found landmarks, NaN for a missed face.
-        overlaps: (B,) intersection over union with the true box, 0 for a missed face.
-        extra: faces found that were not taken: other people in the photos, and inventions.
+        names: B photo names.
+        points_img: (B, N, 3) predicted landmarks, NaN for a missed face.
+        boxes: (B, 4) boxes around the predicted landmarks, NaN for a missed face.
+        overlaps: (B,) IoU with the ground-truth box, 0 for a missed face.
+        extra: number of other detections: other people in the photos, and false positives.
     """
 
     names: list[str]
@@ -96,12 +98,12 @@ class Detected:
 
 
 def predict_detected(landmarker: Landmarker, samples: Iterable[Sample]) -> Detected:
-    """Let the landmarker find the faces, and take the one whose box overlaps the true landmark box most.
+    """Run detection and landmarks, and take the face with the highest IoU with the ground-truth landmark box.
 
-    When nothing that was found overlaps the true box, the face is missed.
+    The face counts as missed if no detection overlaps the ground-truth box.
 
     Raises:
-        ValueError: no sample.
+        ValueError: there are no samples.
     """
     names: list[str] = []
     points: list[NDArray[np.float32]] = []
@@ -119,5 +121,5 @@ def predict_detected(landmarker: Landmarker, samples: Iterable[Sample]) -> Detec
         overlaps.append(0.0 if best is None else best.box.iou(sample.box))
         extra += len(faces) - (best is not None)
     if not names:
-        raise ValueError("there is no sample to evaluate")
+        raise ValueError("there are no samples to evaluate")
     return Detected(names, np.stack(points), np.array(boxes), np.array(overlaps), extra)

@@ -1,4 +1,4 @@
-"""What is scored: landmarks of all faces of a benchmark, predicted by our networks or read from files."""
+"""Systems to score: landmarks for all faces of a benchmark, from our networks or from prediction files."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.weights import weights_path
 
 Weights = str | Path | Sequence[str | Path] | Mapping[str, Runtime]
-"""Names of shipped weights or files, one or several; or networks that are open already, by the name to print."""
+"""One or several names of shipped weights or files; or open networks, by display name."""
 
 KeepPredictions = Callable[[PredictionSet], object]
-"""Receives the predictions of each network as soon as they are there; ``about["boxes"]`` says of which boxes."""
+"""Called with the predictions of each network once they are complete; ``about["boxes"]`` names the box source."""
 
 TRUE_BOXES, DETECTED_BOXES = "true boxes", "the detector's boxes"
 BOX_SOURCES = ("true", "detector", "both")
@@ -37,14 +37,14 @@ BOX_SOURCES = ("true", "detector", "both")
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """One aligner's landmarks of all images of a benchmark.
+    """One aligner's landmarks for all images of a benchmark.
 
     Attributes:
         name: for tables, e.g. "jvcr small".
-        boxes: how its face boxes were chosen, for tables.
-        points_img: (B, N, 2 or 3); a row of NaN is a missed face.
-        note: what else a reader must know.
-        markup: names the landmarks.
+        boxes: source of its face boxes, for tables.
+        points_img: (B, N, 2 or 3); all NaN for a missed face.
+        note: caveats, for the report.
+        markup: the landmark scheme.
     """
 
     name: str
@@ -55,18 +55,18 @@ class System:
 
     @property
     def found(self) -> NDArray[np.bool_]:
-        """(B,) False for a missed face."""
+        """(B,) mask, False for missed faces."""
         return np.asarray(np.isfinite(self.points_img).all(axis=(1, 2)))
 
     @property
     def has_depth(self) -> bool:
-        """Whether the landmarks have a z."""
+        """Whether the landmarks have a z coordinate."""
         return self.points_img.shape[2] == 3
 
 
 @dataclass(frozen=True)
 class Execution:
-    """What runs the landmark networks, and where: see ``jvcr.runtime.backends.open_backend``."""
+    """Backend, device and precision of the landmark networks: see ``jvcr.runtime.backends.open_backend``."""
 
     backend: str = Backend.ONNXRUNTIME
     device: str = "cpu"
@@ -74,7 +74,7 @@ class Execution:
     threads: int = 0
 
     def open(self, weights: str | Path) -> Runtime:
-        """A loaded network. Errors as ``open_backend``."""
+        """Load a network. Raises the errors of ``open_backend``."""
         return open_backend(weights, self.backend, device=self.device, precision=self.precision, threads=self.threads)
 
 
@@ -83,18 +83,20 @@ DEFAULT_EXECUTION = Execution()
 
 @dataclass(frozen=True)
 class Looks:
-    """How a network looks at faces.
+    """Boxes and forward passes used for prediction.
 
     Attributes:
-        boxes: where faces are: in their ``"true"`` landmark boxes, where the ``"detector"`` finds them, or ``"both"``,
-            one after the other.
-        mirror: average each crop with its mirror image.
-        refine: from true boxes, look a second time, upright and centred. From the detector's boxes this is always so.
-        detector, detect_size: what finds the faces, and the longer side of the photo in its search, pixels.
-        threads: of the detector; 0 takes all cores.
+        boxes: ``"true"`` for ground-truth landmark boxes, ``"detector"`` for detected boxes, or ``"both"`` to evaluate
+            each.
+        mirror: flip averaging (average the predictions for each crop and its mirror image).
+        refine: with ground-truth boxes, run a second forward pass on an upright, centred crop. With detected boxes,
+            this is always done.
+        detector: name of the face detector.
+        detect_size: longer side of the resized photo that the detector sees, pixels.
+        threads: of the detector; 0 uses all cores.
 
     Raises:
-        ValueError: another choice of boxes, or an unknown detector.
+        ValueError: unknown choice of boxes, or unknown detector.
     """
 
     boxes: str = "both"
@@ -106,50 +108,49 @@ class Looks:
 
     def __post_init__(self) -> None:
         if self.boxes not in BOX_SOURCES:
-            raise ValueError(f"boxes {self.boxes!r} are unknown; expected one of {', '.join(BOX_SOURCES)}")
+            raise ValueError(f"unknown boxes {self.boxes!r}; expected one of {', '.join(BOX_SOURCES)}")
         if self.detector not in list(DetectorName):
-            raise ValueError(f"detector {self.detector!r} is unknown; expected one of {', '.join(DetectorName)}")
+            raise ValueError(f"unknown detector {self.detector!r}; expected one of {', '.join(DetectorName)}")
 
     def last(self, network: Runtime) -> Runtime:
-        """What gives the landmarks."""
+        """The network of the final pass, with flip averaging if enabled."""
         return MirrorAveraged(network) if self.mirror else network
 
     def first(self, network: Runtime) -> Runtime | None:
-        """What takes the first of two looks from a true box; None where there is only one."""
+        """The network of the first pass with ground-truth boxes; None without refinement."""
         return network if self.refine else None
 
 
 def chosen_weights(weights: Weights | None, predictions: Sequence[str | Path] = ()) -> Weights:
-    """The given weights; ``small`` where there are neither weights nor predictions."""
+    """The given weights; by default ``small``, or none if there are predictions."""
     if weights is None:
         return () if predictions else ("small",)
     return weights
 
 
 def check_weights(weights: Weights, execution: Execution) -> None:
-    """Fail for weights that cannot be opened, before anything takes its time.
+    """Fail early if weights cannot be opened.
 
     Raises:
-        ValueError: an unknown name; or weights as training writes them, for another backend than PyTorch.
-        FileNotFoundError: separate weights that are not on this machine.
+        ValueError: the name is unknown, or a training checkpoint is given for a backend other than PyTorch.
+        FileNotFoundError: weights from a separate package are not installed.
     """
     if isinstance(weights, Mapping) or execution.backend == Backend.TORCH:
         return
     for one in _listed(weights):
         if Path(one).suffix == ".safetensors":
-            raise ValueError(
-                f"{one}: weights as training writes them; run `jvcr export` first, or choose the backend torch"
-            )
+            raise ValueError(f"{one}: this is a training checkpoint; run `jvcr export` first, or use the torch backend")
         weights_path(one)
 
 
 def open_networks(weights: Weights, execution: Execution, accepted: Sequence[int] = ()) -> dict[str, Runtime]:
-    """All networks by name, opened before the first of them works.
+    """Open all networks, by name.
 
     Args:
-        accepted: numbers of landmarks that the benchmark takes; () takes all.
+        accepted: numbers of landmarks that the benchmark supports; () for any.
     Raises:
-        ValueError: another number of landmarks; and as ``check_weights``.
+        FileNotFoundError: as ``check_weights``.
+        ValueError: as ``check_weights``; or a number of landmarks is not supported.
     """
     check_weights(weights, execution)
     networks: dict[str, Runtime] = {}
@@ -171,10 +172,11 @@ def network_systems(
     progress: Progress = no_progress,
     keep: KeepPredictions | None = None,
 ) -> Iterator[System]:
-    """The landmarks of our networks from true boxes, the detector's, or both.
+    """Predict with each network in ground-truth boxes, in detected boxes, or both.
 
     Args:
-        samples: called once a pass; the labelled faces, ``count`` of them.
+        samples: returns the labelled faces; called once per network and box source.
+        count: number of samples.
         keep: see ``KeepPredictions``.
     """
     for name, network in networks.items():
@@ -208,8 +210,8 @@ def _where_detected(
         keep(PredictionSet(found.names, found.points_img, found.boxes, network.markup, about))
     doubtful = int(((found.overlaps > 0) & (found.overlaps < 0.5)).sum())
     note = (
-        f"of the faces found, the one that overlaps the true box most is taken; {doubtful} of these overlap it "
-        f"by less than 0.5 (intersection over union); {found.extra} other faces were found and left aside."
+        f"in each photo, the detection with the highest IoU with the ground-truth box is used; for {doubtful} of these "
+        f"the IoU is below 0.5; {found.extra} other detections were ignored."
     )
     return System(title, DETECTED_BOXES, found.points_img, note, network.markup)
 
@@ -219,19 +221,19 @@ def _about(title: str, boxes: str) -> dict[str, str]:
 
 
 def file_systems(paths: Iterable[str | Path], names: list[str], accepted: Sequence[int] = ()) -> list[System]:
-    """The landmarks in files of any aligner (docs/predictions.md).
+    """Read the landmarks of any aligner from prediction files (docs/predictions.md).
 
     Args:
-        names: of the benchmark's images, in their order.
-        accepted: numbers of landmarks that the benchmark takes; () takes all.
+        names: of the benchmark's images, in order.
+        accepted: numbers of landmarks that the benchmark supports; () for any.
     Raises:
-        FileNotFoundError, ValueError: as ``read_predictions``; another number of landmarks; or a file about none of
-            the images. The message names the file.
+        FileNotFoundError, ValueError: as ``read_predictions``; or the number of landmarks is not supported; or a file
+            contains none of the images. The message names the file.
     """
     systems = []
     for path in map(Path, paths):
         predictions = read_predictions(path)
-        _check_count(f"{path}: {predictions.markup.n_points} landmarks a face", predictions.markup, accepted)
+        _check_count(f"{path}: {predictions.markup.n_points} landmarks per face", predictions.markup, accepted)
         try:
             points = predictions.of(names)
         except ValueError as error:
@@ -242,7 +244,7 @@ def file_systems(paths: Iterable[str | Path], names: list[str], accepted: Sequen
         absent = len(set(names) - set(predictions.ids))
         notes = [f"from {path.name}"]
         notes += [f"{absent} images are not in the file and count as missed"] if absent else []
-        notes += [f"{unknown} of its ids are none of the images"] if unknown else []
+        notes += [f"{unknown} of its ids match no image"] if unknown else []
         notes += [] if predictions.has_depth else ["no depth"]
         boxes = str(about.get("boxes", "boxes not stated"))
         systems.append(System(tool, boxes, points, "; ".join(notes) + ".", predictions.markup))
@@ -250,7 +252,7 @@ def file_systems(paths: Iterable[str | Path], names: list[str], accepted: Sequen
 
 
 def named_apart(systems: Iterable[System]) -> list[System]:
-    """The same systems; where names and boxes of several are equal, the later ones get a number."""
+    """Make the systems distinguishable: those with the same name and boxes as an earlier one get a number."""
     out: list[System] = []
     for system in systems:
         taken = {other.name for other in out if other.boxes == system.boxes}
@@ -277,4 +279,4 @@ def _short_name(weights: str | Path) -> str:
 
 def _check_count(what: str, markup: Markup, accepted: Sequence[int]) -> None:
     if accepted and markup.n_points not in accepted:
-        raise ValueError(f"{what}; this benchmark takes {' or '.join(map(str, accepted))}")
+        raise ValueError(f"{what}; this benchmark supports {' or '.join(map(str, accepted))}")
