@@ -6,7 +6,6 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -130,8 +129,9 @@ def shown(watch: Watch, store: Store, console: Console) -> Iterator[Callable[[Ev
         try:
             yield told
         finally:
+            bar.update(task, completed=watch.counts.photos, description=watch.line())
             write(f"end: {watch.line()}", show=False)
 
 
-def _counts(counts: Counts) -> Any:
+def _counts(counts: Counts) -> str:
     return f"{counts.photos} photos, {counts.faces} faces, {counts.errors} errors"

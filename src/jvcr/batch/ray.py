@@ -12,7 +12,7 @@ from jvcr.batch.events import Deaths, EngineError, Event, EventKind, Notify
 from jvcr.batch.shard import Counts, Shard
 from jvcr.extras import missing
 
-_STARTS = 10
+_STARTS = 4
 """Actors that may end before their first shard, one after the other, until the run is given up."""
 
 _NODE_WAIT_S = 15.0
