@@ -165,7 +165,11 @@ def _work(pipe: Connection, out: str, draw_every: int) -> None:
     cv2.setNumThreads(1)
 
     def send(*message: object) -> None:
-        pipe.send(message)
+        try:
+            pipe.send(message)
+        except OSError:
+            # The main process is gone.
+            os._exit(1)
 
     try:
         open_landmarker(read_plan(Store(out)).settings)
