@@ -70,7 +70,8 @@ class Aflw2000Report(BenchmarkReport):
             f"Scored on the {self.n_points} landmarks of markup {self.truth.markup.name}.",
             base,
             f"Intervals: {self.options.draws} bootstrap samples, drawn within each yaw bin, seed {self.options.seed}. "
-            f"Balanced draw: the same number of images from each bin (at most {self.options.balanced_per_bin}), mean over "
+            f"Balanced draw: the same number of images from each bin (at most {self.options.balanced_per_bin}), mean "
+            "over "
             f"{self.options.balanced_draws} draws, seed {self.options.seed}.",
             "Means exclude missed faces; failure rate, AUC and the curves include them as failures.",
         ]

@@ -62,7 +62,8 @@ def points_in(system: System, markup: Markup) -> NDArray[np.floating]:
     points = converted_points(system.points_img.astype(np.float32), system.markup, markup)
     if points is None:
         raise ValueError(
-            f"{system.name}: its {system.markup.n_points} landmarks ({system.markup.name!r}) cannot be converted to the "
+            f"{system.name}: its {system.markup.n_points} landmarks ({system.markup.name!r}) cannot be converted to "
+            "the "
             f"{markup.n_points} of {markup.name!r}"
         )
     return points

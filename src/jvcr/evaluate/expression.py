@@ -134,7 +134,8 @@ def read_marked(
     if (root / "labels.npz").is_file():
         if hand is not None:
             raise ValueError(
-                f"--hand {hand} is for AFLW2000-3D; {root} is a training table, which has its own hand marks: drop --hand"
+                f"--hand {hand} is for AFLW2000-3D; {root} is a training table, which has its own hand marks: drop "
+                "--hand"
             )
         table = TrainingTable(root, "val")
         title, samples = "validation rows", [table[row] for row in marked_rows(table)]

@@ -47,7 +47,8 @@ def expression_tables(scores: Sequence[ExpressionScore], truth: ExpressionTruth)
         f"(true: {_number(first['shut mouths'].true)} of {first['shut mouths'].count} shut, "
         f"{_number(first['wide mouths'].true)} of {first['wide mouths'].count} wide).",
         "Slope and r: regression of predicted on true openings. Inner NME: landmarks 17 to 67, percent of the box's "
-        "size; aligned: after removing the mean offset of each landmark between the two markups, estimated on other faces "
+        "size; aligned: after removing the mean offset of each landmark between the two markups, estimated on other "
+        "faces "
         f"({FOLDS} folds).",
     )
     tables = [Table(f"Expression: {what}", header, tuple(rows), notes)]
@@ -70,7 +71,8 @@ def expression_tables(scores: Sequence[ExpressionScore], truth: ExpressionTruth)
     tables.append(_by_subset("yaw", YAW_NAMES[1:], scores))
     if truth.tones:
         note = (
-            "Individual typology angle of the cheeks: above 41° is light, below 10° dark. Lighting and camera shift it, "
+            "Individual typology angle of the cheeks: above 41° is light, below 10° dark. Lighting and camera shift "
+            "it, "
             "so compare only groups of many photos, never single faces."
         )
         tables.append(_by_subset("apparent skin tone", TONES, scores, (note,)))

@@ -147,7 +147,7 @@ def case_of(condition: str, sample: Sample, seed: int = 0) -> _Case:
 
 @dataclass(frozen=True)
 class RobustnessRow:
-    """Errors under one condition, as ratios: NME by yaw bin, GTE, and the share of faces with an NME above the limit."""
+    """Errors under one condition, as ratios: NME by yaw bin, GTE, and the share of faces above the limit."""
 
     condition: str
     nme: YawTable

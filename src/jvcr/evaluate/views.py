@@ -1,8 +1,8 @@
 """Multi-view consistency: CVGTCE and GTE on the multi-view rows of a training table's validation split.
 
 Rows of one source whose names differ only after the last "_" show one face at different yaws (``NAME_0``,
-``NAME_1``, …: the published 300W-LP views, with depth from factorisation; docs/evaluation.md). ``group`` cannot be used:
-in a table of photos, all faces of a photo share it, and so do flipped copies.
+``NAME_1``, …: the published 300W-LP views, with depth from factorisation; docs/evaluation.md). ``group`` cannot be
+used: in a table of photos, all faces of a photo share it, and so do flipped copies.
 """
 
 from __future__ import annotations
@@ -185,7 +185,8 @@ def read_views(root: Path) -> Views:
     faces = {face: members for face, members in faces.items() if face and len(members) > 1}
     if not faces:
         raise ValueError(
-            f"{table.path}: no face with several views among the validation rows of source {SOURCE!r}; the names of its "
+            f"{table.path}: no face with several views among the validation rows of source {SOURCE!r}; the names of "
+            "its "
             "views must differ only after the last '_'"
         )
     spread = {face: _truth_cvgtce(table.points[members]) for face, members in faces.items()}
@@ -193,7 +194,8 @@ def read_views(root: Path) -> Views:
     if not spread[worst] <= RIGID:
         raise ValueError(
             f"{table.path}: the labels of face {worst!r} ({len(faces[worst])} views) are not one rigid shape: "
-            f"they differ by {100 * spread[worst]:.2f} % of the eye distance, expected at most {100 * RIGID:g} %. Either "
+            f"they differ by {100 * spread[worst]:.2f} % of the eye distance, expected at most {100 * RIGID:g} %. "
+            "Either "
             "different faces share a name up to the last '_', or the depth of their labels is wrong"
         )
     face_of = {row: face for face, members in faces.items() for row in members}
@@ -287,7 +289,8 @@ def views_table(scores: Sequence[ViewScore], truth_cvgtce: float) -> TextTable:
         ("aligner", "boxes", "points", "error", "mean of views", "95 %, by face", *BINS, "missed"),
         tuple(rows),
         (
-            f"CVGTCE: mean over all other views of the face; the choice of the other view changes the error of a view by "
+            f"CVGTCE: mean over all other views of the face; the choice of the other view changes the error of a view "
+            f"by "
             f"at most {100 * spread:.3f}. Largest CVGTCE between the labels of two views of a face: "
             f"{100 * truth_cvgtce:.3f}.",
         ),

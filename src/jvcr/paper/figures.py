@@ -128,8 +128,8 @@ def figure_2(examples: Sequence[Example]) -> Any:
 
 
 def figure_4(examples: Sequence[Example]) -> Any:
-    """The compact volume, one face per row: one volume per landmark, then the rendered and the predicted compact volume,
-    each from two viewpoints.
+    """The compact volume, one face per row: one volume per landmark, then the rendered and the predicted compact
+    volume, each from two viewpoints.
 
     The rendered volume uses the true landmarks if all examples have them, else the predicted ones; the caption says
     which.
@@ -218,7 +218,7 @@ def _first_of(examples: Sequence[Example]) -> Example:
     for example in examples:
         if [v.shape for v in example.volumes] != [v.shape for v in first.volumes]:
             raise ValueError(
-                f"{example.name}: its volumes differ in size from those of {first.name}; use the same network for all faces"
+                f"{example.name}: its volumes differ in size from those of {first.name}; use one network for all faces"
             )
     return first
 

@@ -98,7 +98,7 @@ def evaluate(
     """The paper's tables, with rows for our own measurements. Without ``root`` and ``results``, only published results.
 
     Args:
-        root: folder to evaluate on: with AFLW2000-3D (directly or one folder below), a training table with views, or both.
+        root: folder to evaluate on: with AFLW2000-3D (directly or one folder below), a training table, or both.
         results: ``report.json`` files of earlier evaluations.
         predictions, without, pixel_base: as in ``jvcr.evaluate.aflw2000.evaluate``. With predictions, views are not
             evaluated.

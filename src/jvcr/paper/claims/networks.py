@@ -80,7 +80,7 @@ class TwoStep(nn.Module):
         self.depth = _strided((n + 3) * config.subvoxels**2, _widths(config), n)
 
     def forward(self, crops: Tensor, true_heatmaps: Tensor | None = None) -> JVCROutput:
-        """Crops → heatmaps and points. Depth is regressed from ``true_heatmaps`` if given, else from the predicted ones."""
+        """Crops → heatmaps and points. Depth is regressed from ``true_heatmaps`` if given, else from the predicted."""
         image = normalise(crops)
         maps = self.heatmaps(image)
         seen = maps[-1].detach() if true_heatmaps is None else true_heatmaps
