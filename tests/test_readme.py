@@ -25,6 +25,7 @@ KNOWN = {
     "MASTER_ADDR",
     "MASTER_PORT",
     "NODE_RANK",
+    "SLURM_ARRAY_TASK_ID",
     "YAW_BINS_DEG",
 }
 

@@ -207,11 +207,7 @@ def test_shipped_files_agree_and_are_small(name: str) -> None:
     path = weights_path(name)
     model, header = load_weights(weights_path(name, ".safetensors"))
     assert path.stat().st_size < (12e6 if name in SHIPPED else 20e6)
-    expected = PRESETS[name]
-    if name in SEPARATE:
-        # These are still the weights of version 0.1, whose last volume is coarse.
-        expected = replace(expected, subvoxels=1, detail_channels=0, regressor_channels=(16, 32, 64, 256))
-    assert header.config == expected
+    assert header.config == PRESETS[name]
     assert sum(p.numel() for p in model.parameters()) < (2.5e6 if name in SHIPPED else 10e6)
     assert "research" in header.about["licence"]
     assert Header.from_json(onnx.load(path).metadata_props[0].value) == header
