@@ -59,7 +59,8 @@ PredictionsOption = Annotated[
     typer.Option(help="Score landmarks of any aligner: .npz or .jsonl (docs/predictions.md); may be repeated."),
 ]
 SavePredictionsOption = Annotated[
-    Path | None, typer.Option(help="Write our predictions: .npz or .jsonl; the detector's to NAME-detector.")
+    Path | None,
+    typer.Option(help="Write jvcr's landmarks: .npz or .jsonl; those from detected boxes to NAME-detector."),
 ]
 OutOption = Annotated[Path | None, typer.Option(help="Folder for the report.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")]
@@ -70,14 +71,19 @@ MirrorOption = Annotated[
     bool, typer.Option("--mirror/--no-mirror", help="Average with the mirrored crop, as `jvcr predict` does.")
 ]
 RefineOption = Annotated[
-    bool, typer.Option("--refine/--no-refine", help="From true boxes, look again, upright and centred.")
+    bool,
+    typer.Option(
+        "--refine/--no-refine", help="With ground-truth boxes, add a second pass on an upright, centred crop."
+    ),
 ]
-WithoutOption = Annotated[Path | None, typer.Option(help="Leave out the images that this file names, one a line.")]
+WithoutOption = Annotated[Path | None, typer.Option(help="Exclude the images that this file names, one per line.")]
 PixelBaseOption = Annotated[
-    PixelBase, typer.Option(help="as-published: take the 1-based labels for 0-based ones, as usual benchmark code.")
+    PixelBase, typer.Option(help="as-published: read the 1-based labels as 0-based, as most benchmark code does.")
 ]
-LimitOption = Annotated[float, typer.Option(min=0.1, help="NME of a failure, and end of CED and AUC, percent.")]
-DrawsOption = Annotated[int, typer.Option(min=100, help="Bootstrap draws.")]
+LimitOption = Annotated[
+    float, typer.Option(min=0.1, help="NME above which a face is a failure, and where CED and AUC end; percent.")
+]
+DrawsOption = Annotated[int, typer.Option(min=100, help="Number of bootstrap samples.")]
 WorstOption = Annotated[int, typer.Option(min=0, help="Faces to draw in the report.")]
 
 

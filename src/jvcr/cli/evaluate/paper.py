@@ -19,7 +19,7 @@ def paper(
     *,
     root: Annotated[
         Path | None,
-        typer.Option(help="Folder with AFLW2000-3D (here or one folder below), a training table, or both: measure."),
+        typer.Option(help="Folder to measure on: AFLW2000-3D (here or one folder below), a training table, or both."),
     ] = None,
     results: Annotated[
         list[Path] | None, typer.Option(help="A report.json to take figures from; may be repeated.")
@@ -30,7 +30,7 @@ def paper(
     boxes: opt.BoxesOption = opt.Boxes.both,
     pixel_base: opt.PixelBaseOption = opt.PixelBase.respected,
     draws: opt.DrawsOption = 2000,
-    seed: Annotated[int, typer.Option(help="Of bootstrap and balanced draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap and of balanced samples.")] = 0,
     without: opt.WithoutOption = None,
     json_to: opt.JsonOption = None,
     mirror: opt.MirrorOption = True,

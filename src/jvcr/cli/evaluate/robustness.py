@@ -21,7 +21,7 @@ def robustness(
     weights: opt.WeightsOption = None,
     out: opt.OutOption = None,
     limit: opt.LimitOption = 10.0,
-    seed: Annotated[int, typer.Option(help="Of shifts, turns and noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of shifts, rotations and noise.")] = 0,
     json_to: opt.JsonOption = None,
     mirror: opt.MirrorOption = True,
     refine: opt.RefineOption = True,

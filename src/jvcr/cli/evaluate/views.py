@@ -23,7 +23,7 @@ def views(
     out: opt.OutOption = None,
     boxes: opt.BoxesOption = opt.Boxes.both,
     draws: opt.DrawsOption = 2000,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     save_predictions: opt.SavePredictionsOption = None,
     json_to: opt.JsonOption = None,
     mirror: opt.MirrorOption = True,
