@@ -44,7 +44,7 @@ def test_rows_are_measured(kind: str, settings: dict[str, int | str], units: int
 def test_a_film_is_decoded() -> None:
     pytest.importorskip("av")
     row = measure(Work("film", astronaut(), BOX, "small", {"threads": 2, "faces": 1}, 0.01))
-    assert row.units == 60 and "decoded" in row.remark
+    assert row.units == 60 and "decoding" in row.remark
 
 
 def test_a_precision_says_how_far_it_is_from_the_default() -> None:

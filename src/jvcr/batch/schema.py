@@ -102,7 +102,7 @@ def face_row(photo_index: int, photo: str, number: int, face: Face, fingerprint:
         # Of weights that predict them.
         "visibility": _floats(getattr(face, "visibility", None)),
         "sigma": _floats(getattr(face, "sigma", None)),
-        "expression": _named(getattr(face, "expression", None)),
+        "expression": list(face.expression.to_dict().items()) if face.has_expression else None,
     }
 
 
@@ -139,10 +139,3 @@ def _rounded(values: Any) -> Any:
 
 def _floats(values: Any) -> Any:
     return None if values is None else np.asarray(values, np.float32).ravel()
-
-
-def _named(values: Any) -> list[tuple[str, float]] | None:
-    if values is None:
-        return None
-    pairs = values.items() if isinstance(values, Mapping) else enumerate(np.ravel(values).tolist())
-    return [(str(name), float(value)) for name, value in pairs]

@@ -185,15 +185,16 @@ def _examples(
     for box, true in zip_longest(boxes, true_img):
         crop = Crop.from_box(box, runtime.image_size, rule=runtime.crop_rule)
         crops = extract(image, crop)[None]
-        volume, points_unit = runtime(crops)
+        prediction = runtime(crops)
+        points_unit = prediction.points_unit[0]
         stages = getattr(runtime, "stages", None)
-        volumes = tuple(v[0] for v in stages(crops)) if stages else (volume[0],)
+        volumes = tuple(v[0] for v in stages(crops)) if stages else (prediction.volume[0],)
         true_unit = None
         if true is not None:
-            if true.shape != points_unit[0].shape:
-                raise ValueError(f"{name}: its true landmarks have shape {true.shape}; expected {points_unit[0].shape}")
+            if true.shape != points_unit.shape:
+                raise ValueError(f"{name}: its true landmarks have shape {true.shape}; expected {points_unit.shape}")
             true_unit = crop_to_unit(crop.to_crop(true), crop.size_px)
         shown = extract(image, Crop.from_box(box, _CROP_PX, rule=runtime.crop_rule))
         markup, size = runtime.markup, runtime.image_size
-        examples.append(Example(name, shown, points_unit[0], volumes, markup, size, true_unit))
+        examples.append(Example(name, shown, points_unit, volumes, markup, size, true_unit))
     return examples

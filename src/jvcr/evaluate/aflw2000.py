@@ -1,4 +1,4 @@
-"""AFLW2000-3D: NME by yaw, GTE, 3D NME, NME by facial part, cumulative errors and head pose, with intervals."""
+"""AFLW2000-3D: NME by yaw, GTE, 3D NME, parts of the face, cumulative errors and head pose, with intervals."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Aflw2000Report(BenchmarkReport):
 
     @property
     def n_points(self) -> int:
-        """Number of landmarks scored."""
+        """Landmarks that were scored."""
         return int(self.truth.original_img.shape[1])
 
     @property
@@ -58,28 +58,27 @@ class Aflw2000Report(BenchmarkReport):
             if not isinstance(yaw, str)
         }
         bins = "; ".join(f"{' / '.join(map(str, c))} by {name} yaw" for name, c in counts.items())
-        full = "the whole benchmark" if len(self.truth.names) == 2000 else "the whole benchmark has 2,000"
+        full = "all of it" if len(self.truth.names) == 2000 else "the whole benchmark has 2,000"
         base = {
             "respected": "Pixel base respected: pt3d_68 is 1-based, so 1 is subtracted; "
             "the Reannotated points are 0-based.",
             "as-published": "Pixel base as in the usual benchmark code: 0-based predictions are compared with the "
-            "1-based original labels. This is off by (1, 1) px; use it only to reproduce published results.",
+            "1-based original labels. This is wrong by (1, 1) px and only for comparison with published figures.",
         }[self.options.pixel_base]
         lines = [
             f"AFLW2000-3D, {len(self.truth.names)} images ({full}), {bins}. jvcr {jvcr.__version__}, {self.date}.",
             f"Scored on the {self.n_points} landmarks of markup {self.truth.markup.name}.",
             base,
-            f"Intervals: {self.options.draws} bootstrap samples, drawn within each yaw bin, seed {self.options.seed}. "
-            f"Balanced draw: the same number of images from each bin (at most {self.options.balanced_per_bin}), mean "
-            "over "
+            f"Intervals: {self.options.draws} bootstrap draws of images within each bin, seed {self.options.seed}. "
+            f"Balanced draw: as many images of each bin (at most {self.options.balanced_per_bin}), mean over "
             f"{self.options.balanced_draws} draws, seed {self.options.seed}.",
-            "Means exclude missed faces; failure rate, AUC and the curves include them as failures.",
+            "A missed face has no error in any mean; it counts in failure rate, AUC and the curves.",
         ]
         lines += [f"{s.system.name}, {s.system.boxes}: {s.system.note}" for s in self.scores if s.system.note]
         return lines
 
     def worst(self, count: int) -> list[tuple[str, float]]:
-        """Names and NME (original labels) of the first system's worst faces, worst first."""
+        """Names and NME (original labels) of the faces with the largest errors of the first system, worst first."""
         errors = self.scores[0].per_face["NME", "original"]
         order = [row for row in np.argsort(-errors, kind="stable") if not np.isnan(errors[row])]
         return [(self.truth.names[row], float(errors[row])) for row in order[:count]]
@@ -89,7 +88,7 @@ class Aflw2000Report(BenchmarkReport):
         return short(self.scores)
 
     def tables(self) -> list[Table]:
-        """All results, as text tables."""
+        """Every figure, as tables of text."""
         return all_tables(self.scores, self.common)
 
     def to_text(self) -> str:
@@ -106,17 +105,17 @@ class Aflw2000Report(BenchmarkReport):
         return "\n\n".join(parts) + "\n"
 
     def to_html(self, worst: int = 20) -> str:
-        """One self-contained HTML page: plots, pictures of the worst faces, and all tables.
+        """One self-contained page: plots, the worst faces drawn, and all tables.
 
         Args:
-            worst: number of the first system's faces to draw; their images are read from the benchmark's folder.
+            worst: how many faces of the first system to draw; their images are read from the benchmark's folder.
         Raises:
             MissingExtra: plotly or Jinja2 is not installed.
         """
         return page(self.introduction, self.truth, self.scores, self.tables(), self.worst(worst))
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able. Errors are ratios; NaN (an empty bin or a missed face) becomes None."""
+        """JSON-able. Errors are ratios; NaN (an empty bin, a missed face) becomes None."""
         record = {
             "benchmark": "aflw2000-3d",
             "version": jvcr.__version__,
@@ -159,20 +158,19 @@ def evaluate(
 
     Args:
         root: folder of the data set in its original layout.
-        weights: networks to score; by default ``small``, or none if there are predictions.
-        predictions: prediction files of any aligner (docs/predictions.md), scored alongside the networks.
+        weights: networks to score; ``small`` by default, none where there are predictions.
+        predictions: landmarks of any aligner (docs/predictions.md), to be scored beside the networks.
         boxes, mirror, refine, detector, detect_size: see ``jvcr.evaluate.systems.Looks``.
-        execution: backend and settings of the networks.
-        without: names of images to exclude.
-        aflw_yaw, aflw_yaw_names: files with AFLW's own yaw labels (docs/evaluation.md).
-        pixel_base: ``as-published`` treats the 1-based labels as 0-based, as the usual benchmark code does.
-        limit: largest error of CED, AUC and failure rate, a ratio.
-        draws: bootstrap samples.
-        seed: of the bootstrap and the balanced draws.
+        execution: what runs the networks.
+        without: names of images to leave out.
+        aflw_yaw, aflw_yaw_names: AFLW's own yaw of the images (docs/evaluation.md).
+        pixel_base: ``as-published`` takes the 1-based labels for 0-based ones, as usual benchmark code.
+        limit: of CED, AUC and failure rate, a ratio.
+        draws: of the bootstrap. seed: of bootstrap and balanced draws.
         progress: see ``jvcr.evaluate.benchmark.Progress``.
         keep: receives each network's predictions (``jvcr.evaluate.systems.KeepPredictions``).
     Raises:
-        FileNotFoundError, ValueError, ImageError: a file is missing or damaged, an argument is invalid, or the
+        FileNotFoundError, ValueError, ImageError: a file is missing or damaged, an argument is unknown, or the
             landmarks have no markup in common.
     """
     root = Path(root)

@@ -1,4 +1,4 @@
-"""The AFLW2000-3D report as an HTML page: plots, pictures of the worst faces, tables."""
+"""AFLW2000-3D's report as a page: plots, the worst faces drawn, tables."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def page(
     tables: Sequence[Table],
     worst: Sequence[tuple[str, float]],
 ) -> str:
-    """Render the page.
+    """The whole page.
 
     Args:
-        worst: names and NME of the first system's faces to draw; their images are read from the folder.
+        worst: name and NME of faces of the first system to draw; their images are read.
     Raises:
         MissingExtra: plotly or Jinja2 is not installed.
     """
@@ -65,7 +65,7 @@ def _published(scores: Sequence[Score]) -> tuple[PublishedNme, ...]:
 
 
 def _bins(go: Any, scores: Sequence[Score]) -> Any:
-    """NME by yaw with intervals; published means as markers."""
+    """NME by yaw with its intervals; published means as marks."""
     x = [*BINS, "mean of bins"]
     traces = []
     for number, one in enumerate(scores):
@@ -103,7 +103,7 @@ def _bins(go: Any, scores: Sequence[Score]) -> Any:
         )
     figure = go.Figure(traces)
     figure.update_layout(
-        title="NME by yaw, original labels (95 % bootstrap intervals; markers: published, all 2,000 images)",
+        title="NME by yaw, original labels (95 % bootstrap intervals; marks: published, all 2,000 images)",
         yaxis_title="NME, percent",
         barmode="group",
         height=480,
@@ -155,7 +155,7 @@ def _curves(go: Any, scores: Sequence[Score]) -> Any:
 
 
 def _yaw(go: Any, truth: Truth, scores: Sequence[Score]) -> Any:
-    """Error over yaw, for every face and system."""
+    """Every face of every system: error over yaw."""
     yaw = truth.fitted_yaw_deg
     figure = go.Figure()
     for number, one in enumerate(scores):
@@ -171,8 +171,8 @@ def _yaw(go: Any, truth: Truth, scores: Sequence[Score]) -> Any:
             )
         )
     figure.update_layout(
-        title="NME of every face over yaw (original labels)",
-        xaxis_title="fitted yaw, degrees; positive towards the person's left",
+        title="Every face: error over yaw (original labels)",
+        xaxis_title="fitted yaw, degrees; positive to the person's left",
         yaxis={"title": "NME, percent", "type": "log"},
         height=450,
     )

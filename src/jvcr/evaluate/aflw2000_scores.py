@@ -40,14 +40,7 @@ CED_STEPS = 200
 
 @dataclass(frozen=True)
 class Options:
-    """Settings of the scores.
-
-    Attributes:
-        limit: largest error of CED, AUC and failure rate, a ratio.
-        draws: bootstrap samples.
-        balanced_draws, balanced_per_bin: samples of the balanced mean, and faces drawn per yaw bin.
-        seed: of both.
-        pixel_base: one of ``PIXEL_BASES``.
+    """limit: of CED, AUC and failure rate, a ratio. draws: of the bootstrap. pixel_base: docs/evaluation.md.
 
     Raises:
         ValueError: an unknown pixel base.
@@ -67,7 +60,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Cell:
-    """Means of one error over the detected faces, as ratios, with 95 % bootstrap intervals."""
+    """Means of one error over the faces found, ratios, with 95 % bootstrap intervals."""
 
     table: YawTable
     bins_interval: tuple[Interval, ...]
@@ -78,7 +71,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Curve:
-    """Cumulative error distribution up to ``limit`` over *all* faces; a missed face exceeds every threshold."""
+    """Cumulative error distribution up to ``limit`` over *all* faces; a missed face is below no threshold."""
 
     limit: float
     thresholds: tuple[float, ...]
@@ -92,12 +85,11 @@ class Score:
     """All scores of one system; a score that cannot be measured is replaced by the reason, as text.
 
     Attributes:
-        missed_by_bin: missed faces per yaw bin (fitted yaw).
-        cells: (error, labels, yaw) → means; errors are "NME", "GTE" and "3D NME" (the last two: original labels only).
-        curves: labels → cumulative distribution of NME.
-        regions: labels → group of landmarks → NME by fitted yaw.
+        cells: (error, labels, yaw) → means; errors "NME", "GTE" and "3D NME" (original labels alone for the last two).
+        curves: labels → curve of NME.
+        regions: labels → group of landmarks → NME by yaw (fitted).
         pose: head-pose errors.
-        per_face: (error, labels) → (B,) errors, NaN for missed faces.
+        per_face: (error, labels) → (B,) with NaN for missed faces.
     """
 
     system: System
@@ -111,13 +103,13 @@ class Score:
     per_face: dict[tuple[str, str], NDArray[np.float64]]
 
     def cell(self, error: str, labels: str = "original", yaw: str = "fitted") -> Cell | str:
-        """The means of one error, or the reason why there are none."""
+        """The means of one error, or why there are none."""
         return self.cells[error, labels, yaw]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of bins of this system minus that of the first, on the same faces, with a paired bootstrap interval."""
+    """Mean of bins of this system minus that of the first, on the same faces, with its paired bootstrap interval."""
 
     mean: float
     interval: Interval
@@ -125,7 +117,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class CommonRow:
-    """Scores of one system on the faces that all systems detected."""
+    """One system on the faces that all systems found."""
 
     system: str
     boxes: str
@@ -135,7 +127,7 @@ class CommonRow:
 
 
 def score(system: System, truth: Truth, options: Options) -> Score:
-    """Compute all scores of one system.
+    """All figures of one system.
 
     Raises:
         ValueError: a number of landmarks that differs from the labels'.
@@ -174,7 +166,7 @@ def score(system: System, truth: Truth, options: Options) -> Score:
 
 
 def cell(errors: NDArray[np.float64], yaw_deg: NDArray[np.float64], options: Options) -> Cell | str:
-    """Means by yaw over the faces that were not missed (missed ones are NaN)."""
+    """Means by yaw of the faces that are not missed (NaN)."""
     found = ~np.isnan(errors)
     if not found.any():
         return NO_FACE
@@ -215,9 +207,10 @@ def common(scores: Sequence[Score], truth: Truth, options: Options) -> list[Comm
 
 
 def target_of(truth: Truth, labels: str, pixel_base: str) -> Points | str:
-    """The labels that 0-based predictions are compared with.
+    """Labels as they are compared with 0-based predictions.
 
-    ``as-published`` follows the usual benchmark code: it uses the 1-based original labels without subtracting 1.
+    ``as-published``, the usual benchmark code's reading, puts the 1 back that the reader took from the 1-based
+    original labels.
     """
     target = truth.labels[labels]
     if isinstance(target, str) or labels != "original" or pixel_base == "respected":

@@ -1,4 +1,4 @@
-"""AFLW2000-3D: scores as text tables, in percent and degrees, for the terminal, Markdown and HTML."""
+"""AFLW2000-3D: scores as tables of text, once for the terminal, Markdown and HTML. Percent and degrees."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jvcr.report import NONE, Table, percent
 
 
 def n_points_of(scores: Sequence[Score]) -> int:
-    """Number of landmarks scored; all systems have the same."""
+    """Landmarks that were scored: those of every system."""
     return int(scores[0].system.points_img.shape[1])
 
 
@@ -38,12 +38,12 @@ def short(scores: Sequence[Score]) -> Table:
                     missed,
                 )
             )
-    header = ("aligner", "boxes", "labels", *BINS, "mean of bins", "mean of images", "GTE", "missed")
+    header = ("aligner", "boxes", "labels", *BINS, "mean of bins", "of images", "GTE", "missed")
     return Table(f"NME by |yaw| (fitted), {n_points_of(scores)} points, percent", header, tuple(rows))
 
 
 def all_tables(scores: Sequence[Score], common: Sequence[CommonRow]) -> list[Table]:
-    """All scores."""
+    """Every figure."""
     tables = []
     for labels in ("original", "Reannotated"):
         for yaw in ("fitted", "AFLW"):
@@ -85,14 +85,16 @@ def _by_yaw(scores: Sequence[Score], error: str, labels: str, yaw: str) -> Table
                 f"{one.missed} ({' + '.join(map(str, one.missed_by_bin))})" if yaw == "fitted" else str(one.missed),
             )
         )
-    notes = ["In brackets: 95 % bootstrap interval; number of faces detected."]
+    notes = ["In brackets: 95 % bootstrap interval; number of faces found."]
     if n_points != PUBLISHED_POINTS:
-        notes.append(f"Published results use {PUBLISHED_POINTS} points, so they are not comparable and not shown.")
+        notes.append(f"Published figures are of {PUBLISHED_POINTS} points and stand beside no others.")
     elif yaw == "fitted" and labels == "original" and error != "3D NME":
         rows += _published(error)
-        notes.append("Published rows: all 2,000 images, in the pixel base of their authors; not measured here.")
+        notes.append(
+            "Published rows are on all 2,000 images and in their authors' pixel base, and were not measured here."
+        )
         if error == "GTE":
-            notes.append("The kind of mean of the published GTE is unknown; they are listed under mean of images.")
+            notes.append("Which mean the published GTE are is not known here; they stand under the mean of images.")
     if n_points == PUBLISHED_POINTS and error == "NME" and yaw == "fitted" and labels == "Reannotated":
         rows += [
             (name, "published", *[NONE] * 3, f"{mean:.2f}", *[NONE] * 3)
@@ -133,11 +135,11 @@ def _common(common: Sequence[CommonRow], n_points: int) -> Table:
                 percent(row.gte.table.image_mean) if isinstance(row.gte, Cell) else row.gte,
             )
         )
-    header = ("aligner", "boxes", *BINS, "mean of bins", "difference to the first row", "mean of images", "GTE")
+    header = ("aligner", "boxes", *BINS, "mean of bins", "minus the first", "mean of images", "GTE")
     faces = sum(common[0].nme.table.counts)
     notes = ("The difference to the first row has a paired interval: both are scored on the same draws of faces.",)
     return Table(
-        f"NME on the {faces} faces that all aligners detected, {n_points} points, original labels, fitted yaw, percent",
+        f"NME on the {faces} faces that all found, {n_points} points, original labels, fitted yaw, percent",
         header,
         tuple(rows),
         notes,
@@ -156,10 +158,10 @@ def _curves(scores: Sequence[Score]) -> Table:
                 limit = curve.limit
                 rows.append((*head, percent(curve.auc), percent(curve.failure_rate), str(one.missed)))
     return Table(
-        f"Cumulative distribution of NME up to {100 * limit:g} %, {n_points_of(scores)} points, percent",
+        f"Cumulative errors of NME up to {100 * limit:g} %, {n_points_of(scores)} points, percent",
         ("aligner", "boxes", "labels", "AUC", "failure rate", "faces missed"),
         tuple(rows),
-        (f"Failure: an NME of {100 * limit:g} % or more, or a missed face. Means exclude missed faces.",),
+        (f"Failure: an error of {100 * limit:g} % or more, or a missed face (which counts in no mean).",),
     )
 
 
@@ -186,7 +188,7 @@ def _regions(scores: Sequence[Score]) -> Table:
         "NME of parts of the face, fitted yaw, percent",
         ("aligner", "boxes", "labels", "part", *BINS, "mean of bins", "mean of images"),
         tuple(rows),
-        ("Normalised by sqrt(w·h) of the whole face's box. Right and left are the person's.",),
+        ("Distances of the part's landmarks over sqrt(w·h) of the whole face's box. Right and left are the person's.",),
     )
 
 
@@ -204,16 +206,16 @@ def _pose(scores: Sequence[Score]) -> Table:
             ("Pose_Para, raw, angles within ±99° only", one.pose.to_pose_para_usual),
             ("Pose_Para, offset removed", one.pose.to_pose_para_zeroed),
             ("Pose_Para, offset removed, angles within ±99° only", one.pose.to_pose_para_zeroed_usual),
-            ("Pose_Para, offset removed, true landmarks instead of predictions", one.pose.labels_to_pose_para_zeroed),
+            ("Pose_Para, offset removed: true landmarks instead of predictions", one.pose.labels_to_pose_para_zeroed),
         )
         for name, e in parts:
             figures = (e.yaw, e.pitch, e.roll, e.mae, e.rotation)
             rows.append((one.system.name, one.system.boxes, name, str(e.faces), *(f"{v:.2f}" for v in figures)))
         yaw, pitch, roll = one.pose.zero_deg
         notes = (
-            "Against true landmarks: angles as in docs/coordinates.md. Against Pose_Para: its own angles.",
-            "Offset: the constant rotation between the pose of the true landmarks and Pose_Para, which defines zero "
-            f"pitch differently; estimated from labels only: yaw {yaw:+.1f}°, pitch {pitch:+.1f}°, roll {roll:+.1f}°.",
+            "Against true landmarks: our angles (docs/coordinates.md). Against Pose_Para: its own angles.",
+            "Offset: the constant turn of the head's axes between our pose of the true landmarks and Pose_Para, from "
+            f"the labels alone (pitch has another zero): yaw {yaw:+.1f}°, pitch {pitch:+.1f}°, roll {roll:+.1f}°.",
         )
     beside = published.AFLW2000_POSE_MAE_DEG if n_points_of(scores) == PUBLISHED_POINTS else {}
     rows += [(name, "published", "Pose_Para", *[NONE] * 4, f"{mae:.2f}", NONE) for name, mae in beside.items()]

@@ -1,4 +1,4 @@
-"""AFLW2000-3D's labels: everything needed for the scores."""
+"""AFLW2000-3D's labels: everything that the scores need."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Truth:
 
     Attributes:
         original_img: (B, 68, 3) image pixels, 0-based, z away from the camera, z mean 0.
-        reannotated_img: (B, 68, 2) image pixels, 0-based, or the reason why there are none.
-        fitted_yaw_deg: (B,) from ``Pose_Para``, with the sign convention of this project.
-        aflw_yaw_deg: (B,) from AFLW's own labels, or the reason why there is none.
-        pose: head poses of the true landmarks and of ``Pose_Para``.
-        root: folder of the images.
-        markup: markup of the labels.
+        reannotated_img: (B, 68, 2) image pixels, 0-based, or why there are none.
+        fitted_yaw_deg: (B,) of ``Pose_Para``, signed as ours.
+        aflw_yaw_deg: (B,) of AFLW's own labels, or why there is none.
+        pose: of the true landmarks and of ``Pose_Para``.
+        root: the folder of the images.
+        markup: of the labels.
     """
 
     names: list[str]
@@ -43,42 +43,42 @@ class Truth:
     markup: Markup = MARKUP_68
 
     def image(self, name: str) -> Image:
-        """Read an image from the folder, (H, W, 3) uint8 RGB."""
+        """(H, W, 3) uint8 RGB, read from the folder."""
         return read_image(self.root / f"{name}.jpg")
 
     @property
     def labels(self) -> dict[str, NDArray[np.float32] | str]:
-        """Labels by name: (B, 68, 3) or (B, 68, 2), or the reason why there are none."""
+        """By name: (B, 68, 3) or (B, 68, 2), or why there are none."""
         return {"original": self.original_img, "Reannotated": self.reannotated_img}
 
     @property
     def yaws(self) -> dict[str, NDArray[np.float64] | str]:
-        """Yaw by name: (B,) degrees, or the reason why there is none."""
+        """By name: (B,) degrees, or why there are none."""
         return {"fitted": self.fitted_yaw_deg, "AFLW": self.aflw_yaw_deg}
 
 
 def read_truth(
     root: Path, aflw_yaw: Path | None = None, aflw_yaw_names: Path | None = None, without: Collection[str] = ()
 ) -> Truth:
-    """Read the labels of all images in a folder with AFLW2000-3D's layout.
+    """Labels of all images of a folder in AFLW2000-3D's layout.
 
     Args:
         aflw_yaw, aflw_yaw_names: ``yaw_file`` and ``yaw_names`` of ``read_aflw2000``.
-        without: names of images to exclude.
+        without: names of images to leave out.
 
     Raises:
         FileNotFoundError, ImageError: as ``read_aflw2000``, ``reannotated_targets``, ``aflw_yaws``.
-        ValueError: as these; or an excluded name is not in the folder, or no image is left.
+        ValueError: as these; or a name to leave out is not there, or nothing is left.
     """
     samples = [(s.name, s.points_img, s.yaw_deg) for s in read_aflw2000(root)]
     absent = set(without) - {name for name, _, _ in samples}
     if absent:
         raise ValueError(
-            f"{root}: {len(absent)} of the {len(without)} images to exclude are not in this folder, e.g. {min(absent)}"
+            f"{root}: {len(absent)} of the {len(without)} images to leave out are not there, e.g. {min(absent)}"
         )
     samples = [sample for sample in samples if sample[0] not in without]
     if not samples:
-        raise ValueError(f"{root}: every image is excluded; expected at least one to evaluate")
+        raise ValueError(f"{root}: every image is left out")
     names = [name for name, _, _ in samples]
     original = np.stack([points for _, points, _ in samples])
     pose_para = np.array([_pose_para(root / f"{name}.mat") for name in names])
@@ -105,5 +105,5 @@ def _aflw_yaws(root: Path, names: list[str], path: Path | None, order: Path | No
 
 
 def _pose_para(path: Path) -> NDArray[np.float64]:
-    """Read pitch, yaw and roll, in radians."""
+    """Pitch, yaw, roll in radians."""
     return np.asarray(read_mat(path, ("Pose_Para",))["Pose_Para"][0, :3], np.float64)

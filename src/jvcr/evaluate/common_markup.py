@@ -15,12 +15,10 @@ from jvcr.markups.markup import Markup
 
 
 def common_markup(systems: Sequence[Markup], labels: Markup) -> Markup:
-    """The markup that the labels and all systems can be converted to.
-
-    The labels' own markup is preferred, then that of the system with the most landmarks.
+    """The markup of the labels, or else the largest of a system, into which the labels and all systems convert.
 
     Raises:
-        ValueError: there is no common markup.
+        ValueError: there is none.
     """
     sources = [labels, *systems]
     for markup in (labels, *sorted(systems, key=lambda markup: -markup.n_points)):
@@ -35,10 +33,10 @@ def common_markup(systems: Sequence[Markup], labels: Markup) -> Markup:
 
 
 def in_one_markup(systems: Sequence[System], truth: Truth) -> tuple[list[System], Truth]:
-    """Convert systems and labels to ``common_markup``; the returned truth names it.
+    """The same systems and labels, all with the landmarks of ``common_markup``, which the truth returned names.
 
     Raises:
-        ValueError: there is no common markup.
+        ValueError: there is none.
     """
     markup = common_markup([system.markup for system in systems], truth.markup)
     converted = [
@@ -54,7 +52,7 @@ def in_one_markup(systems: Sequence[System], truth: Truth) -> tuple[list[System]
 
 
 def points_in(system: System, markup: Markup) -> NDArray[np.floating]:
-    """The system's landmarks converted to ``markup``, (B, N, 2 or 3).
+    """(B, N, 2 or 3) the system's landmarks as those of ``markup``.
 
     Raises:
         ValueError: they cannot be derived from its own.
@@ -62,9 +60,8 @@ def points_in(system: System, markup: Markup) -> NDArray[np.floating]:
     points = converted_points(system.points_img.astype(np.float32), system.markup, markup)
     if points is None:
         raise ValueError(
-            f"{system.name}: its {system.markup.n_points} landmarks ({system.markup.name!r}) cannot be converted to "
-            "the "
-            f"{markup.n_points} of {markup.name!r}"
+            f"{system.name}: the {markup.n_points} landmarks of {markup.name!r} cannot be made from its "
+            f"{system.markup.n_points} ({system.markup.name!r})"
         )
     return points
 

@@ -46,11 +46,11 @@ class DetectReport(BenchmarkReport):
     date: str
 
     def tables(self) -> list[Table]:
-        """One table, with one column per finder (detector alone, or with a landmark network)."""
+        """All finders side by side, as one table."""
         return [detection_table([result.scores for result in self.results])]
 
     def figures(self) -> dict[str, Any]:
-        """A matplotlib figure per finder: precision–recall curve, and reliability of the score.
+        """By finder: precision over recall, and reliability of the score, as a matplotlib figure.
 
         Raises:
             MissingExtra: matplotlib is not installed.
@@ -86,7 +86,7 @@ def evaluate(
     execution: Execution = DEFAULT_EXECUTION,
     progress: Progress = no_progress,
 ) -> DetectReport:
-    """Evaluate a detector alone, and with each landmark network.
+    """Score a detector alone, and with each landmark network.
 
     Args:
         root: a folder with ``detect_labels.npz`` (its test split is scored), or AFLW2000-3D (it labels one face per
@@ -120,7 +120,7 @@ def _photos(root: Path, without: Collection[str], half: Half | None) -> tuple[li
     absent = set(without) - {photo.name for photo in photos}
     if absent:
         raise ValueError(
-            f"{root}: {len(absent)} of the {len(without)} images to exclude are not in this folder, e.g. {min(absent)}"
+            f"{root}: {len(absent)} of the {len(without)} images to leave out are not there, e.g. {min(absent)}"
         )
     left = [p for p in photos if p.name not in without and half in (None, half_of(p.name))]
     if not left:

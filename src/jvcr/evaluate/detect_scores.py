@@ -41,13 +41,8 @@ class Slice:
 
 @dataclass(frozen=True)
 class CutScores:
-    """Detection of faces cut off in one way (``jvcr.evaluate.cuts``).
-
-    Attributes:
-        count: number of photos.
-        found: share of them in which the face was detected.
-        extra: additional detections on the face, such as an upside-down face on the forehead.
-    """
+    """``count`` photographs whose face is cut in one way (``jvcr.evaluate.cuts``): share ``found``, and ``extra``
+    results that lie on the face beside the hit, as an upside-down face on the forehead does."""
 
     label: str
     count: int
@@ -57,7 +52,7 @@ class CutScores:
 
 @dataclass(frozen=True)
 class DetectionScores:
-    """All detection scores at the default ``threshold``; ``jvcr.evaluate.matching`` defines a true positive.
+    """Everything at the default ``threshold``; see ``jvcr.evaluate.matching`` for what a hit is.
 
     Attributes:
         recall: of the sure faces. precision: of the detections in fully labelled photographs.
@@ -181,7 +176,7 @@ def evaluate_detection(
 def _believed(
     found: tuple[NDArray[np.float64], NDArray[np.float64]], threshold: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Boxes and scores of the detections that reach the threshold."""
+    """Boxes and scores from the threshold on."""
     boxes, scores = found
     return boxes[scores >= threshold], scores[scores >= threshold]
 
@@ -197,7 +192,7 @@ def turned_photo(photo: FacePhoto, degrees: float) -> FacePhoto:
 
 
 def detection_table(scores: Sequence[DetectionScores]) -> Table:
-    """One table with one column per finder, percent."""
+    """All finders side by side, percent."""
     rows: list[tuple[str, ...]] = [
         ("recall, all faces", *(f"{percent(s.recall)} of {s.faces}" for s in scores)),
         ("precision", *(percent(s.precision) for s in scores)),
@@ -206,20 +201,16 @@ def detection_table(scores: Sequence[DetectionScores]) -> Table:
             "false positives on photos without a face",
             *(f"{s.false_on_empty} in {s.empty_photos} photos" for s in scores),
         ),
-        ("extra detections on a face", *(str(s.extra) for s in scores)),
+        ("extra results on a face that was found", *(str(s.extra) for s in scores)),
     ]
-    for title, kind in (
-        ("recall, yaw", "by_yaw"),
-        ("recall, size", "by_size"),
-        ("recall, photo rotated by", "by_roll"),
-    ):
+    for title, kind in (("recall, yaw", "by_yaw"), ("recall, size", "by_size"), ("recall, turned by", "by_roll")):
         for row, share in enumerate(getattr(scores[0], kind)):
             cells = [getattr(s, kind)[row] for s in scores]
             rows.append((f"{title} {share.label} ({share.count})", *(percent(c.share) for c in cells)))
     for row, cut in enumerate(scores[0].by_cut):
         cuts = [s.by_cut[row] for s in scores]
-        rows.append((f"face {cut.label} ({cut.count}): recall", *(percent(c.found) for c in cuts)))
-        rows.append((f"face {cut.label} ({cut.count}): extra detections", *(str(c.extra) for c in cuts)))
+        rows.append((f"face {cut.label} ({cut.count}): found", *(percent(c.found) for c in cuts)))
+        rows.append((f"face {cut.label} ({cut.count}): extra results on it", *(str(c.extra) for c in cuts)))
     for row, share in enumerate(scores[0].reliability):
         cells = [s.reliability[row] for s in scores]
         rows.append((f"precision, scores {share.label}", *(f"{percent(c.share)} of {c.count}" for c in cells)))
@@ -229,8 +220,8 @@ def detection_table(scores: Sequence[DetectionScores]) -> Table:
         header,
         tuple(rows),
         (
-            "A true positive has an IoU of at least 0.4 with a ground-truth landmark box. Size: longer side of the box "
-            "when the photo's longer side is 320 px. Cut faces: the largest face of each photo, cut off by the frame.",
+            "A hit has an IoU of at least 0.4 with the true landmark box. Size: longer side of the box when the "
+            "photo's longer side is 320 px. Cut faces: the largest face of each photo, cut by the frame.",
         ),
     )
 
@@ -316,7 +307,7 @@ def plots(scores: DetectionScores) -> Any:
         right.annotate(
             str(share.count), (100 * middle, 100 * share.share), fontsize=8, xytext=(4, -10), textcoords="offset points"
         )
-    right.set(xlabel="score, %", ylabel="precision, %", title="reliability (numbers: detections)")
+    right.set(xlabel="score, %", ylabel="of these, faces, %", title="reliability (numbers: how many were found)")
     return figure
 
 

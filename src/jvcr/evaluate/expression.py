@@ -1,4 +1,4 @@
-"""Expression: compare predicted eye and mouth openings with hand-marked landmarks (docs/evaluation.md)."""
+"""Expression: do eyes close and mouths open? Predicted landmarks against hand marks (docs/evaluation.md)."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ class ExpressionReport(BenchmarkReport):
     date: str
 
     def tables(self) -> list[Table]:
-        """Tables: openings and positions; smile and brows; by yaw; by apparent skin tone."""
+        """Openings and positions; smile and brows; both by yaw."""
         return expression_tables(self.scores, self.truth)
 
     def to_html(self, worst: int = 20) -> str:
-        """One self-contained HTML page: tables, plots of predicted over true openings, and pictures of the worst faces.
+        """One self-contained page: tables, predicted over true openings, and the worst faces drawn.
 
         Args:
-            worst: number of the first system's faces to draw.
+            worst: how many faces of the first system to draw.
         Raises:
             MissingExtra: plotly or Jinja2 is not installed.
         """
@@ -92,21 +92,21 @@ def evaluate(
     progress: Progress = no_progress,
     keep: KeepPredictions | None = None,
 ) -> ExpressionReport:
-    """Compare networks and prediction files with hand-marked landmarks.
+    """Compare networks and prediction files with hand marks.
 
     Args:
-        root: folder of a training table (its hand-marked validation rows are used), or of AFLW2000-3D.
-        weights: networks to score; by default ``small``, or none if there are predictions.
-        predictions: prediction files of any aligner (docs/predictions.md), scored alongside the networks.
+        root: folder of a training table, whose hand-marked validation rows are taken, or of AFLW2000-3D.
+        weights: networks to score; ``small`` by default, none where there are predictions.
+        predictions: landmarks of any aligner (docs/predictions.md), to be scored beside the networks.
         boxes, mirror, refine, detector, detect_size: see ``jvcr.evaluate.systems.Looks``.
-        execution: backend and settings of the networks.
-        hand: file of hand marks for AFLW2000-3D; by default ``hand2d.npz`` in the folder.
-        without: names of images to exclude.
+        execution: what runs the networks.
+        hand: hand marks of AFLW2000-3D's images; ``hand2d.npz`` in the folder by default.
+        without: names of images to leave out.
         progress: see ``jvcr.evaluate.benchmark.Progress``.
         keep: receives each network's predictions (``jvcr.evaluate.systems.KeepPredictions``).
     Raises:
-        FileNotFoundError, ValueError, ImageError: a file is missing or damaged, an argument is invalid, no face has
-            hand marks, or a system's landmarks cannot be converted to the 68.
+        FileNotFoundError, ValueError, ImageError: a file is missing or damaged, an argument is unknown, no face has
+            hand marks, or the 68 landmarks cannot be made from a system's own.
     """
     looks = Looks(boxes, mirror, refine, detector, detect_size, execution.threads)
     contestants = Contestants(weights, predictions, looks, execution)
@@ -120,23 +120,20 @@ def evaluate(
 def read_marked(
     root: Path, hand: Path | None = None, without: Collection[str] = ()
 ) -> tuple[ExpressionTruth, list[Sample]]:
-    """Read the hand-marked faces among a training table's validation rows, or of AFLW2000-3D.
+    """The hand-marked faces of a training table's validation rows, or of AFLW2000-3D.
 
     Args:
         root: folder of either.
-        hand: file of hand marks for AFLW2000-3D; by default ``hand2d.npz`` in the folder.
-        without: names of images to exclude.
+        hand: hand marks of AFLW2000-3D's images; by default ``hand2d.npz`` in the folder.
+        without: names to leave out.
     Returns:
-        the hand marks, and their samples in the same order.
+        the truth, and its samples in order.
     Raises:
-        FileNotFoundError, ValueError: a file is missing, or no face has hand marks.
+        FileNotFoundError, ValueError: something is missing, or no face has hand marks.
     """
     if (root / "labels.npz").is_file():
         if hand is not None:
-            raise ValueError(
-                f"--hand {hand} is for AFLW2000-3D; {root} is a training table, which has its own hand marks: drop "
-                "--hand"
-            )
+            raise ValueError(f"--hand {hand} is for AFLW2000-3D; a training table holds its own hand marks")
         table = TrainingTable(root, "val")
         title, samples = "validation rows", [table[row] for row in marked_rows(table)]
     else:

@@ -1,4 +1,4 @@
-"""The expression report as an HTML page: tables, plots of predicted over true openings, pictures of the worst faces."""
+"""The expression report as a page: tables, predicted over true openings, the worst faces drawn."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def page(
     read: Callable[[str], Image],
     worst: int,
 ) -> str:
-    """Render the page.
+    """The whole page.
 
     Args:
-        read: image name → (H, W, 3) uint8 RGB; called only for the worst faces.
-        worst: number of the first system's faces to draw, those with the largest errors of eye or mouth openings.
+        read: name of an image → (H, W, 3) uint8 RGB; called for the worst faces only.
+        worst: how many faces of the first system to draw, by the openings that it misses most.
     Raises:
         MissingExtra: plotly or Jinja2 is not installed.
     """
@@ -44,7 +44,7 @@ def page(
 
 
 def _face(first: ExpressionScore, truth: ExpressionTruth, row: int, read: Callable[[str], Image]) -> Picture:
-    # Openings are measured in 2D, as in the scores.
+    # Openings are those in 2D, as they are scored.
     name, seen, true = truth.names[row], first.system.points_img[row, :, :2], truth.hand_img[row]
     caption = (
         f"{name}: eyes {_openings_text(eye_openings(seen))} (true {_openings_text(eye_openings(true))}), "
@@ -54,7 +54,7 @@ def _face(first: ExpressionScore, truth: ExpressionTruth, row: int, read: Callab
 
 
 def _openings(go: Any, scores: Sequence[ExpressionScore], measure: str) -> Any:
-    """Scatter plot of one measure: predicted over hand-marked."""
+    """Every eye, mouth or brow: predicted over true."""
     figure = go.Figure()
     for number, one in enumerate(scores):
         true, predicted = one.pairs[measure].T
@@ -70,7 +70,7 @@ def _openings(go: Any, scores: Sequence[ExpressionScore], measure: str) -> Any:
         )
     ends = [0.0, max((float(one.pairs[measure].max()) for one in scores if len(one.pairs[measure])), default=0.0)]
     figure.add_trace(
-        go.Scatter(x=ends, y=ends, mode="lines", line={"dash": "dash", "color": "#888"}, name="predicted = hand-marked")
+        go.Scatter(x=ends, y=ends, mode="lines", line={"dash": "dash", "color": "#888"}, name="as hand-marked")
     )
     figure.update_layout(
         title=f"{measure.capitalize()}: predicted over hand-marked",

@@ -1,8 +1,8 @@
-"""Expression: compare predicted landmarks with hand-marked ones.
+"""Expression: predicted landmarks against hand marks.
 
-Benchmark labels are fitted with linear face models, which flatten expressions: a network that never closes an eye still
-scores well on them. Hand marks are the ground truth here. Their markup differs slightly from that of the labels, so
-openings are compared as ratios within a face, and positions also after removing the constant offset of each landmark.
+Benchmark labels of faces come from linear face models, which flatten expressions: a network that never closes an eye
+scores well on them. Hand marks are the truth here. Their markup is not quite that of the labels, so openings are
+compared as ratios within a face, and positions also with the constant offset of each landmark removed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from jvcr.metrics import yaw_members
 Values = NDArray[np.float64]
 
 INNER = tuple(range(17, 68))
-"""All landmarks except the jaw: hand marks follow the visible outline there, the labels the jaw of the 3D head."""
+"""All but the jaw: in the hand marks that is the visible outline, in ours the jaw of the 3D head."""
 
 FOLDS = 5
 
@@ -81,7 +81,7 @@ class ExpressionTruth:
             raise ValueError(f"{self.title}: no face has hand marks")
 
     def subsets(self) -> dict[str, NDArray[np.bool_]]:
-        """(B,) masks of the faces in each of ``YAW_NAMES`` and, if known, of ``TONES``."""
+        """Which faces are in each of ``YAW_NAMES`` and, where they are known, of ``TONES``: (B,) each."""
         everything = np.ones(len(self.names), bool)
         subsets = dict(zip(YAW_NAMES, (everything, *yaw_members(self.yaw_deg)), strict=True))
         tones = np.array(self.tones)
@@ -92,7 +92,7 @@ def truth_of_samples(title: str, samples: Sequence[Sample]) -> ExpressionTruth:
     """The hand-marked faces (``Sample.hand2d``).
 
     Raises:
-        ValueError: no face has hand marks.
+        ValueError: none does.
     """
     marked = [s for s in samples if s.hand2d is not None and np.isfinite(s.hand2d).any()]
     return ExpressionTruth(
@@ -114,7 +114,7 @@ def _where_visible(sample: Sample) -> NDArray[np.float64]:
 
 
 def marked_rows(table: TrainingTable) -> list[int]:
-    """Indices of the rows with at least one hand-marked landmark."""
+    """The rows with at least one hand-marked landmark."""
     return np.flatnonzero(np.isfinite(table.hand2d).any(axis=(1, 2))).tolist()
 
 
@@ -122,8 +122,8 @@ def read_hand_marks(path: Path) -> dict[str, NDArray[np.float32]]:
     """Hand marks by name of the image: (68, 2) pixels, NaN for landmarks that are not marked or occluded.
 
     Raises:
-        FileNotFoundError: the file does not exist.
-        ValueError: the arrays do not match the description of ``HAND_FILE``.
+        FileNotFoundError: no such file.
+        ValueError: not as ``HAND_FILE`` says.
     """
     arrays = read_arrays(path, ("id", "points2d"))
     names, points = arrays["id"].tolist(), arrays["points2d"]
@@ -143,7 +143,7 @@ def read_hand_marks(path: Path) -> dict[str, NDArray[np.float32]]:
 
 @dataclass(frozen=True)
 class Fit:
-    """Regression of predicted on true ratios: number of pairs, slope and correlation."""
+    """Predicted ratios against true ones: ``count`` of them, slope of predicted on true, and correlation."""
 
     count: int
     slope: float
@@ -152,7 +152,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Group:
-    """A group of eyes or mouths: their number, and the medians of their true and predicted openings."""
+    """Faces (or eyes) of one kind: how many, and the medians of their true and predicted openings."""
 
     count: int
     true: float
@@ -161,15 +161,15 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class ExpressionScore:
-    """All scores of one system, over the faces that it detected.
+    """All figures of one system, of the faces that it found.
 
     Attributes:
         fits: subset of the faces (``ExpressionTruth.subsets``) → measure → fit.
-        closed_eyes: subset → ROC AUC of classifying closed against open eyes by their predicted opening.
+        closed_eyes: subset → area under the ROC curve of telling closed eyes from open ones by their predicted opening.
         groups: "closed eyes", "open eyes", "shut mouths", "wide mouths".
-        inner: subset → NME of the inner landmarks against the hand marks: raw, and after removing the markups' offset.
+        inner: subset → NME of the inner landmarks against the hand marks; raw, and with the markups' offset removed.
         pairs: measure → (K, 2) true and predicted values, for plots.
-        worst: indices of the faces, worst first.
+        worst: rows of the truth, worst first.
     """
 
     system: System
@@ -207,7 +207,7 @@ def score_expression(system: System, truth: ExpressionTruth) -> ExpressionScore:
         raise ValueError(f"{system.name}: {system.points_img.shape[1]} landmarks; expression needs the 68")
     predicted = np.asarray(system.points_img[..., :2], np.float64)
     if not system.found.any():
-        raise ValueError(f"{system.name}: none of the {len(truth.names)} faces was detected")
+        raise ValueError(f"{system.name}: not one of the {len(truth.names)} faces was found")
     subsets = truth.subsets()
     true = {name: _columns(measure(truth.hand_img)) for name, measure in MEASURES.items()}
     seen = {name: _columns(measure(predicted)) for name, measure in MEASURES.items()}
@@ -256,12 +256,12 @@ def closed_eyes_auc(true: Values, predicted: Values) -> float:
 
 
 def upright_offsets(predicted_img: Values, truth: ExpressionTruth) -> Values:
-    """Prediction minus hand mark, rotated so that the face is upright, divided by sqrt(w·h) of the label's box.
+    """Prediction minus hand mark in a frame in which the face is upright, over sqrt(w·h) of the label's box.
 
     Args:
-        predicted_img: (B, 68, 2); all NaN for a missed face.
+        predicted_img: (B, 68, 2); a row of NaN is a missed face.
     Returns:
-        (B, 68, 2) ratios, x right and y down; NaN for unmarked landmarks.
+        (B, 68, 2) ratios, x right and y down; NaN where a landmark is not marked.
     """
     size = np.sqrt(np.prod(np.ptp(truth.target_img[..., :2], axis=1), axis=1))
     upright = np.stack([_upright(points) for points in truth.target_img])
@@ -269,13 +269,13 @@ def upright_offsets(predicted_img: Values, truth: ExpressionTruth) -> Values:
 
 
 def inner_errors(predicted_img: Values, truth: ExpressionTruth) -> tuple[Values, Values]:
-    """NME of the marked inner landmarks, normalised by sqrt(w·h) of the label's box.
+    """NME of the inner landmarks that are marked, over sqrt(w·h) of the label's box.
 
     Args:
-        predicted_img: (B, 68, 2); all NaN for a missed face.
+        predicted_img: as of ``upright_offsets``.
     Returns:
-        (B,) each: raw, and after removing the mean offset of each landmark. The offset is estimated in the upright
-        frame on the other folds (four fifths of the faces), so a face does not cancel its own error.
+        (B,) each: as they are, and with the mean offset of each landmark removed. That offset is taken in an upright
+        frame from the other four fifths of the faces, so no face removes its own error.
     """
     turned = upright_offsets(predicted_img, truth)[:, INNER]
     fold = np.arange(len(turned)) % FOLDS
@@ -294,7 +294,7 @@ def _upright(points_img: Values) -> Values:
 
 
 def _mean_length(offset: Values) -> Values:
-    """(B, K, 2) → (B,) mean length over the marked landmarks; NaN if there are none."""
+    """(B, K, 2) → (B,) mean over the landmarks that are marked; NaN where none is."""
     length = np.linalg.norm(offset, axis=2)
     marked = np.isfinite(length)
     total = np.where(marked, length, 0).sum(axis=1)
@@ -307,7 +307,7 @@ def _columns(values: Values) -> Values:
 
 
 def _both(true: Values, predicted: Values) -> Values:
-    """(K, 2) pairs in which both values are known."""
+    """(K, 2) the pairs of which both are known."""
     pairs = np.stack([true.ravel(), predicted.ravel()], axis=1)
     return np.asarray(pairs[np.isfinite(pairs).all(axis=1)])
 
@@ -338,7 +338,7 @@ def _mean(values: Values) -> float:
 
 
 def _worst(true: dict[str, Values], seen: dict[str, Values]) -> list[int]:
-    """Indices of the faces by the largest error of an eye or mouth opening, relative to an open eye or a wide mouth."""
+    """Rows by the largest error of an eye's or the mouth's opening, each over half of its usual range."""
     errors = np.concatenate(
         [
             np.abs(seen["eye opening"] - true["eye opening"]) / OPEN_EYE,

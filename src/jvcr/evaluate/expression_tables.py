@@ -1,4 +1,4 @@
-"""Expression scores as text tables."""
+"""Scores of expression as tables of text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jvcr.report import NONE, Table, percent
 
 
 def expression_tables(scores: Sequence[ExpressionScore], truth: ExpressionTruth) -> list[Table]:
-    """Openings and positions; smile and brows; openings and positions by yaw and by apparent skin tone."""
+    """Openings, positions, and both by yaw and by apparent skin tone."""
     what = f"{truth.title}, {len(truth.names)} faces with hand marks"
     rows = []
     for one in scores:
@@ -40,15 +40,14 @@ def expression_tables(scores: Sequence[ExpressionScore], truth: ExpressionTruth)
         "missed",
     )
     notes = (
-        f"Closed eyes: true opening below {CLOSED_EYE}; open eyes: above {OPEN_EYE}. Medians of the predicted openings "
+        f"Closed eyes: true opening under {CLOSED_EYE}, open ones over {OPEN_EYE}; medians of the predicted openings "
         f"(true: {_number(first['closed eyes'].true)} of {first['closed eyes'].count} closed, "
         f"{_number(first['open eyes'].true)} of {first['open eyes'].count} open).",
-        f"Shut mouths: true opening below {SHUT_MOUTH}; wide mouths: above {WIDE_MOUTH}. Medians "
+        f"Shut mouths: true opening under {SHUT_MOUTH}, wide ones over {WIDE_MOUTH} "
         f"(true: {_number(first['shut mouths'].true)} of {first['shut mouths'].count} shut, "
         f"{_number(first['wide mouths'].true)} of {first['wide mouths'].count} wide).",
-        "Slope and r: regression of predicted on true openings. Inner NME: landmarks 17 to 67, percent of the box's "
-        "size; aligned: after removing the mean offset of each landmark between the two markups, estimated on other "
-        "faces "
+        "Slope and r: of predicted on true openings. Inner NME: landmarks 17 to 67, percent of the box's size; "
+        "aligned: without the mean offset of each landmark between the two markups, estimated on other faces "
         f"({FOLDS} folds).",
     )
     tables = [Table(f"Expression: {what}", header, tuple(rows), notes)]
@@ -71,9 +70,8 @@ def expression_tables(scores: Sequence[ExpressionScore], truth: ExpressionTruth)
     tables.append(_by_subset("yaw", YAW_NAMES[1:], scores))
     if truth.tones:
         note = (
-            "Individual typology angle of the cheeks: above 41° is light, below 10° dark. Lighting and camera shift "
-            "it, "
-            "so compare only groups of many photos, never single faces."
+            "Light: the cheeks' individual typology angle is over 41°, dark: under 10°. Light and camera shift it: "
+            "groups of many photos may be compared, single faces must not be."
         )
         tables.append(_by_subset("apparent skin tone", TONES, scores, (note,)))
     return tables
@@ -82,7 +80,7 @@ def expression_tables(scores: Sequence[ExpressionScore], truth: ExpressionTruth)
 def _by_subset(
     what: str, names: Sequence[str], scores: Sequence[ExpressionScore], notes: tuple[str, ...] = ()
 ) -> Table:
-    """Eyes, mouths and positions for each subset of the faces."""
+    """Eyes, mouths and positions of each subset of the faces."""
     header = ("aligner", what, "eyes", "closed eyes, AUC", "eye r", "mouths", "mouth r", "inner NME, raw / aligned")
     rows = tuple(
         (

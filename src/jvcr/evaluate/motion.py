@@ -15,11 +15,12 @@ from jvcr.frames import Box
 from jvcr.images import Image
 
 _SURROUNDINGS = 2.2
-"""Diameter of the visible part of the photo, in multiples of the face box's longer side."""
+"""Of the photo, so many times the face's longer side are shown around it."""
 
 
 class Placement(NamedTuple):
-    """A face in a frame: centre and longer side of its box in pixels, clockwise roll, and brightness factor."""
+    """Where a face is in a frame: its centre and its box's longer side in pixels, how far it is turned clockwise, and
+    how bright it is."""
 
     x: float
     y: float
@@ -29,19 +30,16 @@ class Placement(NamedTuple):
 
 
 Path = Callable[[float], Placement | None]
-"""Time in seconds → placement; None while the face is out of the frame."""
+"""Time in seconds → placement; None while the face is not in the picture."""
 
 
 @dataclass(frozen=True)
 class MovingFaces:
-    """A synthetic clip: one photo's face moves along each path on a grey background, with sensor noise.
+    """A clip of one photo's face, shown once for each path on grey, with sensor noise; later paths are in front.
 
     Attributes:
-        photo: (H, W, 3) uint8 RGB.
-        points: (N, 3) landmarks of its face, pixels; they are the ground truth.
-        paths: one per face; later faces are drawn in front.
-        size: width and height of the frames, pixels.
-        noise: standard deviation of the sensor noise, on the scale 0 to 255.
+        photo: (H, W, 3) uint8 RGB. points: (N, 3) landmarks of its face, pixels: what counts as the truth.
+        paths: of each face. size: width and height of the frames. noise: standard deviation, of 255.
     """
 
     photo: Image
@@ -51,7 +49,7 @@ class MovingFaces:
     noise: float = 3.0
 
     def frame(self, time_s: float) -> Image:
-        """The frame at this time, (H, W, 3) uint8 RGB. Deterministic: the noise is seeded by the time."""
+        """(H, W, 3) uint8 RGB. The same time gives the same frame."""
         width, height = self.size
         canvas = np.full((height, width, 3), 96, np.float32)
         for path in self.paths:
@@ -63,7 +61,7 @@ class MovingFaces:
         return np.asarray(canvas.round().clip(0, 255), np.uint8)
 
     def truth(self, time_s: float) -> list[NDArray[np.float32] | None]:
-        """Ground truth: (N, 3) landmarks of each face, frame pixels; None for a face that is out of the frame."""
+        """(N, 3) landmarks of each face, frame pixels; None for one that is not in the picture."""
         placements = [path(time_s) for path in self.paths]
         return [None if placement is None else self._placed(placement) for placement in placements]
 
@@ -94,7 +92,7 @@ class MovingFaces:
 
 
 def jitter(points: NDArray[np.floating]) -> float:
-    """Mean 3D motion per frame of a still face's (T, N, 3) landmarks, divided by the longer side of its box."""
+    """Mean 3D motion from one frame to the next of (T, N, 3) landmarks of a still face, over its box's longer side."""
     box = Box.around(points[0])
     motion = np.linalg.norm(np.diff(points, axis=0), axis=2)
     return float(motion.mean() / max(box.width, box.height))
@@ -106,7 +104,7 @@ def lag_s(found: NDArray[np.floating], true: NDArray[np.floating], times_s: NDAr
     paths = [points[..., :2].mean(axis=1) - points[..., :2].mean(axis=(0, 1)) for points in (found, true)]
     step = float(np.median(np.diff(times_s)))
     delays = np.arange(-2 * step, 0.5, step / 20)
-    # Only frames for which the ground truth is known at every delay tried.
+    # Where the delayed truth is known for every delay.
     inside = (times_s >= times_s[0] + 0.5) & (times_s <= times_s[-1] - 2 * step)
     errors = []
     for delay in delays:
@@ -117,7 +115,7 @@ def lag_s(found: NDArray[np.floating], true: NDArray[np.floating], times_s: NDAr
 
 
 def identities_of(boxes: Sequence[Box | None], found: Sequence[tuple[int, Box]]) -> list[int | None]:
-    """The identity with the highest IoU (at least 0.4) with each ground-truth box; None if there is none."""
+    """Which identity lies on each true box (overlap of at least 0.4, the best); None: none."""
     named: list[int | None] = []
     for box in boxes:
         near = [] if box is None else [(box.iou(other), identity) for identity, other in found]
@@ -127,9 +125,9 @@ def identities_of(boxes: Sequence[Box | None], found: Sequence[tuple[int, Box]])
 
 
 def identity_switches(identities: Sequence[Sequence[int | None]]) -> int:
-    """Number of identity switches: how often a face's identity differs from its previous one.
+    """How often a face's identity differs from the last one that it had.
 
-    ``identities[t][k]`` is the identity of face k in frame t; None where it was not found.
+    ``identities[t][k]`` is that of face k in frame t; None where it was not found.
     """
     switches = 0
     for face in zip(*identities, strict=True):

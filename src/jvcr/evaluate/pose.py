@@ -1,4 +1,4 @@
-"""Head-pose errors of predicted landmarks, against true landmarks and against AFLW2000-3D's ``Pose_Para``.
+"""Head pose of predicted landmarks against that of true landmarks, and against AFLW2000-3D's ``Pose_Para``.
 
 ``Pose_Para`` (pitch, yaw, roll, radians) composes its turns in another order than ``geometry.HeadPose`` and about
 axes that point up and towards the camera. In our axes (x right, y down, z away) it is
@@ -23,7 +23,7 @@ from jvcr.metrics import angle_errors, rotation_errors
 Rotations = NDArray[np.float64]
 
 USUAL_LIMIT_DEG = 99.0
-"""Published head-pose results exclude images with a ``Pose_Para`` angle beyond this."""
+"""Published head-pose figures leave out images with an angle of ``Pose_Para`` beyond this."""
 
 
 def rotation_from_pose_para(pose_para: NDArray[np.floating]) -> Rotations:
@@ -44,7 +44,7 @@ def rotation_from_pose_para(pose_para: NDArray[np.floating]) -> Rotations:
 
 
 def pose_para_angles(rotations: Rotations) -> NDArray[np.float64]:
-    """(B, 3, 3) → (B, 3) yaw, pitch, roll in degrees, in ``Pose_Para``'s convention; inverse for |yaw| < 90°."""
+    """(B, 3, 3) → (B, 3) yaw, pitch, roll in degrees as ``Pose_Para`` counts them; inverse for |yaw| < 90°."""
     yaw = np.arcsin(np.clip(rotations[:, 0, 2], -1, 1))
     pitch = np.arctan2(rotations[:, 1, 2], rotations[:, 2, 2])
     roll = np.arctan2(-rotations[:, 0, 1], rotations[:, 0, 0])
@@ -52,14 +52,14 @@ def pose_para_angles(rotations: Rotations) -> NDArray[np.float64]:
 
 
 def mean_rotation(rotations: Rotations) -> Rotations:
-    """(B, 3, 3) → (3, 3) mean: the rotation nearest to their sum."""
+    """(B, 3, 3) → the (3, 3) rotation nearest to their sum."""
     u, _, vt = np.linalg.svd(rotations.sum(axis=0))
     return (u * [1, 1, np.linalg.det(u @ vt)]) @ vt
 
 
 @dataclass(frozen=True)
 class PoseError:
-    """Mean absolute errors in degrees over ``faces``: of yaw, pitch and roll, their mean, and of the rotation."""
+    """Mean absolute errors in degrees over ``faces``: yaw, pitch, roll, their mean, and of the whole rotation."""
 
     faces: int
     yaw: float
@@ -117,7 +117,7 @@ def rotations_of(points_img: NDArray[np.floating]) -> Rotations:
 
 
 def pose_report(predicted_img: NDArray[np.floating], truth: PoseTruth) -> PoseReport | None:
-    """Errors of (B, 68, 3) predictions, excluding missed faces (NaN). None if all faces are missed."""
+    """Errors of (B, 68, 3) predictions; rows of NaN (missed) are left out. None when all are missed."""
     found = np.isfinite(predicted_img).all(axis=(1, 2))
     if not found.any():
         return None

@@ -1,4 +1,4 @@
-"""Prediction files: landmarks of any aligner as NPZ or JSON lines (docs/predictions.md)."""
+"""Landmarks of any aligner in a file, NPZ or JSON lines (docs/predictions.md): read, written, matched with photos."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PredictionSet:
         about: tool, version, how boxes were chosen, date; free-form.
 
     Raises:
-        ValueError: shapes do not match, an id is duplicated, or a face has both finite and NaN coordinates.
+        ValueError: shapes do not fit, an id comes twice, or a row is finite in part.
     """
 
     ids: list[str]
@@ -50,10 +50,10 @@ class PredictionSet:
                 f"landmarks are {self.landmarks_img.dtype} of shape {shape}; expected floats (B, N, 2) or (B, N, 3)"
             )
         if shape[0] != len(self.ids):
-            raise ValueError(f"{len(self.ids)} ids, but landmarks for {shape[0]} faces; expected the same number")
+            raise ValueError(f"{len(self.ids)} ids, but landmarks of {shape[0]} faces")
         if shape[1] != self.markup.n_points:
             raise ValueError(
-                f"{shape[1]} landmarks per face, but markup {self.markup.name!r} has {self.markup.n_points}; "
+                f"{shape[1]} landmarks a face, but markup {self.markup.name!r} has {self.markup.n_points}; "
                 f"give another 'markup' ({', '.join(_KNOWN)}, or its JSON)"
             )
         if len(set(self.ids)) != len(self.ids):
@@ -70,11 +70,11 @@ class PredictionSet:
 
     @property
     def has_depth(self) -> bool:
-        """Whether the landmarks have a z coordinate."""
+        """Whether the landmarks have a z."""
         return self.landmarks_img.shape[2] == 3
 
     def of(self, names: Sequence[str]) -> NDArray[np.float64]:
-        """Landmarks of these photos, (len(names), N, 2 or 3); NaN for photos not in this set, and for missed faces.
+        """(len(names), N, 2 or 3) landmarks of these photos; NaN for a face that was missed or is not in the set.
 
         Raises:
             ValueError: none of the photos is in the set.
@@ -96,8 +96,8 @@ def read_predictions(path: Path) -> PredictionSet:
     """Read predictions; the file name ends in ``.npz`` or ``.jsonl``.
 
     Raises:
-        FileNotFoundError: the file does not exist.
-        ValueError: unexpected content or extension; the message names the file and, for JSON lines, the line.
+        FileNotFoundError: no such file.
+        ValueError: another form; the message names the file and, for JSON lines, the line.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; {_FORMS}")
@@ -109,22 +109,21 @@ def read_predictions(path: Path) -> PredictionSet:
             return _read_jsonl(path)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{path}: {error}; {_FORMS}") from error
-    raise ValueError(f"{path}: unknown extension {path.suffix!r}; {_FORMS}")
+    raise ValueError(f"{path}: ending {path.suffix!r} is unknown; {_FORMS}")
 
 
 def write_predictions(path: Path, predictions: PredictionSet) -> None:
     """Write predictions; the file name ends in ``.npz`` or ``.jsonl``; the folder is made.
 
     Raises:
-        ValueError: another extension.
-        OSError: the file cannot be written; an existing file is left intact.
+        ValueError: another ending. OSError: it cannot be written; an earlier file is intact.
     """
     if path.suffix not in (".npz", ".jsonl"):
-        raise ValueError(f"{path}: unknown extension {path.suffix!r}; expected .npz or .jsonl")
+        raise ValueError(f"{path}: ending {path.suffix!r} is unknown; expected .npz or .jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as file:
         if path.suffix == ".npz":
-            # np.savez takes its arrays as keyword arguments.
+            # np.savez wants to name its arrays by keyword.
             arrays: dict[str, Any] = {
                 "id": np.array(predictions.ids, dtype=np.str_),
                 "landmarks": predictions.landmarks_img,
@@ -174,7 +173,7 @@ def _read_jsonl(path: Path) -> PredictionSet:
         try:
             record = json.loads(line)
             if not isinstance(record, dict):
-                raise ValueError(f"found a {type(record).__name__}; expected a JSON object")
+                raise ValueError(f"a {type(record).__name__}, expected an object")
             if "id" not in record and not ids and ("about" in record or "markup" in record):
                 about = _about(record.get("about", {}))
                 markup = _markup(record["markup"]) if "markup" in record else MARKUP_68
@@ -207,7 +206,7 @@ def _markup(value: object) -> Markup:
     try:
         return Markup.from_dict(json.loads(value) if isinstance(value, str) else value)  # type: ignore[arg-type]
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        raise ValueError(f"unknown markup {value!r}; expected one of {', '.join(_KNOWN)}, or its JSON") from None
+        raise ValueError(f"markup {value!r} is unknown; expected one of {', '.join(_KNOWN)}, or its JSON") from None
 
 
 def _markup_text(markup: Markup) -> str:
@@ -216,5 +215,5 @@ def _markup_text(markup: Markup) -> str:
 
 def _about(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"'about' is a {type(value).__name__}; expected a JSON object")
+        raise ValueError(f"about is a {type(value).__name__}; expected a JSON object")
     return value

@@ -1,6 +1,6 @@
-"""Published results, in percent, on AFLW2000-3D (all 2,000 images, 68 points) and 3DFAW (66 points).
+"""Published figures, in percent, on AFLW2000-3D (all 2,000 images, 68 points) and 3DFAW (66 points).
 
-Sources: the JVCR paper (arXiv 1801.09242) and the papers of the methods. This project measured none of them.
+Sources: the JVCR paper (arXiv 1801.09242) and the papers of the methods. Nothing here was measured by this project.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ NOT_TRANSCRIBED = "not transcribed"
 
 @dataclass(frozen=True)
 class PublishedNme:
-    """2D NME on AFLW2000-3D, original labels, per yaw bin; None where the method's paper does not give it."""
+    """2D NME on AFLW2000-3D, original labels, per yaw bin; None where the method's paper does not say."""
 
     method: str
     bins: tuple[float, float, float] | None
@@ -37,7 +37,7 @@ AFLW2000_NME = (
 )
 
 IN_PAPER = ("RCPR", "ESR", "SDM", "3DDFA", "3DDFA + SDM", "3DSTN", "FAN", "JVCR, the paper")
-"""Methods listed in the paper's Table IV; the others were published later."""
+"""Methods old enough for the paper's Table IV; the others came later."""
 
 AFLW2000_NME_REANNOTATED = {"SynergyNet": 2.65}
 AFLW2000_GTE = {"FAN + depth (two steps)": 7.45, "JVCR, the paper": 7.28}
@@ -52,4 +52,4 @@ THREEDFAW_TEST = {
     "Tulyakov": (3.80, 5.10),
     "JVCR, the paper": (3.46, 4.35),
 }
-"""Method → (CVGTCE, GTE)."""
+"""(CVGTCE, GTE)."""

@@ -42,7 +42,7 @@ _Change = Callable[[Sample, Generator], _Case]
 
 
 def _boxed(shift: float, scale: float) -> _Change:
-    """Shift the box in a random direction by ``shift`` of its size, and enlarge or shrink it by ``scale``."""
+    """The box moved in a random direction by ``shift`` of its size, and enlarged or reduced by ``scale``."""
 
     def change(sample: Sample, rng: Generator) -> _Case:
         box, angle = sample.box, rng.uniform(0, 2 * math.pi)
@@ -76,7 +76,7 @@ def _dark(share: float) -> Callable[[Image, Box, Generator], NDArray[Any]]:
 
 
 def _reduced(box_px: int) -> Callable[[Image, Box, Generator], NDArray[Any]]:
-    """Downscale the image so that the box's longer side is ``box_px`` pixels, and upscale it again."""
+    """As small as if the box's longer side had ``box_px`` pixels, and enlarged again."""
 
     def change(image: Image, box: Box, rng: Generator) -> NDArray[Any]:
         height, width = image.shape[:2]
@@ -88,7 +88,7 @@ def _reduced(box_px: int) -> Callable[[Image, Box, Generator], NDArray[Any]]:
 
 
 def _covered(share: float) -> Callable[[Image, Box, Generator], NDArray[Any]]:
-    """Cover ``share`` of the box's area with a grey rectangle at a random position inside."""
+    """A grey rectangle over ``share`` of the box's area, at a random place inside."""
 
     def change(image: Image, box: Box, rng: Generator) -> NDArray[Any]:
         width, height = math.sqrt(share) * box.width, math.sqrt(share) * box.height
@@ -147,7 +147,7 @@ def case_of(condition: str, sample: Sample, seed: int = 0) -> _Case:
 
 @dataclass(frozen=True)
 class RobustnessRow:
-    """Errors under one condition, as ratios: NME by yaw bin, GTE, and the share of faces above the limit."""
+    """Errors under one condition, as ratios: NME by yaw bin, GTE, and the share of faces with an NME over the limit."""
 
     condition: str
     nme: YawTable
@@ -172,14 +172,14 @@ class RobustnessReport(BenchmarkReport):
     networks: Mapping[str, list[RobustnessRow]]
 
     def tables(self) -> list[Table]:
-        """One table per network."""
+        """One table a network."""
         return [
             robustness_table(rows, f"jvcr {name}, {self.samples}, {self.look}: NME by yaw and GTE, percent", self.limit)
             for name, rows in self.networks.items()
         ]
 
     def to_text(self) -> str:
-        """All tables, formatted for a terminal."""
+        """For a terminal."""
         return "\n".join(table.to_text() for table in self.tables())
 
     def to_dict(self) -> dict[str, Any]:
@@ -209,7 +209,7 @@ def evaluate(
     """Score networks under every condition of ``CONDITIONS``.
 
     Args:
-        root: folder of a training table (its validation rows are used), or of AFLW2000-3D.
+        root: folder of a training table, whose validation rows are taken, or of AFLW2000-3D.
         weights: networks to score; ``small`` by default.
         mirror: flip averaging (average with the mirrored crop).
         refine: refinement (a second pass on an upright, centred crop).
@@ -261,13 +261,13 @@ def errors_by_condition(
         limit: NME from which a face counts as a failure.
         stage, progress: ``progress`` is called with ``stage`` after each face (``jvcr.evaluate.benchmark.Progress``).
     Raises:
-        ValueError: a condition is unknown, or there are no samples.
+        ValueError: an unknown condition, or no sample.
     """
     unknown = [name for name in conditions if name not in CONDITIONS]
     if unknown:
-        raise ValueError(f"unknown condition {unknown[0]!r}; expected some of: {'; '.join(CONDITIONS)}")
+        raise ValueError(f"condition {unknown[0]!r} is unknown; expected some of: {'; '.join(CONDITIONS)}")
     if not samples:
-        raise ValueError("there are no samples to evaluate")
+        raise ValueError("there is no sample to evaluate")
     target = np.stack([sample.points_img for sample in samples])
     yaw_deg = np.array([sample.yaw_deg for sample in samples])
     total = len(conditions) * len(samples)
@@ -278,7 +278,7 @@ def errors_by_condition(
         for done, sample in enumerate(samples, number * len(samples) + 1):
             case = case_of(condition, sample, seed)
             if case.roll_deg:
-                # Equivalent to rotating the photo and using its upright box.
+                # As if the photo were turned, and its upright box taken.
                 yield case.image, Crop.around(sample.points_img, size_px, case.roll_deg, rule)
             else:
                 yield case.image, Crop.from_box(case.box, size_px, rule=rule)
@@ -302,7 +302,7 @@ def errors_by_condition(
 
 
 def robustness_table(rows: Sequence[RobustnessRow], title: str, limit: float = 0.10) -> Table:
-    """Errors in percent, and the increase relative to the first row. ``limit`` must be that of the measurement."""
+    """Percent; what each condition adds to the error of the first row. ``limit``: as it was measured with."""
     body = []
     for row in rows:
         more = row.nme.mean / rows[0].nme.mean - 1
@@ -317,6 +317,6 @@ def robustness_table(rows: Sequence[RobustnessRow], title: str, limit: float = 0
         )
     return Table(
         title,
-        ("condition", "[0, 30]", "(30, 60]", "over 60", "mean", "increase", "GTE", f"over {100 * limit:g} %"),
+        ("", "[0, 30]", "(30, 60]", "over 60", "mean", "more error", "GTE", f"over {100 * limit:g} %"),
         tuple(body),
     )

@@ -1,4 +1,4 @@
-"""Run a network on labelled faces, in ground-truth landmark boxes or in detected boxes."""
+"""Run a network on labelled faces: in true landmark boxes, or on the faces that its detector finds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ class Predictions:
     """Predictions of a network for B samples, in order.
 
     Attributes:
-        names: B sample names.
         points_img: (B, N, 3) predicted landmarks.
         target_img: (B, M, 3) ground truth.
         yaw_deg, score: (B,).
@@ -39,12 +38,12 @@ class Predictions:
 def predict_samples(
     runtime: Runtime, samples: Iterable[Sample], batch_size: int = 32, rough: Runtime | None = None
 ) -> Predictions:
-    """Predict the landmarks of each sample from the crop around its ground-truth landmark box.
+    """Predict each sample from the crop around its true landmark box.
 
     Args:
         rough: network of the first pass; ``runtime`` then refines on an upright crop, centred on the first landmarks.
     Raises:
-        ValueError: there are no samples.
+        ValueError: no sample.
     """
     names: list[str] = []
     target: list[NDArray[np.float32]] = []
@@ -62,11 +61,11 @@ def predict_samples(
 
     points: list[NDArray[np.float32]] = []
     scores: list[float] = []
-    for face in locate_many(runtime, iter(work()), batch_size, rough):  # a generator, so volumes are not kept in memory
+    for face in locate_many(runtime, iter(work()), batch_size, rough):  # volumes are not kept
         points.append(face.points_img)
         scores.append(face.score)
     if not points:
-        raise ValueError("there are no samples to evaluate")
+        raise ValueError("there is no sample to evaluate")
     return Predictions(
         names,
         np.stack(points),
@@ -102,7 +101,7 @@ def predict_detected(landmarker: Landmarker, samples: Iterable[Sample]) -> Detec
     The face counts as missed if no detection overlaps the true box.
 
     Raises:
-        ValueError: there are no samples.
+        ValueError: no sample.
     """
     names: list[str] = []
     points: list[NDArray[np.float32]] = []
@@ -120,5 +119,5 @@ def predict_detected(landmarker: Landmarker, samples: Iterable[Sample]) -> Detec
         overlaps.append(0.0 if best is None else best.box.iou(sample.box))
         extra += len(faces) - (best is not None)
     if not names:
-        raise ValueError("there are no samples to evaluate")
+        raise ValueError("there is no sample to evaluate")
     return Detected(names, np.stack(points), np.array(boxes), np.array(overlaps), extra)

@@ -55,12 +55,12 @@ class System:
 
     @property
     def found(self) -> NDArray[np.bool_]:
-        """(B,) mask, False for missed faces."""
+        """(B,) False for a missed face."""
         return np.asarray(np.isfinite(self.points_img).all(axis=(1, 2)))
 
     @property
     def has_depth(self) -> bool:
-        """Whether the landmarks have a z coordinate."""
+        """Whether the landmarks have a z."""
         return self.points_img.shape[2] == 3
 
 
@@ -74,7 +74,7 @@ class Execution:
     threads: int = 0
 
     def open(self, weights: str | Path) -> Runtime:
-        """Load a network. Raises the errors of ``open_backend``."""
+        """A loaded network. Errors as ``open_backend``."""
         return open_backend(weights, self.backend, device=self.device, precision=self.precision, threads=self.threads)
 
 
@@ -105,9 +105,9 @@ class Looks:
 
     def __post_init__(self) -> None:
         if self.boxes not in BOX_SOURCES:
-            raise ValueError(f"unknown boxes {self.boxes!r}; expected one of {', '.join(BOX_SOURCES)}")
+            raise ValueError(f"boxes {self.boxes!r} are unknown; expected one of {', '.join(BOX_SOURCES)}")
         if self.detector not in list(DetectorName):
-            raise ValueError(f"unknown detector {self.detector!r}; expected one of {', '.join(DetectorName)}")
+            raise ValueError(f"detector {self.detector!r} is unknown; expected one of {', '.join(DetectorName)}")
 
     def last(self, network: Runtime) -> Runtime:
         """The network of the last pass, with flip averaging if requested."""
@@ -136,7 +136,9 @@ def check_weights(weights: Weights, execution: Execution) -> None:
         return
     for one in _listed(weights):
         if Path(one).suffix == ".safetensors":
-            raise ValueError(f"{one}: this is a training checkpoint; run `jvcr export` first, or use the torch backend")
+            raise ValueError(
+                f"{one}: weights as training writes them; run `jvcr export` first, or choose the backend torch"
+            )
         weights_path(one)
 
 
@@ -146,8 +148,7 @@ def open_networks(weights: Weights, execution: Execution, accepted: Sequence[int
     Args:
         accepted: numbers of landmarks that the benchmark supports; () supports all.
     Raises:
-        FileNotFoundError: as ``check_weights``.
-        ValueError: as ``check_weights``; or a number of landmarks is not supported.
+        ValueError: another number of landmarks; and as ``check_weights``.
     """
     check_weights(weights, execution)
     networks: dict[str, Runtime] = {}
@@ -169,7 +170,7 @@ def network_systems(
     progress: Progress = no_progress,
     keep: KeepPredictions | None = None,
 ) -> Iterator[System]:
-    """Predict with each network in ground-truth boxes, in detected boxes, or both.
+    """The landmarks of our networks from true boxes, the detector's, or both.
 
     Args:
         samples: called once per box source; the ``count`` labelled faces.
@@ -256,8 +257,8 @@ def _where_detected(
         keep(PredictionSet(found.names, found.points_img, found.boxes, network.markup, about))
     doubtful = int(((found.overlaps > 0) & (found.overlaps < 0.5)).sum())
     note = (
-        f"in each photo, the detection with the highest IoU with the ground-truth box is used; for {doubtful} of these "
-        f"the IoU is below 0.5; {found.extra} other detections were ignored."
+        f"of the faces found, the one that overlaps the true box most is taken; {doubtful} of these overlap it "
+        f"by less than 0.5 (intersection over union); {found.extra} other faces were found and left aside."
     )
     return System(title, DETECTED_BOXES, found.points_img, note, network.markup)
 
@@ -267,7 +268,7 @@ def _about(title: str, boxes: str) -> dict[str, str]:
 
 
 def file_systems(paths: Iterable[str | Path], names: list[str], accepted: Sequence[int] = ()) -> list[System]:
-    """Read the landmarks of any aligner from prediction files (docs/predictions.md).
+    """The landmarks in files of any aligner (docs/predictions.md).
 
     Args:
         names: of the benchmark's images, in their order.
@@ -279,7 +280,7 @@ def file_systems(paths: Iterable[str | Path], names: list[str], accepted: Sequen
     systems = []
     for path in map(Path, paths):
         predictions = read_predictions(path)
-        _check_count(f"{path}: {predictions.markup.n_points} landmarks per face", predictions.markup, accepted)
+        _check_count(f"{path}: {predictions.markup.n_points} landmarks a face", predictions.markup, accepted)
         try:
             points = predictions.of(names)
         except ValueError as error:
@@ -290,7 +291,7 @@ def file_systems(paths: Iterable[str | Path], names: list[str], accepted: Sequen
         absent = len(set(names) - set(predictions.ids))
         notes = [f"from {path.name}"]
         notes += [f"{absent} images are not in the file and count as missed"] if absent else []
-        notes += [f"{unknown} of its ids match no image"] if unknown else []
+        notes += [f"{unknown} of its ids are none of the images"] if unknown else []
         notes += [] if predictions.has_depth else ["no depth"]
         boxes = str(about.get("boxes", "boxes not stated"))
         systems.append(System(tool, boxes, points, "; ".join(notes) + ".", predictions.markup))
@@ -325,4 +326,4 @@ def _short_name(weights: str | Path) -> str:
 
 def _check_count(what: str, markup: Markup, accepted: Sequence[int]) -> None:
     if accepted and markup.n_points not in accepted:
-        raise ValueError(f"{what}; this benchmark supports {' or '.join(map(str, accepted))}")
+        raise ValueError(f"{what}; this benchmark takes {' or '.join(map(str, accepted))}")

@@ -1,4 +1,4 @@
-"""NME by yaw, and GTE, on the validation rows of a training table, measured as during training."""
+"""NME by yaw and GTE on the validation rows of a training table, as training itself measures them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jvcr.runtime.base import Runtime
 
 @dataclass(frozen=True)
 class RowErrors:
-    """Errors of one network, and the markup of the scored landmarks."""
+    """Errors of one network, and the markup of the landmarks that were scored."""
 
     markup: Markup
     errors: LandmarkErrors
@@ -28,18 +28,18 @@ class RowErrors:
 
 @dataclass(frozen=True, eq=False)
 class TableReport(BenchmarkReport):
-    """Errors of each network: name → errors."""
+    """Errors by name of the network."""
 
     networks: Mapping[str, RowErrors]
 
     @property
     def named(self) -> dict[str, RowErrors]:
-        """Errors by display name. Network names appear only if there are several networks."""
+        """By what was scored, for people: a network's name stands there only beside others."""
         one = len(self.networks) == 1
         return {"validation rows" if one else f"validation rows, {name}": row for name, row in self.networks.items()}
 
     def tables(self) -> list[Table]:
-        """One table, with one row per network."""
+        """One row a network."""
         rows = []
         for name, row in self.networks.items():
             errors = row.errors
@@ -58,14 +58,14 @@ class TableReport(BenchmarkReport):
         return [Table("Validation rows: NME by yaw and GTE, percent", header, tuple(rows))]
 
     def to_text(self) -> str:
-        """One line per network."""
+        """One line a network."""
         return "\n".join(
             f"{name}: {row.errors}, {row.markup.n_points} points ({row.markup.name})"
             for name, row in self.named.items()
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able. Errors are ratios; NaN (an empty bin) becomes None."""
+        """JSON-able. Errors are ratios; NaN (a bin without a face) becomes None."""
         record = {
             name: {"markup": row.markup.name, "n_points": row.markup.n_points, **row.errors.to_dict()}
             for name, row in self.named.items()
@@ -82,7 +82,7 @@ def evaluate(
     execution: Execution = DEFAULT_EXECUTION,
     progress: Progress = no_progress,
 ) -> TableReport:
-    """Score networks on the validation rows of a training table, in ground-truth boxes.
+    """Score networks on the validation rows of a training table, from true boxes.
 
     Args:
         root: folder of the training table.
@@ -92,8 +92,8 @@ def evaluate(
         execution: what runs the networks.
         progress: see ``jvcr.evaluate.benchmark.Progress``.
     Raises:
-        FileNotFoundError, ValueError, ImageError: a file is missing or damaged, or a network's landmarks cannot be
-            compared with the table's.
+        FileNotFoundError, ValueError, ImageError: a file is missing or damaged, or a network's landmarks and the
+            table's cannot be compared.
     """
     looks = Looks("true", mirror, refine)
     networks = open_networks(chosen_weights(weights), execution)
@@ -103,7 +103,7 @@ def evaluate(
 
 def _errors(name: str, network: Runtime, table: TrainingTable, looks: Looks, progress: Progress) -> RowErrors:
     samples = counted((table[row] for row in range(len(table))), f"jvcr {name}", len(table), progress)
-    # As in training, crops are taken around the box of the network's own landmarks, whichever landmarks are scored.
+    # The crops are around the box of the network's own landmarks, as in training, whatever is scored.
     boxed = boxed_samples(samples, network.markup)
     predicted = predict_samples(looks.last(network), boxed, rough=looks.first(network))
     markup = table.markup
@@ -113,5 +113,5 @@ def _errors(name: str, network: Runtime, table: TrainingTable, looks: Looks, pro
     elif converted_points(table.points, markup, network.markup) is not None:
         markup = network.markup
     else:
-        network.markup.derivation_from(markup)  # raises an error that explains the mismatch
+        network.markup.derivation_from(markup)  # raises, and says what is wrong
     return RowErrors(markup, landmark_errors(predicted, markup.normaliser))

@@ -1,8 +1,8 @@
-"""Multi-view consistency: CVGTCE and GTE on the multi-view rows of a training table's validation split.
+"""Views of one face: CVGTCE and GTE on the multi-view rows of a training table's validation split.
 
-Rows of one source whose names differ only after the last "_" show one face at different yaws (``NAME_0``,
-``NAME_1``, …: the published 300W-LP views, with depth from factorisation; docs/evaluation.md). ``group`` cannot be
-used: in a table of photos, all faces of a photo share it, and so do flipped copies.
+The rows of one source whose names differ only after the last "_" are one face at different yaws (``NAME_0``,
+``NAME_1``, …: the published 300W-LP views, with depth from factorisation; docs/evaluation.md). ``group`` does not tell:
+in a table of photos, faces of one photo share it, and so do flips.
 """
 
 from __future__ import annotations
@@ -47,24 +47,18 @@ from jvcr.report import Table as TextTable
 
 SOURCE = "300wlp-ibug"
 ACCEPTED = (66, 68)
-"""Supported numbers of landmarks."""
+"""Numbers of landmarks that can be scored."""
 
 RIGID = 0.01
-"""Largest CVGTCE allowed between the labels of two views of one face; above it, they do not show one face."""
+"""Largest CVGTCE between the labels of two views of one face: beyond it, they are not one face."""
 
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """B views of several faces.
+    """B views: names, the face each shows, its true landmarks (B, 68, 3), yaw, and the samples themselves.
 
-    Attributes:
-        names: of the views.
-        faces: name of the face in each view.
-        target_img: (B, 68, 3) true landmarks.
-        yaw_deg: (B,) true yaw.
-        samples: the views as labelled samples.
-        truth_cvgtce: largest CVGTCE (68 points) between the labels of two views of a face. It measures how far they
-            are from one rigid shape, and so bounds the accuracy of a perfect aligner.
+    ``truth_cvgtce``: the largest CVGTCE, 68 points, of one view's truth on another's: how far the views are from one
+    rigid shape, and so the error of a perfect aligner.
     """
 
     names: list[str]
@@ -77,14 +71,14 @@ class Views:
 
 @dataclass(frozen=True)
 class ViewScore:
-    """Scores of one system with ``n_points`` landmarks, as ratios. Intervals resample faces, not views.
+    """One system, scored with ``n_points`` landmarks. Ratios; intervals by face, not by view.
 
     Attributes:
-        faces, views, pairs: their numbers; a pair is (predicted view, other view of the same face).
-        missed: number of views without a prediction.
-        cvgtce: by yaw of the predicted view; for each view, the mean over all other views of its face.
-        other_view_spread: how much the choice of the other view can change the CVGTCE of one view.
-        gte: against the view's own labels.
+        faces, views, pairs: pairs are (predicted view, other view of the same face).
+        missed: views without a prediction.
+        cvgtce: per view the mean over all other views of its face, then by yaw of the predicted view.
+        other_view_spread: largest difference of one view's CVGTCE between two choices of the other view.
+        gte: against the view's own truth.
     """
 
     system: str
@@ -148,16 +142,16 @@ def evaluate(
 
     Args:
         root: folder of the training table.
-        weights: networks to score; by default ``small``, or none if there are predictions.
-        predictions: prediction files of any aligner (docs/predictions.md), scored alongside the networks.
+        weights: networks to score; ``small`` by default, none where there are predictions.
+        predictions: landmarks of any aligner (docs/predictions.md), to be scored beside the networks.
         boxes, mirror, refine, detector, detect_size: see ``jvcr.evaluate.systems.Looks``.
-        execution: backend and settings of the networks.
-        draws, seed: samples and seed of the bootstrap.
+        execution: what runs the networks.
+        draws, seed: of the bootstrap.
         progress: see ``jvcr.evaluate.benchmark.Progress``.
         keep: receives each network's predictions (``jvcr.evaluate.systems.KeepPredictions``).
     Raises:
-        FileNotFoundError, ValueError, ImageError: a file is missing or damaged, an argument is invalid, there are no
-            views of one rigid face, or a system has neither 68 nor 66 landmarks.
+        FileNotFoundError, ValueError, ImageError: a file is missing or damaged, an argument is unknown, there are no
+            views of one rigid face, or a system has other landmarks than 68 or 66.
     """
     looks = Looks(boxes, mirror, refine, detector, detect_size, execution.threads)
     contestants = Contestants(weights, predictions, looks, execution)
@@ -168,35 +162,32 @@ def evaluate(
 
 
 def read_views(root: Path) -> Views:
-    """Read the validation rows of ``SOURCE`` whose face has at least two views.
+    """The validation rows of ``SOURCE`` with at least two views.
 
     Raises:
-        FileNotFoundError, ValueError: there is no training table or no such row, or the labels of a face's views do not
-            agree with one rigid shape.
+        FileNotFoundError, ValueError: no training table, no such row, or views that are not one rigid face.
     """
     table = Table(root, "val")
     if table.points.shape[1] != 68:
-        raise ValueError(f"{table.path}: {table.points.shape[1]} landmarks; the multi-view benchmark needs 68")
+        raise ValueError(f"{table.path}: {table.points.shape[1]} landmarks; the benchmark of views needs 68")
     faces: dict[str, list[int]] = {}
     for row, source in enumerate(table.sources):
         if source == SOURCE:
             faces.setdefault(table.names[row].rpartition("_")[0], []).append(row)
-    # Names without "_" do not belong to a multi-view face.
+    # A name without "_" is no view of anything.
     faces = {face: members for face, members in faces.items() if face and len(members) > 1}
     if not faces:
         raise ValueError(
-            f"{table.path}: no face with several views among the validation rows of source {SOURCE!r}; the names of "
-            "its "
-            "views must differ only after the last '_'"
+            f"{table.path}: no validation rows of source {SOURCE!r} with several views of one face; their names differ "
+            "only after the last '_'"
         )
     spread = {face: _truth_cvgtce(table.points[members]) for face, members in faces.items()}
     worst = max(spread, key=spread.__getitem__)
     if not spread[worst] <= RIGID:
         raise ValueError(
             f"{table.path}: the labels of face {worst!r} ({len(faces[worst])} views) are not one rigid shape: "
-            f"they differ by {100 * spread[worst]:.2f} % of the eye distance, expected at most {100 * RIGID:g} %. "
-            "Either "
-            "different faces share a name up to the last '_', or the depth of their labels is wrong"
+            f"{100 * spread[worst]:.2f} % of the eye distance apart, expected at most {100 * RIGID:g} %. Either rows "
+            "of different faces have one name up to the last '_', or the depth of their labels is wrong"
         )
     face_of = {row: face for face, members in faces.items() for row in members}
     rows = sorted(face_of)
@@ -211,16 +202,16 @@ def read_views(root: Path) -> Views:
 
 
 def _truth_cvgtce(views_img: NDArray[np.float32]) -> float:
-    """Largest CVGTCE between two of the (M, 68, 3) views."""
+    """The largest CVGTCE of one of the (M, 68, 3) views on another."""
     first, second = np.nonzero(~np.eye(len(views_img), dtype=bool))
     return float(cvgtce(views_img[first], views_img[second], MARKUP_68.normaliser).max())
 
 
 def score_views(system: System, views: Views, draws: int = 2000, seed: int = 0) -> list[ViewScore]:
-    """Score a system with 68 and with 66 points, or only with 66 if it has no more.
+    """With 68 and with 66 points; predictions of 66 points with those alone.
 
     Raises:
-        ValueError: the system has neither 68 nor 66 landmarks.
+        ValueError: another number of landmarks.
     """
     target_66 = views.target_img[:, list(INDICES_66_IN_68)]
     n_points = system.points_img.shape[1]
@@ -232,7 +223,7 @@ def score_views(system: System, views: Views, draws: int = 2000, seed: int = 0) 
         ]
     if n_points == 66:
         return [_score(system, views, target_66, MARKUP_66.normaliser, draws, seed)]
-    raise ValueError(f"{system.name}: {n_points} landmarks; the multi-view benchmark supports 68 or 66")
+    raise ValueError(f"{system.name}: {n_points} landmarks; the benchmark of views takes 68 or 66")
 
 
 def _score(
@@ -272,7 +263,7 @@ def _score(
 
 
 def views_table(scores: Sequence[ViewScore], truth_cvgtce: float) -> TextTable:
-    """CVGTCE and GTE of all systems as one table; ``truth_cvgtce`` is that of ``Views``."""
+    """Both errors of all systems as one table. ``truth_cvgtce``: ``Views``'."""
     rows = []
     for s in scores:
         for error, table, bounds in (("CVGTCE", s.cvgtce, s.cvgtce_interval), ("GTE", s.gte, s.gte_interval)):
@@ -289,9 +280,8 @@ def views_table(scores: Sequence[ViewScore], truth_cvgtce: float) -> TextTable:
         ("aligner", "boxes", "points", "error", "mean of views", "95 %, by face", *BINS, "missed"),
         tuple(rows),
         (
-            f"CVGTCE: mean over all other views of the face; the choice of the other view changes the error of a view "
-            f"by "
-            f"at most {100 * spread:.3f}. Largest CVGTCE between the labels of two views of a face: "
-            f"{100 * truth_cvgtce:.3f}.",
+            f"CVGTCE: mean over all other views of the face; which of them is taken changes one view's error by "
+            f"{100 * spread:.3f} at most. The labels of two views of a face are one rigid shape within "
+            f"{100 * truth_cvgtce:.3f} (their own CVGTCE, the largest).",
         ),
     )

@@ -1,12 +1,12 @@
-"""The paper's tables I to IV, extended by our own measurements, with the source of each row.
+"""The paper's tables I to IV, with our rows beneath where something was measured, and where each figure comes from.
 
     from jvcr.paper import tables
 
-    print(tables.evaluate().to_text())                                # published results only
-    print(tables.evaluate(results=["report/report.json"]).to_text())  # with an earlier run
+    print(tables.evaluate().to_text())                                # the published figures
+    print(tables.evaluate(results=["report/report.json"]).to_text())  # and what an earlier run measured
 
-Only the number of Table IV is certain; I to III are the paper's other published results, in the order of our notes.
-Results that are not in ``published`` are marked "not transcribed", never guessed.
+Of the four, only the number of Table IV is certain here; I to III are the paper's other published results in the order
+in which our notes hold them. Figures that are not in ``published`` are called "not transcribed", never guessed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from jvcr.evaluate.benchmark import (
 from jvcr.evaluate.published import NOT_TRANSCRIBED
 from jvcr.report import Table
 
-NO_3DFAW = "not measurable here: 3DFAW is not available"
+NO_3DFAW = "not measurable here: 3DFAW is not at hand"
 NO_TEST_LABELS = "not measurable here: the test labels of 3DFAW are not public"
 NOT_SAID = "not measured by this benchmark"
 NO_FACE_IN_BIN = "no face in this bin"
@@ -58,9 +58,8 @@ class PaperReport(BenchmarkReport):
     """Our rows for the paper's tables.
 
     Attributes:
-        aflw2000: rows for the tables on AFLW2000-3D.
-        views: rows for the tables on 3DFAW, measured on other data.
-        measured: reports of the benchmarks that were run for these tables.
+        aflw2000: for the tables of AFLW2000-3D. views: for those of 3DFAW, on other data.
+        measured: the reports of what was measured for it.
     """
 
     aflw2000: list[OurRow]
@@ -73,7 +72,7 @@ class PaperReport(BenchmarkReport):
         return paper_tables(self.aflw2000, self.views)
 
     def to_text(self) -> str:
-        """The reports of the benchmarks that were run, then the tables."""
+        """What was measured, then the tables."""
         return "\n\n".join([report.to_text() for report in self.measured] + [super().to_text()])
 
     def to_dict(self) -> dict[str, Any]:
@@ -95,18 +94,18 @@ def evaluate(
     pixel_base: str = "respected",
     **settings: Any,
 ) -> PaperReport:
-    """The paper's tables, with rows for our own measurements. Without ``root`` and ``results``, only published results.
+    """The paper's tables, with rows of what is measured here. Without ``root`` and ``results``: as published.
 
     Args:
-        root: folder to evaluate on: with AFLW2000-3D (directly or one folder below), a training table, or both.
-        results: ``report.json`` files of earlier evaluations.
-        predictions, without, pixel_base: as in ``jvcr.evaluate.aflw2000.evaluate``. With predictions, views are not
-            evaluated.
-        settings: arguments common to ``jvcr.evaluate.aflw2000.evaluate`` and ``jvcr.evaluate.views.evaluate``:
+        root: folder with AFLW2000-3D (there or one folder below), a training table with views, or both: measured.
+        results: ``report.json`` of earlier evaluations.
+        predictions, without, pixel_base: as of ``jvcr.evaluate.aflw2000.evaluate``. With predictions, views are not
+            measured.
+        settings: arguments that ``jvcr.evaluate.aflw2000.evaluate`` and ``jvcr.evaluate.views.evaluate`` both have:
             ``weights``, ``boxes``, ``mirror``, ``draws``, ``progress`` and so on.
     Raises:
-        FileNotFoundError: the folder contains neither data set, or a file does not exist.
-        ValueError: a result is from another benchmark, or its landmarks are not those of the paper.
+        FileNotFoundError: the folder holds neither; or no such file.
+        ValueError: a result that is not of these benchmarks, or of other landmarks than the paper's.
     """
     aflw2000_rows: list[OurRow] = []
     views_rows: list[OurRow] = []
@@ -116,7 +115,7 @@ def evaluate(
         aflw2000_rows += more_aflw2000
         views_rows += more_views
     if root is not None:
-        # Imported here because the published tables do not need them.
+        # The published tables need none of what these bring in.
         from jvcr.evaluate import aflw2000, views
 
         root = Path(root)
@@ -124,7 +123,7 @@ def evaluate(
         labels = (root / "labels.npz").is_file()
         if images is None and not labels:
             raise FileNotFoundError(
-                f"{root}: expected AFLW2000-3D (image*.mat, here or one folder below) or a training table (labels.npz)"
+                f"{root}: neither AFLW2000-3D (image*.mat, here or one folder below) nor a training table (labels.npz)"
             )
         if images is not None:
             own: dict[str, Any] = {"predictions": predictions, "without": without, "pixel_base": pixel_base}
@@ -142,15 +141,15 @@ def rows_of_aflw2000(record: dict[str, Any], origin: str) -> list[OurRow]:
     """From the record of ``jvcr evaluate aflw2000-3d`` (report.json): one row per system, original labels, fitted yaw.
 
     Raises:
-        ValueError: the scored landmarks are not the 68 of the paper's tables.
+        ValueError: other landmarks than the 68 of the paper's tables were scored.
     """
-    # Reports of version 0.1 lack n_points, but have no head pose unless 68 landmarks were scored.
+    # Reports of version 0.1 do not say; of other landmarks than the 68, they have no head pose.
     of_others = any(system["pose"] == OTHER_MARKUP for system in record["systems"])
     n_points = record.get("n_points", "not 68" if of_others else PUBLISHED_POINTS)
     if n_points != PUBLISHED_POINTS:
         raise ValueError(
-            f"{n_points} landmarks were scored (markup {record.get('markup', 'not stated')}); expected the "
-            f"{PUBLISHED_POINTS} landmarks of the paper's results, because errors on others are not comparable"
+            f"{n_points} landmarks were scored (markup {record.get('markup', 'not stated')}); the paper's figures are "
+            f"of {PUBLISHED_POINTS} points, and errors of others cannot stand beside them"
         )
     images = record["images"]
     part = "" if images == _ALL_IMAGES else f", {images} of its {_ALL_IMAGES:,} images"
@@ -196,11 +195,11 @@ def rows_of_views(record: dict[str, Any], origin: str) -> list[OurRow]:
 
 
 def read_results(path: Path) -> tuple[list[OurRow], list[OurRow]]:
-    """Read a report.json: (rows for AFLW2000-3D, rows for multi-view data).
+    """(rows for AFLW2000-3D, rows for views of one face) of a report.json.
 
     Raises:
-        FileNotFoundError: the file does not exist.
-        ValueError: the file was not written by ``jvcr evaluate``, or its landmarks are not those of the paper.
+        FileNotFoundError: no such file.
+        ValueError: not written by ``jvcr evaluate``, or of other landmarks than the paper's.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; expected a report.json of `jvcr evaluate`")
@@ -223,7 +222,7 @@ def paper_tables(aflw2000: Sequence[OurRow], views: Sequence[OurRow]) -> list[Ta
     return [
         Table(
             "Table I: 3DFAW validation set, 66 points, GTE, percent",
-            ("method", "GTE", "source"),
+            ("method", "GTE", "where from"),
             (
                 *((name, f"{gte:.2f}", "published") for name, gte in published.THREEDFAW_VALIDATION_GTE.items()),
                 ("jvcr", _NOT_HERE, NO_3DFAW),
@@ -236,7 +235,7 @@ def paper_tables(aflw2000: Sequence[OurRow], views: Sequence[OurRow]) -> list[Ta
         ),
         Table(
             "Table II: 3DFAW test set, 66 points, percent",
-            ("method", "CVGTCE", "GTE", "source"),
+            ("method", "CVGTCE", "GTE", "where from"),
             (
                 *((name, f"{c:.2f}", f"{g:.2f}", "published") for name, (c, g) in published.THREEDFAW_TEST.items()),
                 ("jvcr", _NOT_HERE, _NOT_HERE, NO_TEST_LABELS),
@@ -246,7 +245,7 @@ def paper_tables(aflw2000: Sequence[OurRow], views: Sequence[OurRow]) -> list[Ta
         ),
         Table(
             "Table III: AFLW2000-3D, two steps (2D landmarks, then depth) against joint regression, GTE, percent",
-            ("method", "GTE", "source"),
+            ("method", "GTE", "where from"),
             (
                 *((name, f"{gte:.2f}", "published") for name, gte in published.AFLW2000_GTE.items()),
                 *((row.name, _figure(row.gte), row.source) for row in aflw2000),
@@ -256,7 +255,7 @@ def paper_tables(aflw2000: Sequence[OurRow], views: Sequence[OurRow]) -> list[Ta
         ),
         Table(
             "Table IV: AFLW2000-3D, 68 points, 2D NME by yaw, original labels, percent",
-            ("method", *BINS, "mean", "std", "source"),
+            ("method", *BINS, "mean", "std", "where from"),
             (
                 *(_published_row(one) for one in published.AFLW2000_NME if one.method in published.IN_PAPER),
                 *(
@@ -284,7 +283,7 @@ def _folder_of_images(root: Path) -> Path | None:
 
 
 def _numbering() -> str:
-    return "The results are from the paper; the number of this table was not checked against it."
+    return "The figures are the paper's; that this is its table of this number was not checked against the paper."
 
 
 def _published_row(one: published.PublishedNme) -> tuple[str, ...]:

@@ -99,7 +99,8 @@ def _start(photo: PhotoFaces, number: int, face: ExportedFace) -> Row:
     width, height = photo.size or (None, None)
     angles: tuple[float | None, ...] = (None, None, None)
     if face.has_pose:
-        angles = tuple(round(v, 3) for v in (face.pose.yaw_deg, face.pose.pitch_deg, face.pose.roll_deg))
+        # Records hold landmarks to a thousandth of a pixel, which is worth a hundredth of a degree.
+        angles = tuple(round(v, 2) for v in (face.pose.yaw_deg, face.pose.pitch_deg, face.pose.roll_deg))
     if photo.frame is None:
         row: Row = {"image": photo.image}
     else:

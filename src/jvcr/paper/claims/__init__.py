@@ -1,1 +1,1 @@
-"""The paper's claims, tested with one small training budget."""
+"""The paper's claims at one small budget."""

@@ -1,4 +1,4 @@
-"""Losses of the networks that JVCR is compared with."""
+"""The losses of the networks JVCR is compared with."""
 
 from __future__ import annotations
 
@@ -37,18 +37,17 @@ def sparse_voxel_loss(predicted: Tensor, index: Tensor, value: Tensor, foregroun
 
     Args:
         predicted: (B, N, D·H·W).
-        index, value: (B, N, K) from ``targets.patches``; all other voxels are empty.
-        foreground: additional weight of occupied voxels.
+        index, value: (B, N, K) as from ``targets.patches``; everything else is empty.
     """
     near = predicted.gather(2, index).float()
-    # The loss as if all voxels were empty, plus the correction near the landmarks.
+    # All voxels as if they were empty, and what that gets wrong near the landmarks.
     empty = torch.linalg.vector_norm(predicted.flatten(), dtype=torch.float32) ** 2
     wrong = (1 + foreground * value) * (near - value) ** 2 - near**2
     return (empty + wrong.sum()) / predicted.numel()
 
 
 class _PointsOnly(TorchRuntime):
-    """Without a compact volume, the confidence score is 0."""
+    """Such a network has no compact volume; the score, which reads one, is 0."""
 
     def __call__(self, crops: Image) -> Prediction:
         output = self.output(crops)
@@ -60,8 +59,8 @@ class _Compared:
     """Shared by the three losses.
 
     Args:
-        emptier: by which factor the share of occupied voxels is smaller than in the compact volume. Their weight is
-            raised by this factor; otherwise, the network would predict empty volumes for a long time.
+        emptier: how much smaller the share of occupied voxels is than in the compact volume. The weight of occupied
+            voxels is raised by as much, or the network would long be content with empty volumes.
     """
 
     network: nn.Module
@@ -90,17 +89,17 @@ class _Compared:
 
 
 class TwoStepLearner(_Compared):
-    """Heatmaps by eq. 3 on 2D Gaussians; depth by the coordinate loss on z only. They share no gradient."""
+    """Heatmaps by eq. 3 on 2D Gaussians; depth by the coordinate loss on z alone. No gradient joins them."""
 
     def __init__(self, config: TrainConfig, model: ModelConfig, markup: Markup) -> None:
-        # One of N Gaussians, in a plane instead of a cube: (2πσ²)^(3/2) of side³ voxels against 2πσ² of side².
+        # One of N blobs, on a plane instead of in a cube: (2πσ²)^(3/2) of side³ voxels against 2πσ² of side².
         blob = math.sqrt(2 * math.pi) * config.sigma_vox / model.volume_size
         super().__init__(config, model, markup, emptier=model.n_points * blob)
         self.network = TwoStep(model)
 
     def losses(self, network: nn.Module, part: Part, stage: Stage) -> Losses:
         """See ``jvcr.train.learner.Learner``."""
-        # A heatmap is a volume with a depth of one voxel, and every landmark at its centre.
+        # A depth of one voxel with every landmark in its middle: a heatmap.
         flat = torch.cat([part.points_unit[..., :2], torch.full_like(part.points_unit[..., :1], 0.5)], dim=2)
         shapes = [(1, height, width) for _, height, width in self.about.volume_shapes]
         true = [rasterise_each(flat, shape, self.config.sigma_vox) for shape in shapes]
@@ -111,7 +110,7 @@ class TwoStepLearner(_Compared):
 
 
 class DirectLearner(_Compared):
-    """Only the coordinate loss."""
+    """The coordinate loss alone."""
 
     def __init__(self, config: TrainConfig, model: ModelConfig, markup: Markup) -> None:
         super().__init__(config, model, markup)
@@ -124,7 +123,7 @@ class DirectLearner(_Compared):
 
 
 class VolumePerLandmarkLearner(_Compared):
-    """Eq. 3 on N volumes per hourglass."""
+    """Eq. 3 on N volumes of each depth."""
 
     def __init__(self, config: TrainConfig, model: ModelConfig, markup: Markup) -> None:
         super().__init__(config, model, markup, emptier=model.n_points)

@@ -1,6 +1,6 @@
 """Networks that JVCR is compared with: other heads and representations on the same hourglasses.
 
-All of them map (B, S, S, 3) crops to ``JVCROutput``; in training stage 1 they also take the true volumes or heatmaps.
+All of them take (B, S, S, 3) crops, and the dense truth in training stage 1, and give ``JVCROutput``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from jvcr.model.hourglass import VoxelNetwork
 from jvcr.model.jvcr import JVCROutput, normalise
 
 _AROUND = 2
-"""Radius, in voxels, of the centre of mass around a peak."""
+"""Reach, in voxels, of the centre of mass around a peak."""
 
 
 def _hourglasses(config: ModelConfig, depths: tuple[int, ...], fine: bool = True) -> VoxelNetwork:
-    """G with other depths; ``fine`` gives the last maps the resolution of the preset's volume."""
+    """G with other depths; its last maps as fine as the preset's volume, if wanted."""
     fine = fine and config.subvoxels > 1
     detail = config.detail_channels if fine else 0
     return VoxelNetwork(
@@ -28,12 +28,12 @@ def _hourglasses(config: ModelConfig, depths: tuple[int, ...], fine: bool = True
 
 
 def _widths(config: ModelConfig) -> tuple[int, ...]:
-    """P's widths, doubled for 2D kernels, so that the number of parameters is similar."""
+    """P's widths, larger where the kernels are flat: about as many parameters as P."""
     return (*(2 * width for width in config.regressor_channels[:-1]), config.regressor_channels[-1])
 
 
 def _strided(in_channels: int, widths: tuple[int, ...], outputs: int) -> nn.Sequential:
-    """The 2D counterpart of P: strided convolutions down to one pixel, then a linear layer."""
+    """2D convolutions that halve until one pixel is left, and a linear layer: P's twin in the plane."""
     layers: list[nn.Module] = []
     previous = in_channels
     for width in widths[:-1]:
@@ -68,7 +68,7 @@ def peaks_unit(volumes: Tensor) -> Tensor:
 class TwoStep(nn.Module):
     """2D heatmaps first, one per landmark; then depth from the picture and the heatmaps (the baseline of table III).
 
-    The second step does not train the first: its gradient stops at the heatmaps.
+    The second step does not change the first: its gradient ends at the heatmaps.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -76,11 +76,11 @@ class TwoStep(nn.Module):
         self.config = config
         n = config.n_points
         self.heatmaps = _hourglasses(config, (n,) * len(config.depths))
-        # Like P, it reads the columns of a cell as channels.
+        # As P does, it reads a cell's columns as channels.
         self.depth = _strided((n + 3) * config.subvoxels**2, _widths(config), n)
 
     def forward(self, crops: Tensor, true_heatmaps: Tensor | None = None) -> JVCROutput:
-        """Crops → heatmaps and points. Depth is regressed from ``true_heatmaps`` if given, else from the predicted."""
+        """Crops → heatmaps and points. The depth is read from ``true_heatmaps`` where given, else from its own."""
         image = normalise(crops)
         maps = self.heatmaps(image)
         seen = maps[-1].detach() if true_heatmaps is None else true_heatmaps
@@ -92,12 +92,12 @@ class TwoStep(nn.Module):
 
 
 class Direct(nn.Module):
-    """Coordinates regressed from the last hourglass's features, without a volume."""
+    """Coordinates straight from the last hourglass's features: no volume."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        # The volumes are replaced by plain feature maps.
+        # What was a volume is now a set of features without a meaning of their own.
         self.features = _hourglasses(config, (config.channels,) * len(config.depths), fine=False)
         self.head = _strided(config.channels, _widths(config), 3 * config.n_points)
 
@@ -117,10 +117,10 @@ class VolumePerLandmark(nn.Module):
         self.volumes = _hourglasses(config, tuple(depth * config.n_points for depth in config.depths))
 
     def forward(self, crops: Tensor, unused: Tensor | None = None) -> JVCROutput:
-        """Crops → volumes and the points at their peaks. The points are zeros during training."""
+        """Crops → volumes, and the points at their peaks; zeros while training, because a peak has no gradient."""
         volumes = self.volumes(normalise(crops))
         shape = len(crops), self.config.n_points, *self.config.compact_shape
         if self.training:
-            # The position of a peak has no gradient.
+            # Peaks have no gradient to give.
             return JVCROutput(volumes, crops.new_zeros((*shape[:2], 3), dtype=torch.float32))
         return JVCROutput(volumes, peaks_unit(volumes[-1].reshape(shape)))

@@ -1,4 +1,4 @@
-"""Test the paper's claims: JVCR against its alternatives, with the same small training budget."""
+"""The paper's claims, tested: JVCR against its alternatives at one equal, small budget."""
 
 from __future__ import annotations
 
@@ -39,13 +39,12 @@ _SHARE, _LR, _COORDINATES = 0.15, 1.5e-3, 20.0
 
 @dataclass(frozen=True)
 class Variant:
-    """One variant of the comparison.
+    """One line of the comparison.
 
     Attributes:
-        title: label in the table.
         learner: network and losses.
-        stages: number of samples → training stages.
-        coarse_to_fine: whether the first hourglass's volume has less depth resolution than the last one's.
+        stages: number of samples → stages.
+        coarse_to_fine: whether the first hourglass's volume is flatter than the last one's.
     """
 
     title: str
@@ -81,13 +80,9 @@ VARIANTS: dict[str, Variant] = {
 
 
 def configuration(name: str, samples: int, seed: int, preset: str) -> TrainConfig:
-    """Training configuration of a variant: the preset's recipe with the variant's stages and depths.
-
-    Raises:
-        ValueError: the preset is not one of ``PRESETS_OF_CLAIMS``.
-    """
+    """The run of one variant: the preset's recipe, with the variant's stages and depths."""
     if preset not in PRESETS_OF_CLAIMS:
-        raise ValueError(f"preset {preset!r} is not supported here; expected one of {', '.join(PRESETS_OF_CLAIMS)}")
+        raise ValueError(f"preset {preset!r} does not fit here; expected one of {', '.join(PRESETS_OF_CLAIMS)}")
     variant, base = VARIANTS[name], RECIPES[preset]
     model = base.model
     if not variant.coarse_to_fine:
@@ -123,11 +118,10 @@ class Cost:
     """Cost of one variant.
 
     Attributes:
-        parameters: number of parameters.
-        step_mb: peak memory that three training steps add to a process.
-        volume_mb: size of one batch of true volumes (or heatmaps), even if they are not built.
-        images_per_s: training throughput in the fastest of the three steps.
-        face_ms: forward pass of one face, one thread, float32.
+        step_mb: memory that three training steps add to a process, at their peak.
+        volume_mb: the true volumes (or heatmaps) of one batch, if they are built.
+        images_per_s: of the fastest of the three steps.
+        face_ms: one face forward, one thread, float32.
     """
 
     parameters: int
@@ -148,7 +142,7 @@ def train_variant(
     seed: int,
     preset: str = "small",
 ) -> Outcome:
-    """Train one variant (or resume its training), evaluate it, and write ``out/outcome.json``."""
+    """Train one variant (or go on with it) and measure it; the outcome is kept in ``out/outcome.json``."""
     config = configuration(name, samples, seed, preset)
     torch.manual_seed(seed)
     learner = VARIANTS[name].learner(config, config.model, MARKUP_68)
@@ -175,7 +169,7 @@ def train_variant(
 
 
 def measure_cost(name: str, out: Path, preset: str = "small") -> Cost:
-    """Measure the cost of a variant and write ``out/cost.json``. The machine should be idle."""
+    """The cost of a variant; kept in ``out/cost.json``. On a machine that does nothing else."""
     cost = cost_of(name, preset)
     _write(out / "cost.json", asdict(cost))
     return cost
@@ -187,7 +181,7 @@ def _write(path: Path, values: dict[str, Any]) -> None:
 
 
 def _half_width(predictions: Predictions) -> float:
-    """Half of the bootstrap 95 % interval of the mean of bins; faces are resampled within each bin."""
+    """Faces are drawn anew within each bin."""
     rng = np.random.default_rng(0)
     errors = normalised_mean_error(predictions.points_img, predictions.target_img)
     size = np.abs(predictions.yaw_deg)
@@ -261,7 +255,7 @@ def print_cost(name: str, preset: str, steps: int = 3) -> None:
 
 
 def _start_counting(device: torch.device) -> float:
-    """Reset the memory peak, if the system allows it, and return the memory in use."""
+    """Forget earlier peaks, where the system can; the memory in use now."""
     if device.type != "cuda" and Path("/proc/self/clear_refs").exists():
         Path("/proc/self/clear_refs").write_text("5")
     return _peak_mb(device)
@@ -281,7 +275,7 @@ def table_of(outcomes: list[tuple[Outcome, Cost]]) -> str:
     """Markdown: one line per variant; errors in percent, with half of the bootstrap 95 % interval."""
     lines = [
         "| | variant | NME [0,30] / (30,60] / over 60 | mean of bins | median | GTE | parameters, M | "
-        "memory of a training step, MB | true volumes, MB | images/s | one face, ms |",
+        "memory of a step, MB | of its volumes, MB | images/s | one face, ms |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for outcome, cost in outcomes:
