@@ -124,7 +124,8 @@ def from_parquet(data: bytes, columns: Sequence[str] | None = None) -> Any:
     """
     pa, parquet = import_arrow()
     try:
-        return parquet.read_table(io.BytesIO(data), columns=columns)
+        # Without Arrow's thread pools: when the process ends while they start, it aborts.
+        return parquet.read_table(io.BytesIO(data), columns=columns, use_threads=False, pre_buffer=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"no Parquet file ({error})") from error
 
