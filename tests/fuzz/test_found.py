@@ -219,5 +219,5 @@ def test_a_detector_with_other_inputs_or_outputs_is_refused_when_it_is_loaded(
         model.graph.node[-1].output[0] = "heat"
     path = tmp_path / "d.onnx"
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(ValueError, match=r"d\.onnx: its network has"):
+    with pytest.raises(ValueError, match=r"d\.onnx: the network has"):
         NetworkDetector(path, threads=1)

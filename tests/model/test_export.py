@@ -190,7 +190,7 @@ def test_a_file_out_of_bounds_is_refused(
 
 def test_runtime_refuses_other_crops(exported: Path) -> None:
     runtime = OnnxRuntime(exported)
-    with pytest.raises(ValueError, match=r"expected \(B, 64, 64, 3\) uint8, got \(2, 32, 32, 3\)"):
+    with pytest.raises(ValueError, match=r"expected crops \(B, 64, 64, 3\) uint8, got \(2, 32, 32, 3\)"):
         runtime(np.zeros((2, 32, 32, 3), np.uint8))
 
 

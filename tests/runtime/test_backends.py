@@ -102,7 +102,7 @@ def test_a_runtime_of_ones_own_is_taken() -> None:
     ("backend", "settings", "message"),
     [
         ("tensorflow", {}, "expected one of onnxruntime, openvino, torch"),
-        ("onnxruntime", {"precision": "int4"}, "leave it at fp32"),
+        ("onnxruntime", {"precision": "int4"}, "use fp32"),
         ("onnxruntime", {"compile": True}, "onnxruntime always compiles the network itself"),
         ("onnxruntime", {"device": "tpu"}, "cpu, cuda, coreml, directml"),
         ("onnxruntime", {"device": "directml"}, "onnxruntime-directml"),

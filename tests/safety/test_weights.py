@@ -147,7 +147,7 @@ def test_the_message_says_what_to_do(originals: Path, tmp_path: Path) -> None:
     weight = onnx.numpy_helper.to_array(onnx.load(path).graph.initializer[0]).tobytes()
     middle = data.index(weight) + len(weight) // 2
     path.write_bytes(data[:middle] + bytes([data[middle] ^ 8]) + data[middle + 1 :])
-    with pytest.raises(ValueError, match=r"w\.onnx: damaged, or .*: the checksum.*'jvcr-crc32' says.*export it again"):
+    with pytest.raises(ValueError, match=r"w\.onnx: damaged, or .*: its checksum.*'jvcr-crc32' says.*export it again"):
         OnnxRuntime(path)
 
 
@@ -292,7 +292,7 @@ def test_a_network_that_is_not_as_described_is_refused_when_it_is_loaded(tmp_pat
     text = json.dumps(UNSEALED)
     for name, proto in {"points": small_network(text, points=66), "volume": small_network(text, volume="v2")}.items():
         onnx.save(proto, tmp_path / f"{name}.onnx")
-        with pytest.raises(ValueError, match=rf"{name}\.onnx: its network has"):
+        with pytest.raises(ValueError, match=rf"{name}\.onnx: the network has"):
             OnnxRuntime(tmp_path / f"{name}.onnx", threads=1)
 
 

@@ -191,7 +191,8 @@ def test_vmc_stays_with_one_face(make_head: Callable[..., NDArray[np.float32]], 
 
 def test_expressions_of_any_shape(make_head: Callable[..., NDArray[np.float32]]) -> None:
     face = face_of(make_head())
-    assert expression_of(face) == {}
+    assert expression_of(face) == pytest.approx(face.expression.to_dict(), abs=1e-3)
+    assert expression_of(SimpleNamespace(has_expression=False, expression=face.expression)) == {}
     assert expression_of(SimpleNamespace(expression=SimpleNamespace(to_dict=lambda: {"a": 1}))) == {"a": 1.0}
     assert expression_of(SimpleNamespace(expression=3)) == {}
     assert all(address.startswith("/jvcr/") for address, _ in own_messages(frame_of((1, face))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -123,5 +124,23 @@ def main() -> None:
         sys.exit(1)
 
 
+def script() -> None:
+    """``main`` as a process of its own.
+
+    Arrow's threads can abort a process that tears them down, so where it was loaded nothing is torn down.
+    """
+    code: int | str | None = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code
+    if "pyarrow" not in sys.modules or not isinstance(code, int | None):
+        sys.exit(code)
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code or 0)
+
+
 if __name__ == "__main__":
-    main()
+    script()

@@ -89,7 +89,7 @@ def vmc_messages(face: Face | None, time_s: float) -> Iterator[Message]:
 
 def expression_of(face: Any) -> dict[str, float]:
     """The finite numbers of ``face.expression``, a mapping or an object with ``to_dict()``; empty if it has none."""
-    found: Any = getattr(face, "expression", None)
+    found: Any = getattr(face, "expression", None) if getattr(face, "has_expression", True) else None
     if hasattr(found, "to_dict"):
         found = found.to_dict()
     if not isinstance(found, Mapping):
