@@ -112,7 +112,8 @@ def test_boxes_and_rolls_of_users_cost_little(runtime: OnnxRuntime) -> None:
     for row in worse:
         # A face that is taken for an upside-down one adds a tenth to the mean of its bin, so check the share, too.
         assert row.failures <= reference.failures + 0.01, row.condition
-        assert row.nme.mean <= 1.15 * reference.nme.mean, row.condition
+        # The reference is 1 % better since it is no longer refined where its box is good.
+        assert row.nme.mean <= 1.17 * reference.nme.mean, row.condition
 
 
 @needs_table
