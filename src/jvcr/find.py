@@ -12,7 +12,7 @@ from jvcr.detect.network import LIKELY_SCORE
 from jvcr.distinct import distinct
 from jvcr.frames import Box, Crop
 from jvcr.images import Image
-from jvcr.locate import NO_CELLS, LocatedFace, averaged_faces, locate_many, turned_deg, upright_crop, well_cropped
+from jvcr.locate import NO_CELLS, LocatedFace, locate_many, second_results, turned_deg, upright_crop, well_cropped
 from jvcr.runtime.base import Runtime
 from jvcr.runtime.mirror import MirrorAveraged
 
@@ -202,13 +202,10 @@ class FaceFinder:
         off = [crop for crop, fine in zip(upright, good, strict=True) if not fine]
         again = iter((yield Passes(Pass.LAST, off)) if off else [])
         same = [face.crop for face, fine in zip(seen, good, strict=True) if fine]
-        if Pass.MIRRORED not in self._runtimes or not same:
-            return [face if fine else next(again) for face, fine in zip(seen, good, strict=True)]
-        flipped = iter((yield Passes(Pass.MIRRORED, same)))
-        return [
-            averaged_faces(self._runtime, face, next(flipped)) if fine else next(again)
-            for face, fine in zip(seen, good, strict=True)
-        ]
+        flipped = None
+        if Pass.MIRRORED in self._runtimes:
+            flipped = iter((yield Passes(Pass.MIRRORED, same)) if same else [])
+        return second_results(self._runtime, seen, good, again, flipped)
 
     def _score(self, face: LocatedFace, proposal: Proposal, factor: float = 1.0) -> float:
         """The face's score, with its agreement multiplied by a factor."""

@@ -41,8 +41,8 @@ class Landmarker:
         detect_size: photos are reduced to this on their longer side for the package's detector. Larger finds smaller
             faces, down to about 12 pixels at that size, and takes longer.
         min_score: faces of the detector with a lower score are dropped. Faces of given boxes never are.
-        refine: run a second pass on an upright crop that is centred on the first prediction. Boxes need not be exact,
-            nor heads upright.
+        refine: where the first crop was off, run a second pass on an upright crop that is centred on the first
+            prediction. Boxes need not be exact, nor heads upright.
         mirror: flip averaging: average over the crop and its mirror image. Less error for twice the network's time.
         backend, device, precision: runtime of the landmark network, its device and its arithmetic
             (``jvcr.runtime.backends.open_backend``). With a ``Runtime`` of your own, ``weights`` is not used.

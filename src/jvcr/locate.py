@@ -98,13 +98,34 @@ def refined(
     second = [(image, _second(runtime, image, crop, face)) for (image, crop), face in zip(work, seen, strict=True)]
     good = [well_cropped(crop, other) for (_, crop), (_, other) in zip(work, second, strict=True)]
     again = locate_many(runtime, itertools.compress(second, (not fine for fine in good)), batch_size)
-    if not isinstance(runtime, MirrorAveraged):
-        return [face if fine else next(again) for face, fine in zip(seen, good, strict=True)]
-    flipped = locate_many(runtime.mirrored, itertools.compress(work, good), batch_size)
-    return [
-        averaged_faces(runtime, face, next(flipped)) if fine else next(again)
-        for face, fine in zip(seen, good, strict=True)
-    ]
+    flipped = None
+    if isinstance(runtime, MirrorAveraged):
+        flipped = locate_many(runtime.mirrored, itertools.compress(work, good), batch_size)
+    return second_results(runtime, seen, good, again, flipped)
+
+
+def second_results(
+    runtime: Runtime,
+    seen: Sequence[LocatedFace],
+    good: Sequence[bool],
+    again: Iterator[LocatedFace],
+    flipped: Iterator[LocatedFace] | None,
+) -> list[LocatedFace]:
+    """The results after the second pass, in the order of the first.
+
+    Args:
+        seen: results of the first pass.
+        good: for each, whether its crop was good (``well_cropped``).
+        again: results on second crops, for those that were not.
+        flipped: results on the mirror images of the first crops, for those that were; None without flip averaging.
+    """
+    results = []
+    for face, fine in zip(seen, good, strict=True):
+        if not fine:
+            results.append(next(again))
+        else:
+            results.append(face if flipped is None else averaged_faces(runtime, face, next(flipped)))
+    return results
 
 
 def well_cropped(crop: Crop, wanted: Crop) -> bool:

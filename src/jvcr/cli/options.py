@@ -27,6 +27,14 @@ DetectSizeOption = Annotated[
         help="Longer side of the photo for face detection, pixels. A larger value finds smaller faces and is slower.",
     ),
 ]
+MinScoreOption = Annotated[float, typer.Option(help="Drop detected faces with a lower score.")]
+RefineOption = Annotated[
+    bool,
+    typer.Option(
+        "--refine/--no-refine",
+        help="Refinement: where the first crop was off, run a second pass on an upright, centred one.",
+    ),
+]
 MirrorOption = Annotated[
     bool,
     typer.Option(

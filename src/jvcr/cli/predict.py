@@ -21,9 +21,11 @@ from jvcr.cli.options import (
     DetectorOption,
     DetectSizeOption,
     DeviceOption,
+    MinScoreOption,
     MirrorOption,
     OverwriteOption,
     PrecisionOption,
+    RefineOption,
     ThreadsOption,
     WeightsOption,
     chosen_landmarker,
@@ -76,13 +78,8 @@ def predict(
     weights: WeightsOption = "small",
     detector: DetectorOption = DetectorName.OWN,
     detect_size: DetectSizeOption = DETECT_SIZE,
-    min_score: Annotated[float, typer.Option(help="Drop detected faces with a lower score.")] = MIN_SCORE,
-    refine: Annotated[
-        bool,
-        typer.Option(
-            "--refine/--no-refine", help="Refinement: run a second pass on an upright, centred crop of each face."
-        ),
-    ] = True,
+    min_score: MinScoreOption = MIN_SCORE,
+    refine: RefineOption = True,
     mirror: MirrorOption = True,
     backend: BackendOption = Backend.ONNXRUNTIME,
     device: DeviceOption = "cpu",

@@ -71,16 +71,6 @@ class FaceAlignment:
         if self._landmarker.markup.n_points != 68:
             raise ValueError(f"the landmarker predicts {self._landmarker.markup.n_points} points; expected 68")
 
-    def get_landmarks(
-        self,
-        image_or_path: Any,
-        detected_faces: Sequence[Any] | None = None,
-        return_bboxes: bool = False,
-        return_landmark_score: bool = False,
-    ) -> Any:
-        """As ``get_landmarks_from_image``."""
-        return self.get_landmarks_from_image(image_or_path, detected_faces, return_bboxes, return_landmark_score)
-
     def get_landmarks_from_image(
         self,
         image_or_path: Any,
@@ -111,6 +101,8 @@ class FaceAlignment:
         scores = [np.full(68, face.score, np.float32) for face in faces] if return_landmark_score else None
         found = [np.array([*face.box.to_list(), face.score], np.float32) for face in faces] if return_bboxes else None
         return landmarks, scores, found
+
+    get_landmarks = get_landmarks_from_image
 
     def get_landmarks_from_batch(
         self,

@@ -18,8 +18,10 @@ from jvcr.cli.options import (
     DetectorOption,
     DetectSizeOption,
     DeviceOption,
+    MinScoreOption,
     MirrorOption,
     PrecisionOption,
+    RefineOption,
     WeightsOption,
 )
 from jvcr.detect.named import DetectorName
@@ -72,11 +74,8 @@ def run(
     weights: WeightsOption = "small",
     detector: DetectorOption = DetectorName.OWN,
     detect_size: DetectSizeOption = DETECT_SIZE,
-    min_score: Annotated[float, typer.Option(help="Drop detected faces with a lower score.")] = MIN_SCORE,
-    refine: Annotated[
-        bool,
-        typer.Option("--refine/--no-refine", help="Refinement: run a second pass on an upright, centred crop."),
-    ] = True,
+    min_score: MinScoreOption = MIN_SCORE,
+    refine: RefineOption = True,
     mirror: MirrorOption = True,
     backend: BackendOption = Backend.ONNXRUNTIME,
     device: DeviceOption = "cpu",
