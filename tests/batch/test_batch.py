@@ -194,7 +194,10 @@ def test_a_worker_that_dies_is_replaced(photos: Path, tmp_path: Path, batch: Bat
 
     after = batch(photos, engine=Engine.PROCESSES, workers=1, notify=kill_once)
     assert after.done == Counts(8, 8, 0)
-    assert [(e.shard, e.text) for e in events if e.kind is EventKind.DEATH] == [(1, "the worker died (signal 9)")]
+    # The worker may have finished shard 1 before the signal reached it: then it is missed at the next one.
+    (death,) = [event for event in events if event.kind is EventKind.DEATH]
+    assert death.shard in (1, 2)
+    assert death.text == "the worker died (signal 9)"
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jvcr.train.data.augment import Augmentation
+from jvcr.train.data.augment import LEAST_COARSE, Augmentation
 
 _RECTANGLES = 2
 _GREY = (0.299, 0.587, 0.114)
@@ -74,7 +74,7 @@ def vary_pixels(crops: Tensor, how: Augmentation, rows: Rows, seed: int) -> Tens
         grey = (image * image.new_tensor(_GREY)[:, None, None]).sum(dim=1, keepdim=True)
         image = torch.where(_mask(chosen[:, 1] < how.grey_share, device), grey, image)
     for row in torch.nonzero(chosen[:, 2] < how.coarse_share).flatten().tolist():
-        image[row] = _coarsened(image[row], 0.2 + 0.5 * float(strength[row, 0]))
+        image[row] = _coarsened(image[row], how.coarsest + (LEAST_COARSE - how.coarsest) * float(strength[row, 0]))
     blurred = torch.nonzero(chosen[:, 3] < how.blur_share).flatten()
     if len(blurred):
         sigma_px = image.shape[-1] / 128 * (0.5 + 1.5 * strength[blurred, 1])

@@ -36,11 +36,14 @@ NO_FACE_UNIT = -10.0
 """Coordinate of all landmarks of a crop without a face: so far outside that its volume is empty."""
 
 
-_TOP_SHARE, _OTHER_SHARE, _CLOSE_SHARE = (0.42, 0.95), (0.58, 0.95), (0.5, 0.95)
+_TOP_SHARE, _OTHER_SHARE, _CLOSE_SHARE = (0.42, 0.95), (0.58, 0.95), (0.4, 0.95)
 """How much is visible of the height of a face that is truncated below, of the width or height of one that is truncated
 on another side, and of both in a close-up."""
 
 _IMPOSTOR_SHARE = 0.15
+
+LEAST_COARSE = 0.7
+"""Highest resolution of a coarse crop, relative to the network's input."""
 
 _EYES = 0.22
 """Height of the eyes in an upright landmark box, from its top."""
@@ -55,6 +58,7 @@ class Augmentation:
     Attributes:
         any_roll_share: crops with a uniform random rotation; the others use ``rotation_share`` and ``rotation_deg``.
         colour_shift: maximum of the uniform random offset of each channel, as a share of the full range.
+        coarsest: lowest resolution of a coarse crop, relative to the network's input; the highest is 0.7.
         light_share: crops with changed brightness, contrast, gamma and colour cast.
         truncated_share: crops of which a photo's frame hides a part. Some of those that show only eyes and forehead are
             centred on an upside-down face with the same eyes: these are crops without a face.
@@ -72,6 +76,7 @@ class Augmentation:
     grey_share: float = 0.1
     blur_share: float = 0.12
     coarse_share: float = 0.12
+    coarsest: float = 0.2
     noise_share: float = 0.12
     occlusion_share: float = 0.3
     truncated_share: float = 0.0
@@ -82,6 +87,8 @@ class Augmentation:
             most = 1.0 if name.endswith("_share") or name == "colour_shift" else math.inf
             if not (0 <= value <= most and math.isfinite(value)):
                 raise ValueError(f"augmentation.{name} is {value}; expected 0{'…1' if most == 1 else ' or more'}")
+        if not 0.05 <= self.coarsest <= LEAST_COARSE:
+            raise ValueError(f"augmentation.coarsest is {self.coarsest}; expected 0.05…{LEAST_COARSE}")
 
 
 def augment(
