@@ -25,6 +25,7 @@ from jvcr.train.data.backgrounds import read_backgrounds
 from jvcr.train.data.stream import Batch, batches
 from jvcr.train.loop import ema_of
 from jvcr.train.losses import coordinate_loss, voxel_loss
+from jvcr.train.precision import resolved
 from jvcr.train.recipes import RECIPES
 from jvcr.train.targets import rasterise
 from jvcr.train.vary import Rows, vary_pixels
@@ -67,7 +68,9 @@ class Stepper:
             varied = vary_pixels(crops, config.augmentation, Rows(len(crops), 0, len(crops)), self.number)
         with watch.part("target volumes"):
             true = [rasterise(points_unit, shape, config.sigma_vox) for shape in model.volume_shapes]
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision.startswith("bf16")):
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=resolved(config.precision, self.device) == "bf16-mixed"
+        ):
             with watch.part("forward"):
                 output = self.forward(varied)
             with watch.part("losses"):

@@ -91,3 +91,20 @@ def test_occlusion_covers_rectangles_of_the_stated_size(crops: torch.Tensor) -> 
     covered = (varied != 7).any(dim=3).float().mean(dim=(1, 2))
     # One or two rectangles, each of 8 to 40 % of the side both ways; displaced pieces of an even picture do not show.
     assert covered.max() <= 2 * 0.41**2 and (covered > 0.08**2).sum() > 20
+
+
+def test_the_coarsest_crops_lose_the_most() -> None:
+    stripes = (torch.arange(48) // 4 % 2 * 255).to(torch.uint8).expand(8, 3, 48, 48).permute(0, 2, 3, 1)
+
+    def contrast(coarsest: float) -> float:
+        how = replace(STILL, coarse_share=1.0, coarsest=coarsest)
+        return float(vary_pixels(stripes, how, all_of(stripes), 3).std(dim=(1, 2, 3)).min())
+
+    # Stripes of 4 px survive at 0.7 of the resolution, and not at a twentieth of it.
+    assert contrast(0.7) > 100
+    assert contrast(0.02) < 20
+
+
+def test_a_coarse_crop_is_never_sharper_than_the_mildest() -> None:
+    with pytest.raises(ValueError, match=r"augmentation.coarsest is 0.8; expected 0…0.7"):
+        Augmentation(coarsest=0.8)

@@ -65,7 +65,8 @@ class RunConfig:
         optimizer: ``"adamw"``, ``"adam"`` or ``"rmsprop"``.
         clip_norm: maximum norm of the gradient; 0 disables clipping.
         ema_decay: decay of the EMA weights, which are validated and saved; 0 for no average.
-        precision: ``"32-true"`` or ``"bf16-mixed"``.
+        precision: ``"32-true"``, ``"bf16-mixed"``, or ``"auto"``: bf16 where the hardware computes in it
+            (``jvcr.train.precision``).
         compile: use ``torch.compile``.
         validate_every: samples between validations; 0 for once per epoch.
         pictures: number of pictures drawn at each validation.
@@ -81,7 +82,7 @@ class RunConfig:
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     ema_decay: float = 0.999
-    precision: str = "bf16-mixed"
+    precision: str = "auto"
     channels_last: bool = True
     compile: bool = False
     seed: int = 0
@@ -108,8 +109,8 @@ class RunConfig:
         _check("ema_decay", self.ema_decay, 0, 1)
         if self.optimizer not in ("adamw", "adam", "rmsprop"):
             raise ValueError(f"optimizer {self.optimizer!r} is unknown; expected adamw, adam or rmsprop")
-        if self.precision not in ("32-true", "bf16-mixed"):
-            raise ValueError(f"precision {self.precision!r} is unknown; expected 32-true or bf16-mixed")
+        if self.precision not in ("auto", "32-true", "bf16-mixed"):
+            raise ValueError(f"precision {self.precision!r} is unknown; expected auto, 32-true or bf16-mixed")
         if self.batch_size < 1 or self.accumulate < 1 or self.batch_size % self.accumulate:
             raise ValueError(
                 f"batch_size is {self.batch_size} and accumulate {self.accumulate}; expected whole numbers from 1 on, "

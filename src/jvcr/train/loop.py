@@ -22,6 +22,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from jvcr.model.checkpoint import write_atomically
 from jvcr.train.config import RunConfig, Stage
+from jvcr.train.precision import resolved
 from jvcr.train.records import Records
 from jvcr.train.sync import synchronise_batch_norms
 from jvcr.train.task import Result, Share, Task
@@ -41,6 +42,14 @@ class Hardware:
     accelerator: str = "auto"
     devices: int = 1
     nodes: int = 1
+
+    def device(self) -> torch.device:
+        """The kind of device that Fabric will take."""
+        if self.accelerator != "auto":
+            return torch.device({"gpu": "cuda"}.get(self.accelerator, self.accelerator))
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 @dataclass(frozen=True)
@@ -143,12 +152,13 @@ class Loop:
         self.task, self.out, self.listener = task, out, listener
         self.config = config = task.config
         processes = hardware.devices * hardware.nodes
+        self.precision = resolved(config.precision, hardware.device())
         self.fabric = Fabric(
             accelerator=hardware.accelerator,
             devices=hardware.devices,
             num_nodes=hardware.nodes,
             strategy="ddp" if processes > 1 else "auto",
-            precision=config.precision,  # type: ignore[arg-type]
+            precision=self.precision,
         )
         self.fabric.launch()
         share = processes * config.accumulate
@@ -262,7 +272,7 @@ class Loop:
 
     def validate(self) -> Result:
         """Evaluate the EMA weights on the validation data."""
-        return self.task.validate(self.average, torch.bfloat16 if self.config.precision.startswith("bf16") else None)
+        return self.task.validate(self.average, torch.bfloat16 if self.precision == "bf16-mixed" else None)
 
     def save(self) -> None:
         """Write ``model.safetensors`` and ``last.ckpt``, unless a weight is not finite."""
@@ -270,7 +280,7 @@ class Loop:
             if not all(bool(value.isfinite().all()) for value in network.state_dict().values()):
                 self._fail("a weight is not finite")
         about = {
-            "training": self.config.to_dict(),
+            "training": self.config.to_dict() | {"precision": self.precision},
             "samples_seen": self.samples,
             "validation": self._validated,
         }

@@ -139,7 +139,7 @@ def _relight(image: Tensor, chosen: Tensor, light: Tensor, cast: Tensor) -> Tens
 def _coarsened(image: Tensor, factor: float) -> Tensor:
     """(3, S, S) downscaled to ``factor`` of its size and upscaled again."""
     size = image.shape[-1]
-    small = F.interpolate(image[None], size=int(size * factor), mode="area")
+    small = F.interpolate(image[None], size=max(1, int(size * factor)), mode="area")
     return F.interpolate(small, size=size, mode="bilinear", align_corners=False)[0]
 
 

@@ -87,8 +87,8 @@ class Augmentation:
             most = 1.0 if name.endswith("_share") or name == "colour_shift" else math.inf
             if not (0 <= value <= most and math.isfinite(value)):
                 raise ValueError(f"augmentation.{name} is {value}; expected 0{'…1' if most == 1 else ' or more'}")
-        if not 0.05 <= self.coarsest <= LEAST_COARSE:
-            raise ValueError(f"augmentation.coarsest is {self.coarsest}; expected 0.05…{LEAST_COARSE}")
+        if self.coarsest > LEAST_COARSE:
+            raise ValueError(f"augmentation.coarsest is {self.coarsest}; expected 0…{LEAST_COARSE}")
 
 
 def augment(
