@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jvcr import Box, Face
-from jvcr.draw.landmarks import depth_colours, draw_faces, draw_markup, turned_away
+from jvcr.draw.landmarks import depth_colours, draw_faces, draw_markup
 from jvcr.geometry import mean_shape_68, rotation_from_angles
 from jvcr.images import Image, read_image, write_image
 from jvcr.markups.markup import MARKUP_68, Markup
@@ -41,9 +41,9 @@ def test_the_drawing_is_the_golden_one() -> None:
 
 def test_the_side_turned_away_by_hand() -> None:
     """A frontal head has no occluded landmarks; a profile has those of the whole far side and none of the near side."""
-    assert not turned_away(head(0, 0, 0, 0, 0, 80)).any()
+    assert not head(0, 0, 0, 0, 0, 80).hidden.any()
     # The person turns to their left: the right side is near the camera, the left side is far.
-    away = turned_away(head(85, 0, 0, 0, 0, 80))
+    away = head(85, 0, 0, 0, 0, 80).hidden
     assert away[[45, 26, 16, 12]].all()
     assert not away[[36, 17, 0, 4]].any()
     # Landmarks on the midline have no counterpart.

@@ -299,6 +299,12 @@ def mirrored(points: Points, width: int) -> Points:
     return out
 
 
+def diagonals(points: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(…, N, 2 or 3) landmarks → (…,) diagonal of their 2D bounding box."""
+    extent = points[..., :2].max(axis=-2) - points[..., :2].min(axis=-2)
+    return np.maximum(np.hypot(extent[..., 0], extent[..., 1]), 1e-6)
+
+
 def y_up(points: Points) -> Points:
     """(…, 3) x right, y down, z away → x right, y up, z towards the viewer, the axes of 3D tools. Its own inverse.
 

@@ -18,7 +18,7 @@ from jvcr.find import DEFAULT_POLICY, FaceFinder
 from jvcr.frames import Box, Crop
 from jvcr.images import Image
 from jvcr.io.inputs import ImageInput, as_image, check_boxes
-from jvcr.locate import LocatedFace, locate, locate_many, upright_crop
+from jvcr.locate import LocatedFace, locate, locate_many, trust_of, upright_crop
 from jvcr.markups.markup import Markup
 from jvcr.results import Face
 from jvcr.runtime.backends import Backend, open_backend
@@ -139,7 +139,7 @@ class Landmarker:
         image = as_image(image_rgb)
         if boxes is not None:
             return next(self._in_boxes([(image, check_boxes(boxes, image))], volumes))
-        return [self._face(*found, volumes) for found in self._finder(image, volumes)]
+        return [self._face(image, *found, volumes) for found in self._finder(image, volumes)]
 
     def predict_many(
         self,
@@ -184,28 +184,28 @@ class Landmarker:
             )
             return
         while window := list(itertools.islice(read, batch_size)):
-            for faces in self._finder.many(window, volumes):
-                yield [self._face(*found, volumes) for found in faces]
+            for image, faces in zip(window, self._finder.many(window, volumes), strict=True):
+                yield [self._face(image, *found, volumes) for found in faces]
 
     def _in_boxes(self, given: Iterable[tuple[Image, list[Box]]], volumes: bool) -> Iterator[list[Face]]:
         """The faces of given boxes, image by image; one pass takes the crops of several images."""
-        waiting: deque[tuple[list[Box], list[Face]]] = deque()
+        waiting: deque[tuple[Image, list[Box], list[Face]]] = deque()
 
         def work() -> Iterator[tuple[Image, Crop]]:
             for image, boxes in given:
-                waiting.append((boxes, []))
+                waiting.append((image, boxes, []))
                 yield from ((image, self._crop(box)) for box in boxes)
 
         rough = self._runtime if self._refine else None
         for found in locate_many(self._last_look, work(), self._batch_size, rough):
             # Without boxes, an image is complete from the start.
-            while len(waiting[0][0]) == len(waiting[0][1]):
-                yield waiting.popleft()[1]
-            boxes, faces = waiting[0]
+            while len(waiting[0][1]) == len(waiting[0][2]):
+                yield waiting.popleft()[2]
+            image, boxes, faces = waiting[0]
             score = self._runtime.confidence.score(found.score)
-            faces.append(self._face(found, boxes[len(faces)], score, volumes))
+            faces.append(self._face(image, found, boxes[len(faces)], score, volumes))
         while waiting:
-            yield waiting.popleft()[1]
+            yield waiting.popleft()[2]
 
     def track(self, source: str | Path | int, *, smooth: float = 0.5, **settings: Any) -> Iterator[TrackedFrame]:
         """Track the faces of a video (extra ``video``). For frames of your own, use ``jvcr.video.track.Tracker``.
@@ -253,7 +253,7 @@ class Landmarker:
             faces.append(
                 None
                 if found is None or gone
-                else self._face(found, Box.around(found.points_img), self._runtime.confidence.score(found.score))
+                else self._face(image, found, Box.around(found.points_img), self._runtime.confidence.score(found.score))
             )
         return faces
 
@@ -264,10 +264,11 @@ class Landmarker:
     def _crop(self, box: Box, rotation_deg: float = 0.0) -> Crop:
         return Crop.from_box(box, self._runtime.image_size, rotation_deg, self._runtime.crop_rule)
 
-    def _face(self, found: LocatedFace, box: Box, score: float, volumes: bool = False) -> Face:
+    def _face(self, image: Image, found: LocatedFace, box: Box, score: float, volumes: bool = False) -> Face:
         # Copied, so that a face does not keep its whole batch in memory.
         volume = found.volume.copy() if volumes else None
-        return Face(found.points_img, box, score, volume, found.crop, self.markup)
+        trust = trust_of(self._runtime, found, image)
+        return Face(found.points_img, box, score, volume, found.crop, self.markup, *trust)
 
 
 _Made = TypeVar("_Made")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.frames import Box, Crop, crop_to_unit, unit_to_crop, unit_to_vox
+from jvcr.frames import Box, Crop, borders, crop_to_unit, diagonals, unit_to_crop, unit_to_vox
 from jvcr.geometry import crop_tilt_deg, mean_head
 from jvcr.images import Image, extract
 from jvcr.runtime.base import Prediction, Runtime
@@ -27,13 +27,22 @@ class LocatedFace(NamedTuple):
 
     points_img: (N, 3) float32, image pixels, z away from the camera, z mean 0.
     cells: the compact volume, as of ``Prediction``, (D, s, s, H/s, W/s) float32. crop: where the volume lies, in depth
-    too. score: see ``agreement``.
+    too. heights: (N,) the volume at the landmarks (``heights_at``).
     """
 
     points_img: NDArray[np.float32]
     cells: NDArray[np.float32]
     crop: Crop
-    score: float
+    heights: NDArray[np.float32]
+
+    @property
+    def score(self) -> float:
+        """The agreement of volume and landmarks, 0…1: the mean of the heights.
+
+        G must have put a peak where P reads a landmark. On a face the two agree; without a face, the volume is empty.
+        A perfect prediction scores about 0.8, because reading between voxels misses the peaks.
+        """
+        return float(self.heights.mean().clip(0, 1))
 
     @property
     def volume(self) -> NDArray[np.float32]:
@@ -45,16 +54,30 @@ NO_CELLS: NDArray[np.float32] = np.empty((0, 1, 1, 0, 0), np.float32)
 """In place of a volume that is not needed."""
 
 
-def agreement(prediction: Prediction) -> NDArray[np.float32]:
-    """(B,) mean over the landmarks of the volume at the predicted points, 0…1.
-
-    G must have put a peak where P reads a landmark. On a face the two agree; without a face, the volume is
-    empty. A perfect prediction scores about 0.8, because reading between voxels misses the peaks.
-    """
+def heights_at(prediction: Prediction) -> NDArray[np.float32]:
+    """(B, N) the volume at the predicted points."""
     cells = prediction.cells
     depth, side, _, rows, columns = cells.shape[1:]
     points_vox = unit_to_vox(prediction.points_unit, (depth, rows * side, columns * side))
-    return sample_cells(cells, points_vox).mean(axis=1).clip(0, 1)
+    return sample_cells(cells, points_vox)
+
+
+def trust_of(
+    runtime: Runtime, face: LocatedFace, image: Image
+) -> tuple[NDArray[np.float32], NDArray[np.float32]] | tuple[None, None]:
+    """Visibility and standard deviation (image pixels) of a face's landmarks, (N,) each; None if the weights cannot
+    tell.
+
+    A landmark outside the image is not visible.
+    """
+    network = runtime.confidence.landmarks
+    if network is None:
+        return None, None
+    points_unit = crop_to_unit(face.crop.to_crop(face.points_img), runtime.image_size)
+    visibility, sigma = network(points_unit, face.heights, face.crop.side_px / runtime.image_size)
+    low, high = borders(np.array([image.shape[1], image.shape[0]]))
+    inside = ((face.points_img[:, :2] >= low) & (face.points_img[:, :2] < high)).all(axis=1)
+    return np.where(inside, visibility, np.float32(0)), (sigma * diagonals(face.points_img)).astype(np.float32)
 
 
 def locate(runtime: Runtime, image: Image, crops: Sequence[Crop], batch_size: int = 16) -> list[LocatedFace]:
@@ -77,12 +100,11 @@ def locate_many(
             continue
         crops = [crop for _, crop in pending]
         prediction = runtime(np.stack([extract(image, crop) for image, crop in pending]))
-        scores = agreement(prediction)
-        for crop, cells, points_unit, score in zip(crops, *prediction, scores, strict=True):
+        for crop, cells, points_unit, heights in zip(crops, *prediction, heights_at(prediction), strict=True):
             points_img = crop.to_image(unit_to_crop(points_unit, runtime.image_size))
             mean_z = points_img[:, 2].mean()
             points_img[:, 2] -= mean_z
-            yield LocatedFace(points_img.astype(np.float32), cells, crop.moved_in_depth(-mean_z), float(score))
+            yield LocatedFace(points_img.astype(np.float32), cells, crop.moved_in_depth(-mean_z), heights)
 
 
 def refined(
@@ -153,7 +175,7 @@ def averaged_faces(runtime: Runtime, face: LocatedFace, other: LocatedFace) -> L
     cells = np.float32(0.5) * (face.cells + other.cells)
     crop = replace(face.crop, centre_z=(face.crop.centre_z + other.crop.centre_z) / 2)
     points_unit = crop_to_unit(crop.to_crop(points_img), runtime.image_size).astype(np.float32)
-    return LocatedFace(points_img, cells, crop, float(agreement(Prediction(cells[None], points_unit[None]))[0]))
+    return LocatedFace(points_img, cells, crop, heights_at(Prediction(cells[None], points_unit[None]))[0])
 
 
 def upright_crop(runtime: Runtime, points_img: NDArray[np.float32]) -> Crop:

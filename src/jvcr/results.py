@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.expression import Expression, expression
-from jvcr.frames import Box, Crop
-from jvcr.geometry import HeadPose, head_pose, mean_head
+from jvcr.frames import Box, Crop, diagonals
+from jvcr.geometry import HeadPose, far_side, head_pose, mean_head
 from jvcr.markups.markup import MARKUP_68, Markup
 
 if TYPE_CHECKING:
     from jvcr.camera import Camera, HeadInCamera
+
+RELIABLE_SIGMA = 0.02
+"""Largest mean σ of a reliable face, in diagonals of its landmarks' box."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +38,10 @@ class Face:
         crop: the position of the volume in the image, including depth: ``crop.to_crop(landmarks)`` are its coordinates
             (``jvcr.frames``); None after ``from_dict``.
         markup: names the landmarks.
+        visibility: (N,) float32, 0…1, the probability that the landmark is visible: in the frame, and hidden neither by
+            the head itself nor by hair, hands, glasses or other things. None if the weights cannot tell.
+        sigma_px: (N,) float32, the standard deviation of the error of x, and of that of y, in image pixels. None if the
+            weights cannot tell.
 
     Raises:
         ValueError: shapes do not fit, or a coordinate is not finite.
@@ -46,6 +53,8 @@ class Face:
     volume: NDArray[np.float32] | None = field(default=None, repr=False)
     crop: Crop | None = field(default=None, repr=False)
     markup: Markup = field(default=MARKUP_68, repr=False)
+    visibility: NDArray[np.float32] | None = field(default=None, repr=False)
+    sigma_px: NDArray[np.float32] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.landmarks.shape != (self.markup.n_points, 3):
@@ -55,6 +64,26 @@ class Face:
             )
         if not np.isfinite(self.landmarks).all():
             raise ValueError("a landmark is not finite")
+        for name in ("visibility", "sigma_px"):
+            values = getattr(self, name)
+            if values is not None and values.shape != (self.markup.n_points,):
+                raise ValueError(f"{name} has shape {values.shape}; expected ({self.markup.n_points},)")
+
+    @property
+    def reliable(self) -> bool | None:
+        """Whether the mean of ``sigma_px`` is below ``RELIABLE_SIGMA`` times the diagonal of the landmarks' box; None
+        without ``sigma_px``."""
+        if self.sigma_px is None:
+            return None
+        return bool(self.sigma_px.mean() < RELIABLE_SIGMA * diagonals(self.landmarks))
+
+    @property
+    def hidden(self) -> NDArray[np.bool_]:
+        """(N,) landmarks that are probably not visible: those with a ``visibility`` below 0.5. Without ``visibility``,
+        those on the half of the face that is turned away, clearly behind their mirror partner."""
+        if self.visibility is None:
+            return far_side(self.landmarks, self.markup)
+        return self.visibility < 0.5
 
     @property
     def has_pose(self) -> bool:
@@ -124,11 +153,16 @@ class Face:
         ``markup`` is the markup's name, left out for the 68 points; with ``names``, ``names`` holds N names, in the
         order of the landmarks.
         """
-        values = {
+        values: dict[str, Any] = {
             "box": [round(v, 3) for v in self.box.to_list()],
             "score": round(self.score, 4),
             "landmarks": np.round(self.landmarks.astype(np.float64), 3).tolist(),
         }
+        if self.visibility is not None:
+            values["visibility"] = _rounded(self.visibility, 3)
+        if self.sigma_px is not None:
+            values["sigma_px"] = _rounded(self.sigma_px, 3)
+            values["reliable"] = self.reliable
         if self.has_pose:
             values["pose"] = self.pose.to_dict()
         if self.markup.name != MARKUP_68.name:
@@ -183,4 +217,14 @@ class Face:
             box=Box(*values["box"]),
             score=float(values["score"]),
             markup=markup,
+            visibility=_given(values, "visibility"),
+            sigma_px=_given(values, "sigma_px"),
         )
+
+
+def _rounded(values: NDArray[np.float32], digits: int) -> list[float]:
+    return [round(value, digits) for value in values.astype(np.float64).tolist()]
+
+
+def _given(values: dict[str, Any], key: str) -> NDArray[np.float32] | None:
+    return np.asarray(values[key], np.float32) if values.get(key) is not None else None

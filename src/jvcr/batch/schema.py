@@ -46,7 +46,7 @@ def face_schema() -> Any:
             pa.field("markup", pa.string(), nullable=False),
             pa.field("weights", pa.string(), nullable=False),
             pa.field("visibility", floats),
-            pa.field("sigma", floats),
+            pa.field("sigma_px", floats),
             pa.field("expression", pa.map_(pa.string(), pa.float32())),
         ],
         metadata=_metadata("faces"),
@@ -100,8 +100,8 @@ def face_row(photo_index: int, photo: str, number: int, face: Face, fingerprint:
         "markup": face.markup.name,
         "weights": fingerprint,
         # Of weights that predict them.
-        "visibility": _floats(getattr(face, "visibility", None)),
-        "sigma": _floats(getattr(face, "sigma", None)),
+        "visibility": face.visibility,
+        "sigma_px": face.sigma_px,
         "expression": list(face.expression.to_dict().items()) if face.has_expression else None,
     }
 
@@ -136,7 +136,3 @@ def _metadata(table: str) -> dict[str, str]:
 
 def _rounded(values: Any) -> Any:
     return (np.round(np.asarray(values, np.float64) * _ROUND) / _ROUND).astype(np.float32)
-
-
-def _floats(values: Any) -> Any:
-    return None if values is None else np.asarray(values, np.float32).ravel()

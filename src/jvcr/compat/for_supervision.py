@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from jvcr.extras import MissingExtra
-from jvcr.geometry import far_side
 from jvcr.results import Face
 
 
@@ -38,6 +37,6 @@ def to_supervision(faces: Sequence[Face]) -> Any:
         xy=points[:, :, :2].astype(np.float32),
         class_id=np.zeros(len(faces), int),
         detection_confidence=np.array([face.score for face in faces], np.float32),
-        visible=np.stack([~far_side(face.landmarks, face.markup) for face in faces]),
+        visible=np.stack([~face.hidden for face in faces]),
         data={"z": points[:, :, 2], "box": np.array([face.box.to_list() for face in faces], np.float32)},
     )

@@ -1,4 +1,4 @@
-"""Landmarks drawn on a photo: near points warm, far points cold, the far side of the head thin and hollow."""
+"""Landmarks drawn on a photo: near points warm, far points cold, hidden ones thin and hollow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.frames import resized
-from jvcr.geometry import far_side
 from jvcr.images import Image
 from jvcr.markups.markup import Markup
 from jvcr.results import Face
@@ -26,11 +25,6 @@ def depth_colours(landmarks: NDArray[np.floating]) -> NDArray[np.uint8]:
     share = ((z - z.min()) / max(float(np.ptp(z)), 1e-6))[:, None]
     near = _NEAR + (_MIDDLE - _NEAR) * np.minimum(share * 2, 1)
     return np.asarray(np.where(share < 0.5, near, _MIDDLE + (_FAR - _MIDDLE) * (share * 2 - 1)), np.uint8)
-
-
-def turned_away(face: Face) -> NDArray[np.bool_]:
-    """(N,) landmarks on the half of the face that is turned away: clearly behind their mirror partner."""
-    return far_side(face.landmarks, face.markup)
 
 
 def draw_faces(image: Image, faces: Sequence[Face], boxes: bool = True, enlarge: bool = True) -> Image:
@@ -61,12 +55,11 @@ def _draw_face(canvas: Image, face: Face, factor: int, box: bool) -> None:
     thick = max(1, round(size / 180))
     points = resized(face.landmarks[:, :2], factor)
     colours = depth_colours(face.landmarks)
-    away = turned_away(face)
     if box:
         corners = resized(np.array([[face.box.x0, face.box.y0], [face.box.x1, face.box.y1]]), factor)
         cv2.rectangle(canvas, _fixed(corners[0]), _fixed(corners[1]), (235, 235, 235), 1, cv2.LINE_AA, _SUBPIXEL_BITS)
     placed = np.column_stack([points, face.landmarks[:, 2]])
-    draw_markup(canvas, placed, face.markup, colours, thick, max(1.5, size / 110), away)
+    draw_markup(canvas, placed, face.markup, colours, thick, max(1.5, size / 110), face.hidden)
 
 
 def draw_markup(

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
+
+from jvcr.runtime.landmark_confidence import LandmarkConfidence
 
 _LEAST = 1e-4
 
@@ -27,6 +29,7 @@ class Confidence:
             Between ``SIZES_PX``, they are interpolated over the logarithm of the size.
         alone: for a face whose box was given: intercept, and weight of the log agreement.
         least_agreement: with less agreement after the first forward pass, the second one (refinement) is skipped.
+        landmarks: visibility and standard deviation of single landmarks; None in older files.
     The defaults are for the weights of version 0.1, whose files do not contain these constants.
     Raises:
         ValueError: a constant is missing or not finite.
@@ -36,6 +39,7 @@ class Confidence:
     large: tuple[float, float, float] = (10.96, 10.851, 2.01)
     alone: tuple[float, float] = (17.71, 19.748)
     least_agreement: float = 0.1
+    landmarks: LandmarkConfidence | None = None
 
     def __post_init__(self) -> None:
         numbers = (*self.small, *self.large, *self.alone, self.least_agreement)
@@ -53,7 +57,9 @@ class Confidence:
         """
         try:
             small, large, alone = (_numbers(values[name]) for name in ("small", "large", "alone"))
-            return cls(small, large, alone, float(values["least_agreement"]))  # type: ignore[arg-type]
+            stored = values.get("landmarks")
+            landmarks = None if stored is None else LandmarkConfidence.from_dict(stored)
+            return cls(small, large, alone, float(values["least_agreement"]), landmarks)  # type: ignore[arg-type]
         except (KeyError, TypeError) as error:
             raise ValueError(
                 f"confidence is {values!r}; expected small, large, alone and least_agreement ({error!r})"
@@ -61,13 +67,19 @@ class Confidence:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-serialisable dictionary; ``from_dict`` is the inverse."""
-        return asdict(self)
+        values: dict[str, Any] = {
+            "small": self.small,
+            "large": self.large,
+            "alone": self.alone,
+            "least_agreement": self.least_agreement,
+        }
+        return values if self.landmarks is None else values | {"landmarks": self.landmarks.to_dict()}
 
     def score(self, agreement: float, detector_score: float | None = None, size_px: float = math.inf) -> float:
         """The probability, 0…1, that the box has an IoU of at least 0.4 with a ground-truth landmark box.
 
         Args:
-            agreement: of the landmark network's volume and points (``jvcr.locate.agreement``).
+            agreement: of the landmark network's volume and points (``jvcr.locate.LocatedFace.score``).
             detector_score: 0…1; None if the box was given or the detector returns no score. ``size_px`` is then not
                 used.
             size_px: longer side of the landmarks' box, image pixels.

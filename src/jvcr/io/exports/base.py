@@ -40,6 +40,11 @@ class ExportedFace(Protocol):
         ...
 
     @property
+    def hidden(self) -> NDArray[np.bool_]:
+        """(N,) landmarks that are probably not visible."""
+        ...
+
+    @property
     def has_pose(self) -> bool:
         """Whether ``pose`` is defined."""
         ...

@@ -10,7 +10,6 @@ import numpy as np
 
 from jvcr import __version__
 from jvcr.frames import px_to_share
-from jvcr.geometry import far_side
 from jvcr.io.exports.base import ExportedFace, PhotoFaces, common_markup
 
 HIDDEN, VISIBLE = 1, 2
@@ -66,7 +65,7 @@ def _annotation(face: ExportedFace, size: tuple[int, int]) -> dict[str, Any]:
     # A grid of cells one pixel wide begins at the image's corner.
     xy = px_to_share(points[:, :2], 1)
     inside = ((xy >= 0) & (xy <= size)).all(axis=1)
-    flags = np.where(inside & ~far_side(points, face.markup), VISIBLE, HIDDEN)
+    flags = np.where(inside & ~face.hidden, VISIBLE, HIDDEN)
     pairs: list[list[float]] = xy.round(3).tolist()
     left, top = (round(px_to_share(value, 1), 3) for value in (face.box.x0, face.box.y0))
     width, height = round(face.box.width, 3), round(face.box.height, 3)
