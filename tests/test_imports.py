@@ -14,7 +14,7 @@ PACKAGE = Path(jvcr.__file__).parent
 # From the bottom up: a module may import those of its own layer and of the ones below.
 LAYERS = (
     ("frames", "extras", "files", "report", "suggest", "markups", "weights"),
-    ("geometry", "volume", "metrics", "images", "expression", "io.outputs"),
+    ("geometry", "volume", "metrics", "images", "expression", "io.outputs", "runtime.landmark_confidence"),
     ("io.exports", "camera"),
     ("results", "runtime.base", "runtime.mirror", "runtime.confidence", "detect.base", "distinct"),
     ("locate", "io"),
