@@ -22,7 +22,8 @@ from jvcr.runtime.confidence import Confidence
 collect_ignore: list[str] = []
 if importlib.util.find_spec("scipy") is None:
     collect_ignore += ["test_pose.py", "test_aflw2000.py", "test_commands.py", "test_paper.py"]
-    collect_ignore += ["test_common_markup.py", "test_expression.py", "test_notebook.py", "test_robustness.py"]
+    collect_ignore += ["test_common_markup.py", "test_confidence.py", "test_expression.py", "test_notebook.py"]
+    collect_ignore += ["test_robustness.py"]
 
 MakeBenchmark = Callable[..., Path]
 YAWS_DEG = (5.0, -20.0, 45.0, -50.0, 75.0)

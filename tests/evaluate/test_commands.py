@@ -174,6 +174,7 @@ OPTIONS = {
     "views": FILES | SYSTEMS | {"draws", "seed"},
     "table": FILES | {"weights"} | LOOKS | RUNTIME,
     "robustness": FILES | {"weights", "limit", "seed"} | LOOKS | RUNTIME,
+    "confidence": FILES | {"weights", "hand", "without"} | LOOKS | RUNTIME,
     "detect": FILES | {"weights", "without", "half", "detector", "detect-size", "worst"} | RUNTIME,
     "paper": FILES | SYSTEMS - {"save-predictions"} | {"results", "pixel-base", "without", "draws", "seed"},
 }

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from jvcr.data.reading import read_arrays
 from jvcr.data.sample import Sample
 from jvcr.data.table import Table as TrainingTable
+from jvcr.evaluate.ranking import area_under_roc
 from jvcr.evaluate.systems import System
 from jvcr.evaluate.tone import TONES, tone_of, typology_angle_deg
 from jvcr.expression import (
@@ -239,20 +240,12 @@ def score_expression(system: System, truth: ExpressionTruth) -> ExpressionScore:
 def closed_eyes_auc(true: Values, predicted: Values) -> float:
     """Area under the ROC curve of closed (true opening < 0.12) against open eyes (> 0.20), by the predicted opening.
 
-    It is the share of pairs of a closed and an open eye in which the closed one has the smaller opening; ties count
-    half. NaN if one class is empty.
+    NaN if one class is empty.
     """
-    from scipy.stats import rankdata
-
     true, predicted = _both(true, predicted).T
     closed, open_ = true < CLOSED_EYE, true > OPEN_EYE
-    if not closed.any() or not open_.any():
-        return float("nan")
     used = closed | open_
-    ranks = rankdata(predicted[used])
-    count_open, count_closed = int(open_.sum()), int(closed.sum())
-    above = ranks[open_[used]].sum() - count_open * (count_open + 1) / 2
-    return float(above / (count_open * count_closed))
+    return area_under_roc(predicted[used], open_[used])
 
 
 def upright_offsets(predicted_img: Values, truth: ExpressionTruth) -> Values:

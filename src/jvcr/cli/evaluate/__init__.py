@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from jvcr.cli.evaluate.aflw2000 import aflw2000
+from jvcr.cli.evaluate.confidence import confidence
 from jvcr.cli.evaluate.detect import detect
 from jvcr.cli.evaluate.expression import expression
 from jvcr.cli.evaluate.paper import paper
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 app.command("aflw2000-3d")(aflw2000)
 app.command("expression")(expression)
+app.command("confidence")(confidence)
 app.command("views")(views)
 app.command("multi-view", hidden=True)(views)
 app.command("table")(table)
