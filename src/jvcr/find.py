@@ -109,7 +109,7 @@ class FaceFinder:
         return self._run([(image, self._faces(image)) for image in images], volumes)
 
     def candidates(self, image: Image) -> list[tuple[LocatedFace, Proposal]]:
-        """The last result for each proposal that survives the first pass, with the proposal. No final threshold or NMS."""
+        """The last result for each proposal that survives the first pass, with the proposal; before the final NMS."""
         return self._run([(image, self._looked_at(image, as_proposals(self._detector(image))))], True)[0]
 
     def _run(self, searches: Sequence[tuple[Image, _Search[_Result]]], volumes: bool) -> list[_Result]:

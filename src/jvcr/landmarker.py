@@ -258,7 +258,7 @@ class Landmarker:
         return faces
 
     def candidates(self, image: Image) -> list[tuple[LocatedFace, Proposal]]:
-        """The last result for each proposal that survives the first pass, with the proposal. No final threshold or NMS."""
+        """The last result for each proposal that survives the first pass, with the proposal; before the final NMS."""
         return self._finder.candidates(image)
 
     def _crop(self, box: Box, rotation_deg: float = 0.0) -> Crop:

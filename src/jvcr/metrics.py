@@ -63,7 +63,7 @@ def _relative_distances(predicted: Points, target: Points, n_axes: int) -> NDArr
     """(B, N) distances over sqrt(w·h). With three axes, the mean depth difference is removed first."""
     _check(predicted, target)
     if predicted.shape[2] < n_axes:
-        raise ValueError(f"expected {n_axes} coordinates a landmark, got {predicted.shape[2]}")
+        raise ValueError(f"expected {n_axes} coordinates per landmark, got {predicted.shape[2]}")
     target = target.astype(np.float64)
     extent = np.ptp(target[..., :2], axis=1)
     size = np.sqrt(extent[:, 0] * extent[:, 1])
