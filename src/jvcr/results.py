@@ -27,9 +27,9 @@ class Face:
         landmarks: (N, 3) float32 image pixels, integer = pixel centre: x right, y down, z *away* from the camera
             in the same pixel unit, mean of z = 0.
         box: landmark box, image pixels: the given box, or for a detected face, the box around ``landmarks``.
-        score: 0…1, the probability that ``box`` contains a face (an IoU of at least 0.4 with the true landmark box),
-            from the detector's score and the agreement of the volume with the points
-            (``jvcr.runtime.confidence``); for given boxes, from the agreement alone.
+        score: 0…1, the probability that ``box`` contains a face (an IoU of at least 0.4 with the true landmark box).
+            It combines the detector's score with the agreement of volume and landmarks (``jvcr.runtime.confidence``);
+            for given boxes, it uses the agreement alone.
         volume: (D, H, W) float32, the predicted compact volume, about 0…1 with a peak at each landmark; None unless
             requested (``Landmarker.predict(…, volumes=True)``), and after ``from_dict``.
         crop: the position of the volume in the image, including depth: ``crop.to_crop(landmarks)`` converts landmarks

@@ -15,7 +15,7 @@ from jvcr.images import Image
 
 @dataclass(frozen=True)
 class Proposal:
-    """Where a face may be.
+    """A possible face.
 
     Attributes:
         box: landmark box: tight around the 68 landmarks (brows to chin, jaw to jaw), image pixels, not the whole head.

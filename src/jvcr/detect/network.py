@@ -29,7 +29,7 @@ PROPOSE_SCORE, LIKELY_SCORE = 0.2, 0.35
 face in the others."""
 
 _COARSEST = 320
-"""Longer side of every photo at the coarsest scale, pixels. Finds the largest faces."""
+"""Longer side of the photo at the coarsest scale, pixels. This scale finds the largest faces."""
 
 _GUIDE_SCORE, _GUIDE_LARGEST = 0.1, 28.0
 """The fine scale is searched only around small candidates from the coarse scale: those with at least this score, and
@@ -39,7 +39,7 @@ _GUIDED_TILE, _GUIDED_MARGIN = 128, 8
 """Tiles around those candidates: side, and least margin between a candidate and the tile's edges, pixels."""
 
 _CLOSE_SIDE, _CLOSE_BORDER = 160, 96
-"""Search for close-ups: longer side of the reduced photo, and total width of its left and right border, pixels."""
+"""Search for close-ups: longer side of the reduced photo, and total width of the border on opposite sides, pixels."""
 
 _LARGEST_PICTURE, _TILE, _OVERLAP = 1024, 640, 128
 """Pictures larger than the first are searched in overlapping tiles, to limit memory. Then tile side and overlap."""
@@ -62,7 +62,7 @@ class NetworkDetector:
     Args:
         weights: file written by ``jvcr export``; by default the weights in the package.
         size: the photo's longer side at the finest scale, pixels. A larger size finds smaller faces but takes longer.
-            Photos are never enlarged more than twice.
+            Photos are never enlarged by more than a factor of 2.
         min_score: boxes with a lower score are not proposed.
         threads: CPU threads of one call; 0 uses all cores.
     Raises:
