@@ -138,7 +138,7 @@ def test_3d_nme_against_a_slow_loop() -> None:
 
 
 def test_3d_nme_needs_three_coordinates() -> None:
-    with pytest.raises(ValueError, match="expected 3 coordinates a landmark, got 2"):
+    with pytest.raises(ValueError, match="expected 3 coordinates per landmark, got 2"):
         normalised_mean_error_3d(np.ones((2, 5, 2)), np.ones((2, 5, 2)))
 
 

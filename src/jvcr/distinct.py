@@ -1,4 +1,4 @@
-"""Which results show the same face."""
+"""Find out which results show the same face."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from jvcr.markups.markup import Markup
 SHARED_DISTANCE = 0.12
 """Two results share a feature if its centres are closer than this, relative to the mean size of the two faces.
 
-On held-out photographs, the eyes of an upside-down false face are at most 0.07 from those of the face it sits on, and
-the nearest features of two people, cheek to cheek, are 0.22 apart (docs/LOG.md).
+On held-out photographs, the eyes of an upside-down false positive are at most 0.07 from those of the real face below
+it. The closest features of two people, cheek to cheek, are 0.22 apart (docs/LOG.md).
 """
 
 _FEATURES = (("eye",), ("nose",), ("mouth", "lips"))
-"""Words in the names of a markup's groups. Both eyes are one kind: an upside-down face has them swapped."""
+"""Words in the names of a markup's groups. Both eyes are one kind, because an upside-down result swaps them."""
 
 
 def distinct(
@@ -28,11 +28,12 @@ def distinct(
 ) -> list[int]:
     """Non-maximum suppression of faces: indices of the results to keep, best score first.
 
-    A result is dropped when its box's IoU with a better one's is over ``max_iou``, or when the two share an eye, the
-    nose or the mouth.
+    A result is dropped if the IoU of its box with that of a better result exceeds ``max_iou``, or if the two share an
+    eye, the nose or the mouth.
 
     Args:
-        points_img: (N, ≥ 2) each, image pixels. boxes: around them.
+        points_img: landmarks of each result, (N, ≥ 2), image pixels.
+        boxes: their bounding boxes.
     """
     if not boxes:
         return []

@@ -1,4 +1,4 @@
-"""Files on disk: only regular files are read, and files are written completely or not at all."""
+"""Read only regular files, and write files completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,32 +19,33 @@ _KINDS = (
 )
 
 MALFORMED = (ValueError, RecursionError)
-"""What the parsers of JSON and TOML raise. Syntax errors, text that is not UTF-8 and numbers with too many digits are
-kinds of ValueError; deep nesting is a RecursionError."""
+"""What the JSON and TOML parsers raise. Syntax errors, text that is not UTF-8 and numbers with too many digits raise
+subclasses of ValueError; deep nesting raises RecursionError."""
 
 
 def check_name(path: Path) -> None:
-    """Raise ValueError for a name that no file can have (NUL)."""
+    """Raise ValueError for a name that contains NUL: no file can have it."""
     if "\0" in str(path):
         raise ValueError(f"{str(path)!r}: a file name cannot hold the character NUL")
 
 
 def check_regular(path: Path, mode: int) -> None:
-    """Raise ValueError unless ``mode`` (``stat``'s) is an ordinary file's: devices and pipes may never end."""
+    """Raise ValueError unless ``mode`` (from ``stat``) is a regular file's: devices and pipes may never end."""
     if not stat.S_ISREG(mode):
-        kind = next((name for test, name in _KINDS if test(mode)), "no ordinary file")
-        raise ValueError(f"{path}: cannot be read: it is {kind}; expected an ordinary file")
+        kind = next((name for test, name in _KINDS if test(mode)), "a special file")
+        raise ValueError(f"{path}: cannot be read: it is {kind}; expected a regular file")
 
 
 @contextlib.contextmanager
 def open_regular(path: Path) -> Iterator[BinaryIO]:
-    """An ordinary file, open for reading; devices, pipes and sockets are refused before anything is read.
+    """Open a regular file for reading. Devices, pipes and sockets are refused before anything is read.
 
     Raises:
-        ValueError: no ordinary file, or no file name. OSError: it cannot be opened.
+        ValueError: not a regular file, or not a possible file name. OSError: it cannot be opened.
     """
     check_name(path)
-    # Opening alone can block on a pipe or act on a device. Checked again below: the name may be replaced in between.
+    # Opening a pipe can block, and opening a device can have effects. The file may be replaced between this check and
+    # opening it, so it is checked again below.
     check_regular(path, path.stat().st_mode)
     number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(number, "rb") as file:
@@ -56,7 +57,7 @@ def read_text(path: Path) -> str:
     """UTF-8 text, with or without a byte order mark.
 
     Raises:
-        ValueError: it is missing, no ordinary file, or no UTF-8; it is named.
+        ValueError: the file is missing, not a regular file, or not UTF-8. The message names it.
     """
     try:
         with open_regular(path) as file:
@@ -67,13 +68,13 @@ def read_text(path: Path) -> str:
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """Write a file and move it into place at the end. A run that dies half-way leaves the old file, or none.
+    """Write a file and move it into place at the end. If the program dies half-way, the old file (or none) remains.
 
-    The file is written beside its target, as a hidden ``.jvcr-….part``, and renamed. A symbolic link is followed, so
-    its target is replaced. A hard link to the same file keeps the old content. Pipes and devices are written directly.
+    The file is written next to its target, as a hidden ``.jvcr-….part``, and then renamed. Symbolic links are followed,
+    so the file that they point to is replaced. Hard links keep the old content. Pipes and devices are written directly.
 
     Raises:
-        CannotWrite: it cannot be written (a full disk, for example); the message names it.
+        CannotWrite: the file cannot be written, for example because the disk is full. The message names it.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -100,14 +101,14 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
 
 
 class CannotWrite(OSError):
-    """A result that cannot be written; the message names it. ``errno`` is the system's."""
+    """A result cannot be written. The message names the file; ``errno`` is the system's."""
 
     def __str__(self) -> str:
         return str(self.strerror)
 
 
 def cannot_write(path: Path | str, error: OSError) -> CannotWrite:
-    """This error with the file's name and what to do."""
+    """Turn a system error into one that names the file and says what to do."""
     if isinstance(error, CannotWrite):
         return error
     return CannotWrite(
@@ -123,5 +124,5 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 
 
 def write_text(path: Path, text: str, errors: str = "strict") -> None:
-    """Write UTF-8 text completely or not at all, with ``\\n`` at line ends on every system."""
+    """Write UTF-8 text completely or not at all, with ``\\n`` line ends on every system."""
     write_bytes(path, text.encode("utf-8", errors))

@@ -23,12 +23,12 @@ class SearchPolicy:
 
     Attributes:
         min_score: faces with a lower score are dropped.
-        same_face_iou: two results whose boxes overlap more are one face.
-        first_look_iou: the limit after the first pass, which is milder, because its crop is not centred yet.
-        may_grow: the factor by which the agreement of landmarks and volume may grow in the last pass. A candidate that
-            cannot reach ``min_score`` with it gets no last pass.
-        turned_deg, may_grow_turned: a head that is rotated by more than this in the crop of the first pass scores low
-            there. Its agreement may grow by this factor, and it gets one more pass before the last one.
+        same_face_iou: two results whose boxes have a larger IoU are the same face.
+        first_look_iou: the same limit after the first pass. It is looser, because crops are not centred yet.
+        may_grow: largest factor by which the last pass is expected to raise the agreement of landmarks and volume. A
+            candidate that could not reach ``min_score`` even so gets no last pass.
+        turned_deg, may_grow_turned: a head that is rotated by more than ``turned_deg`` in the crop of the first pass
+            scores low there. For it, ``may_grow_turned`` is the factor, and it gets an extra pass before the last one.
         likely_score: proposals with a lower detector score are skipped when a face was already found.
     """
 
@@ -58,7 +58,7 @@ class Pass(enum.Enum):
     FIRST = enum.auto()
     LAST = enum.auto()
     MIRRORED = enum.auto()
-    """The half of the last pass that reads the mirror image."""
+    """The last pass on the mirrored crop alone."""
 
 
 class Passes(NamedTuple):
@@ -77,9 +77,9 @@ class FaceFinder:
     """Finds the faces of photos.
 
     Args:
-        runtime: runs all passes but the last; they only need to find the position.
+        runtime: runs all passes but the last. They only need to find the position.
         last_look: runs the last pass.
-        refine: run a second pass on an upright crop that is centred on the result of the first.
+        refine: run a second pass on an upright crop centred on the first prediction.
         min_score: replaces the policy's.
     """
 
@@ -101,15 +101,15 @@ class FaceFinder:
             self._runtimes[Pass.MIRRORED] = last_look.mirrored
 
     def __call__(self, image: Image, volumes: bool = True) -> list[FoundFace]:
-        """(H, W, 3) uint8 RGB → faces, best score first. Without ``volumes``, those of the results are empty."""
+        """(H, W, 3) uint8 RGB → faces, best score first. ``volumes`` keeps the volumes; otherwise they are empty."""
         return self.many([image], volumes)[0]
 
     def many(self, images: Sequence[Image], volumes: bool = True) -> list[list[FoundFace]]:
-        """The faces of each of several photos, with the crops of all of them in the same forward passes."""
+        """The faces of each of several photos. Crops of all photos share forward passes."""
         return self._run([(image, self._faces(image)) for image in images], volumes)
 
     def candidates(self, image: Image) -> list[tuple[LocatedFace, Proposal]]:
-        """The result for each of the detector's proposals, with the proposal, before any is dropped by score."""
+        """The last result for each proposal that survives the first pass, with the proposal; before the final NMS."""
         return self._run([(image, self._looked_at(image, as_proposals(self._detector(image))))], True)[0]
 
     def _run(self, searches: Sequence[tuple[Image, _Search[_Result]]], volumes: bool) -> list[_Result]:
@@ -134,7 +134,7 @@ class FaceFinder:
                 located = locate_many(runtime, work, self._batch_size)
                 answers = {
                     number: [
-                        # A volume is a view of its whole batch, which would stay in memory.
+                        # A volume is a view of its whole batch, and would keep all of it in memory.
                         face if volumes or kind is not Pass.LAST else face._replace(cells=NO_CELLS)
                         for _, face in zip(crops, located, strict=False)
                     ]
@@ -169,7 +169,7 @@ class FaceFinder:
         return [faces[i] for i in best]
 
     def _looked_at(self, image: Image, proposals: list[Proposal]) -> _Search[list[tuple[LocatedFace, Proposal]]]:
-        """The result of the last pass for each proposal that may still reach the minimum score."""
+        """The result of the last pass for each proposal that can still reach the minimum score."""
         policy = self._policy
         crops = [
             Crop.from_box(p.box, self._runtime.image_size, -p.roll_deg, self._runtime.crop_rule) for p in proposals
@@ -197,7 +197,7 @@ class FaceFinder:
         return list(zip(located, proposals, strict=True))
 
     def _last(self, seen: list[LocatedFace], upright: list[Crop]) -> _Search[list[LocatedFace]]:
-        """The last pass, as ``jvcr.locate.refined``."""
+        """The last pass, by the same rule as ``jvcr.locate.refined``."""
         good = [well_cropped(face.crop, crop) for face, crop in zip(seen, upright, strict=True)]
         off = [crop for crop, fine in zip(upright, good, strict=True) if not fine]
         again = iter((yield Passes(Pass.LAST, off)) if off else [])
@@ -214,6 +214,6 @@ class FaceFinder:
 
 
 def _kept_on(image: Image, boxes: Sequence[Box], scores: Sequence[float], min_score: float) -> list[int]:
-    """Indices of the results with enough score whose box overlaps the image."""
+    """Indices of the results that score at least ``min_score`` and whose box overlaps the image."""
     height, width = image.shape[:2]
     return [i for i, box in enumerate(boxes) if scores[i] >= min_score and box.meets(width, height)]

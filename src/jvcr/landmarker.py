@@ -28,7 +28,7 @@ from jvcr.video.files import VideoSource
 from jvcr.video.track import TrackedFrame, Tracker
 
 MIN_SCORE = DEFAULT_POLICY.min_score
-"""Faces found by a detector are kept from this score on."""
+"""Default threshold: detected faces with a lower score are dropped."""
 
 
 class Landmarker:
@@ -37,20 +37,20 @@ class Landmarker:
     Args:
         weights: ``"small"``, ``"large"`` (``jvcr.weights``), or the path of a file written by ``jvcr export``.
         detector: any function image → landmark boxes (``jvcr.detect.base.Detector``); by default the package's own
-            (``jvcr.detect.network``). ``jvcr.detect.whole.whole_image`` for images that are face crops already.
-        detect_size: photos are reduced to this on their longer side for the package's detector. Larger finds smaller
-            faces, down to about 12 pixels at that size, and takes longer.
-        min_score: faces of the detector with a lower score are dropped. Faces of given boxes never are.
-        refine: where the first crop was off, run a second pass on an upright crop that is centred on the first
-            prediction. Boxes need not be exact, nor heads upright.
-        mirror: flip averaging: average over the crop and its mirror image. Less error for twice the network's time.
+            (``jvcr.detect.network``). Use ``jvcr.detect.whole.whole_image`` if the images are already face crops.
+        detect_size: longer side to which the package's detector reduces photos, pixels. A larger size finds smaller
+            faces (down to about 12 pixels at that size) but takes longer.
+        min_score: detected faces with a lower score are dropped. Faces in given boxes are always kept.
+        refine: if the first crop was off, run a second pass on an upright crop centred on the first prediction. Then
+            boxes need not be exact, and heads need not be upright.
+        mirror: flip averaging: average over the crop and its mirror image. Lower error for twice the network's time.
         backend, device, precision: runtime of the landmark network, its device and its arithmetic
             (``jvcr.runtime.backends.open_backend``). With a ``Runtime`` of your own, ``weights`` is not used.
         threads: CPU threads of each network; 0 uses all cores.
-        batch_size: crops in one forward pass. More are hardly faster, and each takes 6 MB.
+        batch_size: crops per forward pass. Larger batches are hardly faster; each crop takes 6 MB.
 
-    May be shared between threads. Except for rounding, a result does not depend on the rest of the batch. Can be
-    pickled: the copy opens its weights anew, by name or path.
+    Instances are thread-safe. Except for rounding, a result does not depend on the rest of the batch. Instances can be
+    pickled: the copy opens its weights again, by name or path.
 
     Example::
 
@@ -96,7 +96,7 @@ class Landmarker:
             if isinstance(backend, str)
             else backend
         )
-        # The passes before the last only need to find the position.
+        # Earlier passes only need to find the position, so they skip flip averaging.
         self._last_look: Runtime = MirrorAveraged(self._runtime) if mirror else self._runtime
         self._refine = refine
         self._batch_size = batch_size
@@ -123,7 +123,7 @@ class Landmarker:
         """Predict the landmarks of every face.
 
         Args:
-            image_rgb: (H, W, 3) uint8, red first; or a path, a ``PIL.Image``, a grey or RGBA array (the rules:
+            image_rgb: (H, W, 3) uint8, red first; or a path, a ``PIL.Image``, a grey or RGBA array (see
                 ``jvcr.io.inputs``). Not modified.
             boxes: landmark boxes, (K, 4) x0, y0, x1, y1 in image pixels, tight around the landmarks. They may reach
                 beyond the image. None: find the faces.
@@ -132,9 +132,9 @@ class Landmarker:
         Returns:
             With boxes: one ``Face`` per box, in their order. Without: the detected faces, best score first; may be [].
         Raises:
-            TypeError: another type, or an array that is not uint8.
-            ValueError: another shape; a file that cannot be read (``ImageError``); a box that is empty, not finite,
-                or entirely outside the image (the message names its index).
+            TypeError: the type is not supported, or the array is not uint8.
+            ValueError: wrong shape; a file that cannot be read (``ImageError``); a box that is empty, not finite, or
+                entirely outside the image (the message names its index).
         """
         image = as_image(image_rgb)
         if boxes is not None:
@@ -149,10 +149,10 @@ class Landmarker:
         batch_size: int = 8,
         volumes: bool = False,
     ) -> Iterator[list[Face]]:
-        """Predict the landmarks in many images, with the crops of several of them in one forward pass.
+        """Predict the landmarks in many images. Crops of several images share a forward pass.
 
-        The results are those of ``predict``, except for rounding. Images are read as results are taken: at most
-        ``batch_size`` of them are in memory.
+        The results equal those of ``predict``, except for rounding. Images are read lazily: at most ``batch_size`` of
+        them are in memory.
 
         Args:
             images: each as in ``predict``.
@@ -162,7 +162,7 @@ class Landmarker:
         Yields:
             one list of faces per image, in order.
         Raises:
-            TypeError, ValueError: as ``predict``, with the index of the image before the message.
+            TypeError, ValueError: as in ``predict``; the message starts with the index of the image.
 
         Example::
 
@@ -188,7 +188,7 @@ class Landmarker:
                 yield [self._face(image, *found, volumes) for found in faces]
 
     def _in_boxes(self, given: Iterable[tuple[Image, list[Box]]], volumes: bool) -> Iterator[list[Face]]:
-        """The faces of given boxes, image by image; one pass takes the crops of several images."""
+        """The faces in given boxes, image by image. Crops of several images share a forward pass."""
         waiting: deque[tuple[Image, list[Box], list[Face]]] = deque()
 
         def work() -> Iterator[tuple[Image, Crop]]:
@@ -198,7 +198,7 @@ class Landmarker:
 
         rough = self._runtime if self._refine else None
         for found in locate_many(self._last_look, work(), self._batch_size, rough):
-            # Without boxes, an image is complete from the start.
+            # An image without boxes is complete from the start.
             while len(waiting[0][1]) == len(waiting[0][2]):
                 yield waiting.popleft()[2]
             image, boxes, faces = waiting[0]
@@ -212,12 +212,12 @@ class Landmarker:
 
         Args:
             source: video file, URL of a stream, or number of a camera.
-            smooth: 0 gives each frame's own landmarks, 1 the steadiest and latest.
-            settings: of ``Tracker``.
+            smooth: 0 to 1. 0 is no smoothing; 1 is the smoothest, with the most lag.
+            settings: passed to ``Tracker``.
         Raises:
             MissingExtra: PyAV is not installed.
-            ValueError: the source cannot be opened; or, after the last frame, it broke or ended too early. Damaged
-                packets are skipped, and a warning says how many.
+            ValueError: the source cannot be opened; or, after the last frame, the source failed or ended too early.
+                Damaged packets are skipped, and a warning says how many.
 
         Example::
 
@@ -240,7 +240,7 @@ class Landmarker:
         Args:
             landmarks: (N, 3) each, image pixels.
         Returns:
-            one face each, with the box around its landmarks; None for a face that has left the image.
+            one face for each, with the box around its landmarks; None for a face that has left the image.
         """
         height, width = image.shape[:2]
         there = [Box.around(points).meets(width, height) for points in landmarks]
@@ -258,14 +258,14 @@ class Landmarker:
         return faces
 
     def candidates(self, image: Image) -> list[tuple[LocatedFace, Proposal]]:
-        """The result for each of the detector's proposals, with the proposal, before any is dropped by score."""
+        """The last result for each proposal that survives the first pass, with the proposal; before the final NMS."""
         return self._finder.candidates(image)
 
     def _crop(self, box: Box, rotation_deg: float = 0.0) -> Crop:
         return Crop.from_box(box, self._runtime.image_size, rotation_deg, self._runtime.crop_rule)
 
     def _face(self, image: Image, found: LocatedFace, box: Box, score: float, volumes: bool = False) -> Face:
-        # Copied, so that a face does not keep its whole batch in memory.
+        # Copy the volume: it is a view that would keep its whole batch in memory.
         volume = found.volume.copy() if volumes else None
         trust = trust_of(self._runtime, found, image)
         return Face(found.points_img, box, score, volume, found.crop, self.markup, *trust)
@@ -275,7 +275,7 @@ _Made = TypeVar("_Made")
 
 
 def _numbered(index: int, make: Callable[..., _Made], *given: Any) -> _Made:
-    """What ``make`` makes of an image; errors name its index."""
+    """``make(*given)`` for one image; errors name its index."""
     try:
         return make(*given)
     except (TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""From crops to landmarks in the image. Every prediction takes this path."""
+"""From crops to landmarks in the image. Every prediction goes through here."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.volume import sample_cells, unfolded
 
 _CENTRE_OFF, _SIZE_OFF, _ROLL_OFF_DEG = 0.05, 0.1, 12.0
-"""Limits of ``well_cropped``: distance of the centres in sides of the crop, ratio of the sides (logarithm), angle."""
+"""Limits of ``well_cropped``: distance of the centres as a fraction of the side, log of the ratio of sides, angle."""
 
 
 class LocatedFace(NamedTuple):
     """One prediction in the image frame.
 
     points_img: (N, 3) float32, image pixels, z away from the camera, z mean 0.
-    cells: the compact volume, as of ``Prediction``, (D, s, s, H/s, W/s) float32. crop: where the volume lies, in depth
-    too. heights: (N,) the volume at the landmarks (``heights_at``).
+    cells: the compact volume, (D, s, s, H/s, W/s) float32, laid out as in ``Prediction``. crop: the position of the
+    volume in the image, including depth. heights: (N,) the volume at the landmarks (``heights_at``).
     """
 
     points_img: NDArray[np.float32]
@@ -39,8 +39,8 @@ class LocatedFace(NamedTuple):
     def score(self) -> float:
         """The agreement of volume and landmarks, 0…1: the mean of the heights.
 
-        G must have put a peak where P reads a landmark. On a face the two agree; without a face, the volume is empty.
-        A perfect prediction scores about 0.8, because reading between voxels misses the peaks.
+        It is high if G predicts a peak where P locates a landmark. On a face the two agree; without a face, the volume
+        is empty. A perfect prediction scores about 0.8, because interpolation between voxels lowers the peaks.
         """
         return float(self.heights.mean().clip(0, 1))
 
@@ -51,7 +51,7 @@ class LocatedFace(NamedTuple):
 
 
 NO_CELLS: NDArray[np.float32] = np.empty((0, 1, 1, 0, 0), np.float32)
-"""In place of a volume that is not needed."""
+"""Placeholder for a volume that is not kept."""
 
 
 def heights_at(prediction: Prediction) -> NDArray[np.float32]:
@@ -81,18 +81,18 @@ def trust_of(
 
 
 def locate(runtime: Runtime, image: Image, crops: Sequence[Crop], batch_size: int = 16) -> list[LocatedFace]:
-    """Run the network on crops of one image, ``batch_size`` at a time, in their order."""
+    """Run the network on crops of one image, ``batch_size`` at a time. Results are in the order of the crops."""
     return list(locate_many(runtime, ((image, crop) for crop in crops), batch_size))
 
 
 def locate_many(
     runtime: Runtime, work: Iterator[tuple[Image, Crop]], batch_size: int = 16, rough: Runtime | None = None
 ) -> Iterator[LocatedFace]:
-    """Run the network on crops of many images. Results come in the order of the work.
+    """Run the network on crops of many images. Results are in the order of ``work``.
 
     Args:
-        rough: runs a first pass on the given crops, and ``runtime`` a second one on upright crops around its results
-            (``refined``). It must be the network of ``runtime``, without flip averaging.
+        rough: if given, it runs a first pass on the given crops, and ``runtime`` a second one (``refined``). It must be
+            the network of ``runtime``, without flip averaging.
     """
     while pending := [pair for _, pair in zip(range(batch_size), work, strict=False)]:
         if rough is not None:
@@ -110,12 +110,13 @@ def locate_many(
 def refined(
     runtime: Runtime, work: Sequence[tuple[Image, Crop]], seen: Sequence[LocatedFace], batch_size: int = 16
 ) -> list[LocatedFace]:
-    """The second pass: on upright crops around the results of the first, where its crops were off (``well_cropped``).
+    """The second pass: if the first crop was off (``well_cropped``), predict again on an upright one around the result.
 
-    A result from a good crop stays. With flip averaging, it is averaged with that of the same crop's mirror image.
+    If the first crop was good, the first result is kept. With flip averaging, it is averaged with the result on the
+    mirrored crop.
 
     Args:
-        work: the crops of the first pass. seen: its results.
+        work: images and crops of the first pass. seen: results of the first pass.
     """
     second = [(image, _second(runtime, image, crop, face)) for (image, crop), face in zip(work, seen, strict=True)]
     good = [well_cropped(crop, other) for (_, crop), (_, other) in zip(work, second, strict=True)]
@@ -137,9 +138,9 @@ def second_results(
 
     Args:
         seen: results of the first pass.
-        good: for each, whether its crop was good (``well_cropped``).
-        again: results on second crops, for those that were not.
-        flipped: results on the mirror images of the first crops, for those that were; None without flip averaging.
+        good: for each of them, whether its crop was good (``well_cropped``).
+        again: results on the second crop of each face whose first crop was not good.
+        flipped: results on the mirrored first crop of each face whose crop was good; None without flip averaging.
     """
     results = []
     for face, fine in zip(seen, good, strict=True):
@@ -151,10 +152,10 @@ def second_results(
 
 
 def well_cropped(crop: Crop, wanted: Crop) -> bool:
-    """Whether a second pass on the wanted crop would hardly be better than one on this crop.
+    """Whether ``crop`` is so close to ``wanted`` that a second pass would hardly improve the result.
 
-    The limits were chosen on validation faces with the errors of detected boxes: the mean error grows by less than 1 %
-    (docs/LOG.md).
+    The limits were chosen on validation faces with box errors like the detector's: skipping the second pass within them
+    raises the mean error by less than 1 % (docs/LOG.md).
     """
     apart = math.hypot(crop.centre_x - wanted.centre_x, crop.centre_y - wanted.centre_y)
     return (
@@ -179,12 +180,12 @@ def averaged_faces(runtime: Runtime, face: LocatedFace, other: LocatedFace) -> L
 
 
 def upright_crop(runtime: Runtime, points_img: NDArray[np.float32]) -> Crop:
-    """The network's crop around (N, 3) landmarks; it shows the head upright, where the markup has a head pose."""
+    """The network's crop around (N, 3) landmarks. The head is upright in it if the markup has a head pose."""
     tilt_deg = 0.0 if mean_head(runtime.markup) is None else crop_tilt_deg(points_img, runtime.markup)
     return Crop.around(points_img, runtime.image_size, -tilt_deg, runtime.crop_rule)
 
 
 def _second(runtime: Runtime, image: Image, crop: Crop, seen: LocatedFace) -> Crop:
-    """The crop of the second pass; the first crop again if the first result is not even on the image."""
+    """The crop of the second pass; the first crop again if the first result lies outside the image."""
     there = Box.around(seen.points_img).meets(image.shape[1], image.shape[0])
     return upright_crop(runtime, seen.points_img) if there else crop

@@ -12,7 +12,7 @@ from jvcr.frames import Points
 from jvcr.geometry import align
 
 Errors = NDArray[np.floating]
-"""(B,) one error per face. Where a function says so, NaN is a missed face."""
+"""(B,) one error per face. In some functions, NaN means a missed face; their docstrings say so."""
 
 YAW_BINS_DEG: tuple[tuple[float, float], ...] = ((0, 30), (30, 60), (60, float("inf")))
 """The published "(60, 90]" includes the few faces beyond 90° too: its counts, 1312/383/305, add up to all 2,000."""
@@ -42,7 +42,7 @@ def normalised_mean_error_3d(predicted_img: Points, target_img: Points) -> NDArr
     """3D NME: mean 3D landmark distance over sqrt(w·h) of the true landmarks' 2D bounding box.
 
     Arguments and errors as ``normalised_mean_error``, with (B, N, 3). Depth is compared after both z means are removed.
-    Example: a box of 50×200 px and every second point 6 px too near, the others 6 px too far, gives 0.06.
+    Example: for a box of 50×200 px, with half of the points 6 px too near and half 6 px too far, the result is 0.06.
     """
     return _relative_distances(predicted_img, target_img, 3).mean(axis=1)
 
@@ -50,20 +50,20 @@ def normalised_mean_error_3d(predicted_img: Points, target_img: Points) -> NDArr
 def region_errors(
     predicted_img: Points, target_img: Points, groups: Mapping[str, Sequence[int]]
 ) -> dict[str, NDArray[np.float64]]:
-    """NME of the landmarks of each group, still over sqrt(w·h) of the *whole* face's box: name → (B,) ratio.
+    """NME of each group of landmarks, normalised by sqrt(w·h) of the *whole* face's box: name → (B,) ratio.
 
-    Arguments and errors as ``normalised_mean_error``. Where every landmark is in one group, the groups' errors,
-    weighted by their sizes, average to the NME.
+    Arguments and errors as ``normalised_mean_error``. If every landmark is in exactly one group, the mean of the
+    groups' errors, weighted by group size, is the NME.
     """
     distances = _relative_distances(predicted_img, target_img, 2)
     return {name: distances[:, list(members)].mean(axis=1) for name, members in groups.items()}
 
 
 def _relative_distances(predicted: Points, target: Points, n_axes: int) -> NDArray[np.float64]:
-    """(B, N) distances over sqrt(w·h); the third axis, if wanted, without its mean."""
+    """(B, N) distances over sqrt(w·h). With three axes, the mean depth difference is removed first."""
     _check(predicted, target)
     if predicted.shape[2] < n_axes:
-        raise ValueError(f"expected {n_axes} coordinates a landmark, got {predicted.shape[2]}")
+        raise ValueError(f"expected {n_axes} coordinates per landmark, got {predicted.shape[2]}")
     target = target.astype(np.float64)
     extent = np.ptp(target[..., :2], axis=1)
     size = np.sqrt(extent[:, 0] * extent[:, 1])
@@ -82,14 +82,14 @@ def ground_truth_error(
 
     Args:
         predicted_img: (B, N, 3) image pixels. Not modified.
-        target_img: (B, N, 3) same frame; the same depth direction.
-        normaliser: indices of the outer eye corners; 36 and 45 in both the 66- and the 68-point markup of 3DFAW
-            and iBUG (the two leave the same numbers below the mouth).
+        target_img: (B, N, 3) same frame and same depth direction.
+        normaliser: indices of the outer eye corners: 36 and 45 both in iBUG's 68 points and in 3DFAW's 66, which
+            lack only two points of the mouth.
     Returns:
         (B,) ratio.
     Raises:
         ValueError: shapes differ, or an outer-eye distance is zero (the batch index is named).
-    Depth is compared after the prediction's mean z is moved to the truth's: absolute depth is not observable.
+    The difference of mean depth is removed first, because absolute depth is not observable.
     Example: a shift in x of a tenth of the outer-eye distance gives exactly 0.1; a shift in z gives 0.
     """
     _check(predicted_img, target_img)
@@ -115,14 +115,14 @@ def cvgtce(predicted_img: Points, other_view: Points, normaliser: tuple[int, int
     outer-eye distance of y.
 
     Args:
-        predicted_img: (B, N, 3) image pixels of the one view.
-        other_view: (B, N, 3) any frame with the same handedness.
+        predicted_img: (B, N, 3) prediction on one view, image pixels.
+        other_view: (B, N, 3) ground truth of another view, in any frame with the same handedness.
         normaliser: indices of the outer eye corners.
     Returns:
-        (B,) ratio. Turning, moving or scaling either argument changes nothing.
+        (B,) ratio. Invariant to rotation, translation and scale of either argument.
     Raises:
         ValueError: shapes differ, all predicted points coincide, or an outer-eye distance is zero.
-    Example: a truth that is the prediction turned by 40° and twice as large gives 0.
+    Example: a ground truth that is the prediction, rotated by 40° and scaled by 2, gives 0.
     """
     _check(predicted_img, other_view)
     eyes = _eye_distance(other_view, normaliser)
@@ -136,11 +136,11 @@ def ced(errors: Errors, thresholds: Errors) -> NDArray[np.float64]:
     """Cumulative error distribution: the share of faces with an error *below* each threshold.
 
     Args:
-        errors: (B,); NaN for a missed face, which is below no threshold.
+        errors: (B,); NaN for a missed face, which counts as above every threshold.
         thresholds: (T,).
     Returns:
         (T,) in 0…1.
-    Example: errors 1, 2, 4 and one missed face are at 2.5 below in 2 of 4 cases: 0.5.
+    Example: errors 1, 2, 4 and one missed face give 0.5 at threshold 2.5: two faces of four.
     """
     _refuse_empty(errors)
     known = np.sort(errors[~np.isnan(errors)])
@@ -148,9 +148,10 @@ def ced(errors: Errors, thresholds: Errors) -> NDArray[np.float64]:
 
 
 def area_under_ced(errors: Errors, limit: float) -> float:
-    """AUC: the exact area under ``ced`` from 0 to ``limit``, over ``limit``: 1 when every error is 0. NaN: missed.
+    """AUC: the exact area under ``ced`` from 0 to ``limit``, divided by ``limit``. It is 1 if every error is 0.
 
-    Each face adds the stretch of thresholds above its error, so the area is the mean of max(0, 1 − error / limit).
+    NaN is a missed face. Each face contributes the range of thresholds above its error, so the area is the mean of
+    max(0, 1 − error / limit).
     Example: errors 0.02 and 0.10 with a limit of 0.08 give (0.75 + 0) / 2.
     """
     _refuse_empty(errors)
@@ -158,7 +159,7 @@ def area_under_ced(errors: Errors, limit: float) -> float:
 
 
 def failure_rate(errors: Errors, limit: float) -> float:
-    """The share of faces with an error of at least ``limit``, missed ones (NaN) included: 1 − ``ced`` at the limit."""
+    """The share of faces with an error of at least ``limit``, including missed faces (NaN): 1 − ``ced`` there."""
     return 1 - float(ced(errors, np.array([limit]))[0])
 
 
@@ -169,9 +170,9 @@ def _refuse_empty(errors: Errors) -> None:
 
 @dataclass(frozen=True)
 class YawTable:
-    """Mean error per bin of |yaw|, and the mean of the three bin means as in the paper's Table IV.
+    """Mean error per bin of |yaw|, and the mean of the three bins, as in the paper's Table IV.
 
-    A bin with no face is NaN, and so is then the mean.
+    A bin without faces is NaN, and so is the mean of the bins.
     """
 
     bins: tuple[float, ...]
@@ -182,7 +183,7 @@ class YawTable:
 
 
 def yaw_members(yaw_deg: NDArray[np.floating]) -> list[NDArray[np.bool_]]:
-    """(B,) degrees → which faces belong to each of ``YAW_BINS_DEG``; an unknown yaw (NaN) is in none."""
+    """(B,) degrees → for each of ``YAW_BINS_DEG``, which faces are in it. An unknown yaw (NaN) is in no bin."""
     size = np.abs(yaw_deg)
     return [(size <= high) & ((size > low) | (low == 0)) for low, high in YAW_BINS_DEG]
 
@@ -205,7 +206,7 @@ def yaw_table(errors: NDArray[np.floating], yaw_deg: NDArray[np.floating]) -> Ya
 
 @dataclass(frozen=True)
 class Interval:
-    """Bounds between which the stated share of the bootstrap's means lies."""
+    """Bounds of a bootstrap interval."""
 
     low: float
     high: float
@@ -213,14 +214,14 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class Bootstrap:
-    """Means of ``draws`` resampled data sets: ``bins`` (draws, 3), ``mean`` of bins and ``image_mean`` (draws,)."""
+    """Means of resampled data sets: per bin (draws, 3), mean of the bins (draws,), mean of all images (draws,)."""
 
     bins: NDArray[np.float64]
     mean: NDArray[np.float64]
     image_mean: NDArray[np.float64]
 
     def __sub__(self, other: Bootstrap) -> Bootstrap:
-        """Differences of means, draw by draw: paired when both were drawn with one seed from the same faces."""
+        """Differences of means, draw by draw. They are paired if both used the same seed and the same faces."""
         return Bootstrap(self.bins - other.bins, self.mean - other.mean, self.image_mean - other.image_mean)
 
 
@@ -231,12 +232,12 @@ def interval(means: NDArray[np.float64], level: float = 0.95) -> Interval:
 
 
 def bootstrap(errors: Errors, yaw_deg: NDArray[np.floating], draws: int = 2000, seed: int = 0) -> Bootstrap:
-    """Resample faces with replacement *within* each yaw bin, whose sizes stay, and take the means of ``yaw_table``.
+    """Resample faces with replacement *within* each yaw bin, and compute the means of ``yaw_table`` for each draw.
 
     Args:
-        errors: (B,), all known.
-        yaw_deg: (B,); faces of unknown yaw (NaN) are resampled among themselves and count for ``image_mean`` only.
-    The same seed, draws and bins pick the same faces, whatever the errors.
+        errors: (B,), no NaN.
+        yaw_deg: (B,). Faces of unknown yaw (NaN) form a bin of their own, which counts only for ``image_mean``.
+    The faces picked depend only on the seed, the number of draws and the bins, not on the errors.
     """
     rng = np.random.default_rng(seed)
     bins, total = [], np.zeros(draws)
@@ -252,9 +253,9 @@ def bootstrap(errors: Errors, yaw_deg: NDArray[np.floating], draws: int = 2000, 
 
 
 def bootstrap_groups(errors: Errors, groups: Sequence[str], draws: int = 2000, seed: int = 0) -> NDArray[np.float64]:
-    """(draws,) means over faces when whole groups (all views of one person) are resampled with replacement.
+    """(draws,) means over faces. Whole groups (all views of one person, say) are resampled with replacement.
 
-    For errors that are correlated within a group: drawing single faces would give too narrow an interval.
+    Use it if errors are correlated within a group: resampling single faces would make the interval too narrow.
     """
     _, group_of = np.unique(np.asarray(groups), return_inverse=True)
     sums, sizes = np.bincount(group_of, errors), np.bincount(group_of)
@@ -264,7 +265,7 @@ def bootstrap_groups(errors: Errors, groups: Sequence[str], draws: int = 2000, s
 
 @dataclass(frozen=True)
 class Balanced:
-    """Mean over equally many faces per yaw bin: ``mean`` and sample ``std`` over ``draws`` choices of ``per_bin``."""
+    """Mean error with ``per_bin`` faces from each yaw bin: ``mean`` and sample ``std`` over ``draws`` draws."""
 
     per_bin: int
     draws: int
@@ -275,10 +276,10 @@ class Balanced:
 def balanced_mean(
     errors: Errors, yaw_deg: NDArray[np.floating], per_bin: int = 232, draws: int = 1000, seed: int = 0
 ) -> Balanced:
-    """Mean error over an equal number of faces of each yaw bin, drawn without replacement, averaged over draws.
+    """Mean error over equally many faces from each yaw bin, drawn without replacement, averaged over draws.
 
-    ``per_bin`` shrinks to the smallest bin's size. (Of all 2,000 AFLW2000-3D images, 232 are over 60° by AFLW's yaw;
-    published balanced figures rest on one draw of 3 · 232.) With a bin that is empty, the mean is NaN.
+    ``per_bin`` is reduced to the size of the smallest bin. If a bin is empty, the mean is NaN. The default is the
+    number of AFLW2000-3D images over 60° by AFLW's yaw; published balanced figures use one draw of 3 · 232 faces.
     """
     members = [errors[m] for m in yaw_members(yaw_deg)]
     size = min(per_bin, *map(len, members))
@@ -287,24 +288,24 @@ def balanced_mean(
     rng = np.random.default_rng(seed)
     means = np.zeros(draws)
     for own in members:
-        # The places of the smallest random numbers of each row are a choice without replacement.
+        # The indices of a row's smallest random numbers are a sample without replacement.
         picked = np.argpartition(rng.random((draws, len(own))), size - 1, axis=1)[:, :size]
         means += own[picked].mean(axis=1) / len(members)
     return Balanced(size, draws, float(means.mean()), float(means.std(ddof=1)))
 
 
 def angle_errors(predicted_deg: NDArray[np.floating], target_deg: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Unsigned differences of angles in degrees, the short way round: 179° and −179° are 2° apart. Any one shape."""
+    """Absolute differences of angles in degrees, the short way round: 179° and −179° are 2° apart. Same shapes."""
     return np.abs((np.asarray(predicted_deg, np.float64) - target_deg + 180) % 360 - 180)
 
 
 def rotation_errors(predicted: NDArray[np.floating], target: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(B, 3, 3) rotations → (B,) degrees of the one turn that takes the first to the second.
+    """(B, 3, 3) rotations → (B,) degrees: the angle of the rotation that takes the first to the second.
 
     Example: rotations about one axis by 10° and 25° are 15° apart.
     """
     turn = np.swapaxes(predicted, 1, 2) @ target
-    # From sine and cosine: the cosine alone loses small angles.
+    # Use sine and cosine: the cosine alone is inaccurate for small angles.
     axis = np.stack(
         [turn[:, 2, 1] - turn[:, 1, 2], turn[:, 0, 2] - turn[:, 2, 0], turn[:, 1, 0] - turn[:, 0, 1]], axis=1
     )

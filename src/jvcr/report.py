@@ -1,4 +1,4 @@
-"""Tables of text, for the terminal and for Markdown."""
+"""Text tables for the terminal and for Markdown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NONE = "–"
 
 @dataclass(frozen=True)
 class Table:
-    """title, header and rows of text; notes come beneath. Without rows, the notes say why there are none."""
+    """A table of text: title, header, rows, and notes below. If there are no rows, the notes say why."""
 
     title: str
     header: tuple[str, ...]
@@ -34,5 +34,5 @@ class Table:
 
 
 def percent(ratio: float) -> str:
-    """A ratio as percent with two digits; a dash for NaN."""
+    """A ratio in percent with two decimals; a dash for NaN."""
     return NONE if ratio != ratio else f"{100 * ratio:.2f}"

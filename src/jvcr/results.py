@@ -1,4 +1,4 @@
-"""What a prediction is."""
+"""The result of a prediction: one face."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Face:
     Attributes:
         landmarks: (N, 3) float32 image pixels, integer = pixel centre: x right, y down, z *away* from the camera
             in the same pixel unit, mean of z = 0.
-        box: landmark box, image pixels: the given one, or for a face that was found, the box around ``landmarks``.
-        score: 0…1, the probability that ``box`` contains a face (an IoU of at least 0.4 with the true landmark box),
-            from the detector's score and the agreement of the volume with the points
-            (``jvcr.runtime.confidence``); for given boxes, from the agreement alone.
-        volume: (D, H, W) float32, the predicted compact volume, about 0…1 with a peak at each landmark; None unless it
-            was asked for (``Landmarker.predict(…, volumes=True)``), and after ``from_dict``.
-        crop: the position of the volume in the image, including depth: ``crop.to_crop(landmarks)`` are its coordinates
-            (``jvcr.frames``); None after ``from_dict``.
+        box: landmark box, image pixels: the given box, or for a detected face, the box around ``landmarks``.
+        score: 0…1, the probability that ``box`` contains a face (an IoU of at least 0.4 with the true landmark box).
+            It combines the detector's score with the agreement of volume and landmarks (``jvcr.runtime.confidence``);
+            for given boxes, it uses the agreement alone.
+        volume: (D, H, W) float32, the predicted compact volume, about 0…1 with a peak at each landmark; None unless
+            requested (``Landmarker.predict(…, volumes=True)``), and after ``from_dict``.
+        crop: the position of the volume in the image, including depth: ``crop.to_crop(landmarks)`` converts landmarks
+            to its frame (``jvcr.frames``); None after ``from_dict``.
         markup: names the landmarks.
         visibility: (N,) float32, 0…1, the probability that the landmark is visible: in the frame, and hidden neither by
             the head itself nor by hair, hands, glasses or other things. None if the weights cannot tell.
@@ -123,15 +123,15 @@ class Face:
         outer_eye_sd_mm: float | None = None,
         distance_mm: float | None = None,
     ) -> HeadInCamera:
-        """Where the head is in front of a camera: rotation, translation and landmarks in millimetres.
+        """The head in the camera's frame: rotation, translation and landmarks in millimetres.
 
-        One photo does not tell the size of a head. The distance of the outer eye corners is assumed to be an adult's,
-        90 ± 5 mm, and ``sigma_distance_mm`` says what follows. Model and errors: ``jvcr.camera.in_camera``.
+        One photo does not show the size of a head. The distance of the outer eye corners is assumed to be an adult's,
+        90 ± 5 mm; ``sigma_distance_mm`` gives the resulting uncertainty. Model and errors: ``jvcr.camera.in_camera``.
 
         Args:
             camera: of the photo in which the face was found (``jvcr.camera.Camera``).
-            outer_eye_mm, outer_eye_sd_mm: the person's own distance, and its standard deviation.
-            distance_mm: the head's known distance from the camera, instead of a size.
+            outer_eye_mm, outer_eye_sd_mm: the person's own eye-corner distance, and its standard deviation.
+            distance_mm: the head's distance from the camera, if known. Then no size is needed.
         Raises:
             ValueError: ``has_pose`` is False; a size or distance that is not positive, or both; a face that does not
                 fit the camera.
@@ -150,8 +150,8 @@ class Face:
     def to_dict(self, names: bool = False) -> dict[str, Any]:
         """Plain lists and numbers, as in the command line's JSON, without the volume.
 
-        ``markup`` is the markup's name, left out for the 68 points; with ``names``, ``names`` holds N names, in the
-        order of the landmarks.
+        ``markup`` is the markup's name; it is omitted for the 68 points. With ``names=True``, ``names`` holds the names
+        of the N landmarks, in their order.
         """
         values: dict[str, Any] = {
             "box": [round(v, 3) for v in self.box.to_list()],
@@ -181,7 +181,7 @@ class Face:
         size: tuple[int, int] | None = None,
         overwrite: bool = False,
     ) -> None:
-        """Write the face to a file of another tool, by its ending (docs/exports.md).
+        """Write the face in a format of another tool. The file name's ending chooses the format (docs/exports.md).
 
         Args:
             path: ends in ``.obj``, ``.ply``, ``.glb``, ``.pts``, ``.csv``, ``.points.csv``, ``.parquet``, ``.json``
@@ -190,9 +190,9 @@ class Face:
             size: width and height of the photo. COCO needs it; the camera of a ``.glb`` shows the whole photo with it.
             overwrite: replace an existing file.
         Raises:
-            ValueError: another ending, or the format needs ``size``.
+            ValueError: the ending is unknown, or the format needs ``size``.
             ExistingResults: the file exists, and ``overwrite`` is False.
-            MissingExtra: a ``.parquet`` file, and pyarrow is not installed (extra ``parquet``).
+            MissingExtra: ``.parquet`` needs pyarrow (extra ``parquet``), which is not installed.
 
         Example: ``face.save("face.glb")`` opens in Blender and three.js.
         """
@@ -202,7 +202,7 @@ class Face:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], markup: Markup = MARKUP_68) -> Face:
-        """Inverse of ``to_dict``, to a thousandth of a pixel; the volume is lost.
+        """Inverse of ``to_dict``, to a thousandth of a pixel. The volume is not restored.
 
         Raises:
             ValueError: the face is of another markup.

@@ -1,6 +1,6 @@
-"""The compact volume (section III-A, eq. 1-2) in NumPy: drawing landmarks into it and reading it at points.
+"""The compact volume (section III-A, eq. 1-2) in NumPy: rasterise landmarks, and sample volumes at points.
 
-The training twin on tensors is ``jvcr.train.targets``; this one is the plain reference that it is tested against.
+``jvcr.train.targets`` does the same on tensors for training; it is tested against this plain reference.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 from jvcr.frames import Points
 
 TRUNCATE_SIGMAS = 3
-"""A Gaussian is cut to a cube that reaches three σ, rounded up to whole voxels, from the voxel nearest its centre."""
+"""Gaussians are truncated to a cube around the voxel nearest their centre; it extends 3 σ, rounded up to voxels."""
 
 
 def rasterise(points_vox: Points, shape: tuple[int, int, int], sigma_vox: float = 1.0) -> NDArray[np.float32]:
     """The compact volume of N landmarks: voxel-wise maximum of Gaussians with peak 1.
 
     Args:
-        points_vox: (N, 3) x, y, z in voxels; fractions count; a landmark outside contributes only the part of its
-            Gaussian that reaches inside.
+        points_vox: (N, 3) x, y, z in voxels; need not be integers. A landmark outside the volume contributes only the
+            part of its Gaussian that reaches inside.
         shape: (D, H, W).
-        sigma_vox: standard deviation, voxels, the same along all three axes.
+        sigma_vox: standard deviation along each axis, voxels.
     Returns:
         (D, H, W) float32, 0…1.
-    Deviation from eq. 1: the peak is 1, not 1/(2πσ²), as in the authors' code.
+    Deviation from eq. 1: the peak is 1 instead of 1/(2πσ²). The authors' code does the same.
     Example: shape (3, 7, 11) and a landmark at x, y, z = (4, 2, 1) give 1 at index [1, 2, 4] and exp(-1/2) beside it.
     """
     depth, height, width = shape
@@ -39,7 +39,7 @@ def rasterise(points_vox: Points, shape: tuple[int, int, int], sigma_vox: float 
 
 
 def unfolded(cells: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cells of s × s columns as one volume: (…, D, s, s, H, W) → (…, D, H·s, W·s).
+    """Rearrange cells of s × s columns to a volume: (…, D, s, s, H, W) → (…, D, H·s, W·s).
 
     Voxel (z, y, x) of the volume is [z, y % s, x % s, y // s, x // s] of the cells.
     """
@@ -50,12 +50,12 @@ def unfolded(cells: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def sample(volumes: NDArray[np.floating], points_vox: Points) -> NDArray[np.float32]:
-    """Trilinear reading of volumes (B, D, H, W) at points (B, N, 3), x, y, z in voxels → (B, N); 0 outside."""
+    """Sample volumes (B, D, H, W) at points (B, N, 3), x, y, z in voxels, trilinearly → (B, N). 0 outside."""
     return sample_cells(volumes[:, :, None, None], points_vox)
 
 
 def sample_cells(cells: NDArray[np.floating], points_vox: Points) -> NDArray[np.float32]:
-    """``sample`` of volumes in cells (B, D, s, s, H, W); points are in voxels of the whole volume."""
+    """``sample`` for volumes stored as cells (B, D, s, s, H, W). Points are in voxels of the whole volume."""
     batch, depth, side = cells.shape[:3]
     height, width = (side * extent for extent in cells.shape[4:])
     base = np.floor(points_vox).astype(np.int64)

@@ -208,7 +208,7 @@ def test_the_balanced_draw_has_its_own_column(truth: Truth) -> None:
     (row,) = report_of([system], truth, OPTIONS).tables()[0].rows[:1]
     error = 100 * 10 / sizes(truth)[4]
     assert row[6].startswith(f"{error / 5:.2f} (")
-    assert row[7].startswith(f"{error / 3:.2f} (1 a bin")
+    assert row[7].startswith(f"{error / 3:.2f} (1 per bin")
     # Faces of one bin that differ: the draws' own mean is neither that of the images nor that of the bins.
     system.points_img[0, :, 0] += 7
     report = report_of([system], truth, OPTIONS)
@@ -216,7 +216,7 @@ def test_the_balanced_draw_has_its_own_column(truth: Truth) -> None:
     assert isinstance(cell, Cell)
     drawn, plain, bins = (f"{100 * v:.2f}" for v in (cell.balanced.mean, cell.table.image_mean, cell.table.mean))
     assert len({drawn, plain, bins}) == 3
-    assert report.tables()[0].rows[0][7].startswith(f"{drawn} (1 a bin")
+    assert report.tables()[0].rows[0][7].startswith(f"{drawn} (1 per bin")
 
 
 @pytest.mark.parametrize("n_points", [68, 66])

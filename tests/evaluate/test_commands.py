@@ -150,7 +150,7 @@ def test_an_empty_bin_is_null_in_json(make_table: Callable[..., Path], tmp_path:
         (("table", "--root", "a", "--weights", "smal"), "weights 'smal' are unknown"),
         (
             ("table", "--root", "a", "--weights", "my.safetensors"),
-            "my.safetensors: weights as training writes them; run",
+            "my.safetensors: these are training weights; run",
         ),
     ],
 )
@@ -239,11 +239,11 @@ def test_images_are_left_out(benchmark_folder: Path, peers: list[Path], tmp_path
     assert result.exit_code == 0, result.exception
     record = json.loads((tmp_path / "a.json").read_text())
     assert record["names"] == ["image00000", "image00014", "image00021"]
-    assert "3 images" in result.stdout and "2 of its ids are none of the images" in result.stdout
+    assert "3 images" in result.stdout and "2 of its ids match no image" in result.stdout
     (tmp_path / "names.txt").write_text("image00007\nimage7\n")
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 1
-    assert "1 of the 2 images to leave out are not there, e.g. image7" in str(result.exception)
+    assert "1 of the 2 images to exclude are not in it, e.g. image7" in str(result.exception)
 
 
 def test_predictions_of_other_photos_are_refused(benchmark_folder: Path, tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_predictions_of_other_photos_are_refused(benchmark_folder: Path, tmp_pat
         app, ["evaluate", "aflw2000-3d", "--root", str(benchmark_folder), "--predictions", other]
     )
     assert result.exit_code == 1
-    assert "other.npz: none of its 1 ids is among the 5 photos" in str(result.exception)
+    assert "other.npz: none of its 1 ids is the name of one of the 5 photos" in str(result.exception)
 
 
 class MustNotPredict:

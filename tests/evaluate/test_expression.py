@@ -196,7 +196,7 @@ def test_what_cannot_be_compared_is_named(marked: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="few: the 68 landmarks of 'ibug-68' cannot be made from its 66"):
         expression.evaluate(marked, predictions=[tmp_path / "few.npz"])
     write_predictions(tmp_path / "none.npz", PredictionSet(names, np.full((10, 68, 3), np.nan)))
-    with pytest.raises(ValueError, match="none: not one of the 10 faces was found"):
+    with pytest.raises(ValueError, match="none: none of the 10 faces was found"):
         expression.evaluate(marked, predictions=[tmp_path / "none.npz"])
     with pytest.raises(FileNotFoundError, match=r"no\.npz"):
         expression.evaluate(marked, hand=tmp_path / "no.npz")

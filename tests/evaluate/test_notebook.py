@@ -125,15 +125,15 @@ def test_predictions_beside_networks_and_images_left_out(heads: Path, frontal: M
     )
     assert report.truth.names == [name for name in truth.names if name != out]
     assert [score.system.name for score in report.scores] == ["jvcr mine", "peer"]
-    assert report.scores[1].system.note == "from peer.npz; 1 of its ids are none of the images."
+    assert report.scores[1].system.note == "from peer.npz; 1 of its ids match no image."
     assert nme(report).counts == (1, 1, 1)
     assert len(report.common) == 2
     # With predictions, there are no networks by default.
     alone = aflw2000.evaluate(heads, predictions=[path], draws=100)
     assert [score.system.name for score in alone.scores] == ["peer"]
-    with pytest.raises(ValueError, match=r"1 of the 2 images to leave out are not there, e\.g\. cat"):
+    with pytest.raises(ValueError, match=r"1 of the 2 images to exclude are not in it, e\.g\. cat"):
         aflw2000.evaluate(heads, {"mine": frontal()}, without=[out, "cat"])
-    with pytest.raises(ValueError, match="every image is left out"):
+    with pytest.raises(ValueError, match="every image is excluded"):
         aflw2000.evaluate(heads, {"mine": frontal()}, without=truth.names)
 
 
@@ -170,7 +170,7 @@ def _scripts(page: str) -> str:
         ({"boxes": "mine"}, "boxes 'mine' are unknown; expected one of true, detector, both"),
         ({"detector": "eyes"}, "detector 'eyes' is unknown; expected one of own, whole-image"),
         ({"pixel_base": "one"}, "pixel_base 'one' is unknown; expected respected or as-published"),
-        ({"weights": ["mine.safetensors"]}, "mine.safetensors: weights as training writes them; run `jvcr export`"),
+        ({"weights": ["mine.safetensors"]}, "mine.safetensors: these are training weights; run `jvcr export`"),
         ({"weights": "smal"}, "weights 'smal' are unknown"),
     ],
 )
@@ -187,7 +187,7 @@ def test_detected_faces(heads: Path, frontal: MakeRuntime) -> None:
     )
     assert [score.system.boxes for score in report.scores] == ["true boxes", "the detector's boxes"]
     assert [k.about["boxes"] for k in kept] == ["true boxes", "the detector's boxes"]
-    assert report.scores[1].system.note.startswith("of the faces found, the one that overlaps the true box most")
+    assert report.scores[1].system.note.startswith("the detected face with the highest IoU with the true box is scored")
     # Photos of 160 × 150 px around heads of 99 px: the face is about where it is seen, but not exactly.
     assert 0.005 < nme(report, 1).bins[0] < 0.1
 

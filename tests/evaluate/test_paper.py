@@ -106,7 +106,7 @@ def test_other_landmarks_than_68_are_refused(benchmark_folder: Path, tmp_path: P
     record = report_of(systems, labels, Options(draws=100)).to_dict()
     assert (record["markup"], record["n_points"]) == ("3dfaw-66", 66)
     with pytest.raises(
-        ValueError, match=r"66 landmarks were scored \(markup 3dfaw-66\); the paper's figures are of 68"
+        ValueError, match=r"66 landmarks were scored \(markup 3dfaw-66\); the paper's figures are for 68"
     ):
         rows_of_aflw2000(record, "here")
     # A report of version 0.1 does not say.

@@ -85,7 +85,9 @@ def test_in_the_order_of_the_photos() -> None:
     assert got.shape == (4, 3, 3)
     np.testing.assert_array_equal(got[[0, 2]], given.landmarks_img[[3, 1]])
     assert np.isnan(got[[1, 3]]).all()
-    with pytest.raises(ValueError, match="none of its 4 ids is among the 2 photos; ids look like 'd', the photos"):
+    with pytest.raises(
+        ValueError, match="none of its 4 ids is the name of one of the 2 photos; an id is 'd', a name is"
+    ):
         given.of(["image1", "image2"])
 
 
@@ -94,7 +96,7 @@ def test_in_the_order_of_the_photos() -> None:
     [
         ({"ids": ["d", "a", "d", "b"]}, "'d' appears more than once"),
         ({"ids": ["d", "a"]}, "2 ids, but landmarks of 4 faces"),
-        ({"markup": MARKUP_66}, "3 landmarks a face, but markup '3dfaw-66' has 66"),
+        ({"markup": MARKUP_66}, "3 landmarks per face, but markup '3dfaw-66' has 66"),
         ({"landmarks_img": np.ones((4, 3, 4))}, r"expected floats \(B, N, 2\) or \(B, N, 3\)"),
         ({"landmarks_img": np.ones((4, 3, 3), int)}, "expected floats"),
         ({"boxes": np.ones((4, 2))}, r"box has shape \(4, 2\)"),
@@ -142,7 +144,7 @@ def test_bad_npz_files_are_named(tmp_path: Path, arrays: dict[str, object], mess
             '{"id": "a", "landmarks": [[1, 2]]}\n{"id": "b", "landmarks": [[1, 2, 3]]}',
             "landmarks have different shapes",
         ),
-        ('{"id": "one", "landmarks": [[1, 2, 3]]}', "1 landmarks a face, but markup 'ibug-68' has 68"),
+        ('{"id": "one", "landmarks": [[1, 2, 3]]}', "1 landmarks per face, but markup 'ibug-68' has 68"),
     ],
 )
 def test_bad_json_lines_are_named(tmp_path: Path, text: str, message: str) -> None:

@@ -15,13 +15,12 @@ from jvcr.images import Image
 
 @dataclass(frozen=True)
 class Proposal:
-    """Where a face may be.
+    """A possible face.
 
     Attributes:
         box: landmark box: tight around the 68 landmarks (brows to chin, jaw to jaw), image pixels, not the whole head.
         score: confidence, 0…1; None if the detector has no scores.
-        roll_deg: how far the head's upward direction is turned clockwise in the image; 0 if the detector does not
-            say.
+        roll_deg: clockwise rotation of the head in the image, degrees; 0 if the detector does not estimate it.
     """
 
     box: Box
@@ -38,17 +37,17 @@ class Detector(Protocol):
     """
 
     def __call__(self, image: Image) -> Sequence[Proposal | Box | Sequence[float]]:
-        """(H, W, 3) uint8 RGB → proposals in any order: with score and roll, as boxes, or as x0, y0, x1, y1; none
-        where there is no face."""
+        """(H, W, 3) uint8 RGB → proposals in any order: each a ``Proposal``, a ``Box``, or x0, y0, x1, y1. Empty if
+        there is no face."""
         ...
 
 
 @runtime_checkable
 class CloseUpDetector(Protocol):
-    """A detector that can also look for faces larger than the image. It is asked to if no face was found otherwise."""
+    """A detector that can also find faces larger than the image. This search runs only if the normal one found none."""
 
     def close_up(self, image: Image) -> Sequence[Proposal | Box | Sequence[float]]:
-        """As ``Detector.__call__``. Boxes reach beyond the image."""
+        """As ``Detector.__call__``. Boxes may reach beyond the image."""
         ...
 
 
@@ -56,7 +55,7 @@ def as_proposal(found: Proposal | Box | Sequence[float]) -> Proposal:
     """Convert one result of a detector.
 
     Raises:
-        ValueError: not four finite numbers x0 < x1, y0 < y1.
+        ValueError: not four finite numbers with x0 < x1 and y0 < y1.
     """
     if isinstance(found, Proposal):
         return found
@@ -95,7 +94,7 @@ def as_proposals(found: Sequence[Proposal | Box | Sequence[float]]) -> list[Prop
 def nms(boxes: Sequence[Box], scores: Sequence[float], limit: float) -> list[int]:
     """Non-maximum suppression: indices of the boxes to keep, best score first.
 
-    A box is dropped when its IoU with a better one is over ``limit``.
+    A box is dropped if its IoU with a better one exceeds ``limit``.
     """
     table = np.array([box.to_list() for box in boxes], np.float64).reshape(-1, 4)
     waiting = np.argsort(-np.asarray(scores, np.float64), kind="stable")

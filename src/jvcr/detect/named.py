@@ -17,5 +17,5 @@ class DetectorName(StrEnum):
 
 
 def named_detector(name: DetectorName, size: int = DETECT_SIZE, threads: int = 0) -> Detector:
-    """The detector of a name; size and threads are of the package's own."""
+    """Create a detector by name. ``size`` and ``threads`` apply to the package's own detector only."""
     return whole_image if name is DetectorName.WHOLE_IMAGE else NetworkDetector(size=size, threads=threads)

@@ -19,55 +19,55 @@ from jvcr.runtime.onnx import check_ends, open_session
 from jvcr.weights import weights_path
 
 SAME_FACE = 0.4
-"""Two boxes with a larger IoU show the same face."""
+"""NMS limit: two boxes with a larger IoU count as the same face."""
 
 DETECT_SIZE = 640
-"""Default longer side of the photo in the finest search, pixels."""
+"""Default longer side of the photo at the finest scale, pixels."""
 
 PROPOSE_SCORE, LIKELY_SCORE = 0.2, 0.35
-"""Boxes below the first score are not proposed. The landmark network runs on those below the second only if the better
-ones contain no face."""
+"""Boxes below the first score are not proposed. The landmark network runs on boxes below the second only if it found no
+face in the others."""
 
 _COARSEST = 320
-"""Side of the coarsest search of every photo, for the largest faces."""
+"""Longer side of the photo at the coarsest scale, pixels. This scale finds the largest faces."""
 
 _GUIDE_SCORE, _GUIDE_LARGEST = 0.1, 28.0
-"""The finer search only looks around small candidates of the coarse one: at least this score, and at most this many of
-its pixels. The coarse search sees larger faces well enough."""
+"""The fine scale is searched only around small candidates from the coarse scale: those with at least this score, and
+smaller than this many coarse pixels. The coarse scale is accurate enough for larger faces."""
 
 _GUIDED_TILE, _GUIDED_MARGIN = 128, 8
-"""Side of a tile of that finer search, and the least distance of what is looked for from its edges, pixels."""
+"""Tiles around those candidates: side, and least margin between a candidate and the tile's edges, pixels."""
 
 _CLOSE_SIDE, _CLOSE_BORDER = 160, 96
-"""In the search for close-ups: the photo's longer side, and how much wider its border makes it."""
+"""Search for close-ups: longer side of the reduced photo, and total width of the border on opposite sides, pixels."""
 
 _LARGEST_PICTURE, _TILE, _OVERLAP = 1024, 640, 128
-"""Larger pictures are searched in overlapping tiles, to bound the memory."""
+"""Pictures larger than the first are searched in overlapping tiles, to limit memory. Then tile side and overlap."""
 
 _BEYOND = 0.1
-"""How far the middle of a box may lie beyond the picture, in sizes of the box."""
+"""How far a box's centre may lie outside the picture, as a fraction of the box's size."""
 
 PADDING = 127
-"""Grey value beyond the picture."""
+"""Grey value of the border around a picture."""
 
 
 class NetworkDetector:
-    """Proposes landmark boxes and rolls.
+    """Proposes landmark boxes with scores and roll angles.
 
-    The photo is searched at 320 pixels, where all but small faces are found, and at ``size`` wherever that search saw
-    something small. With a ``size`` of more than twice 320, the whole photo is searched at ``size``, at a quarter of
-    it, and so on down to 320. So faces of all sizes are seen at a size that the network knows: from about 12 pixels at
-    ``size`` to the whole photo.
+    The photo is first searched at 320 pixels, which finds all but small faces. Then it is searched at ``size``, but
+    only around small candidates from the first search. If ``size`` is more than twice 320, the whole photo is searched
+    at ``size``, at a quarter of it, and so on down to 320. In this way the network sees every face at a size that it
+    was trained on: from about 12 pixels at ``size`` to the whole photo.
 
     Args:
-        weights: file written by ``jvcr export``; the shipped ones by default.
-        size: the photo's longer side in the finest search, pixels. Larger finds smaller faces, and takes longer.
-            Photos are never enlarged more than twice.
-        min_score: boxes with less are not proposed.
-        threads: of one call; 0 takes all cores.
+        weights: file written by ``jvcr export``; by default the weights in the package.
+        size: the photo's longer side at the finest scale, pixels. A larger size finds smaller faces but takes longer.
+            Photos are never enlarged by more than a factor of 2.
+        min_score: boxes with a lower score are not proposed.
+        threads: CPU threads of one call; 0 uses all cores.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a detector of this project; or a size below 64.
+        ValueError: the file is not a detector of this project, or ``size`` is below 64.
     """
 
     def __init__(
@@ -90,30 +90,30 @@ class NetworkDetector:
         self._settings = (weights, size, min_score, threads)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A session cannot be pickled; the copy opens its own.
+        # ONNX Runtime sessions cannot be pickled, so the copy opens its own.
         return type(self), self._settings
 
     def cells(self, pictures: Image) -> NDArray[np.float32]:
-        """(B, H, W, 3) uint8, H and W as the network needs them → (B, 7, H/8, W/8) (``jvcr.detect.cells``)."""
+        """(B, H, W, 3) uint8 → (B, 7, H/8, W/8), see ``decode``. H and W: multiples of the network's deepest stride."""
         (cells,) = self._session.run(["cells"], {"photos": pictures})
         return cells
 
     def __call__(self, image: Image) -> list[Proposal]:
-        """(H, W, 3) uint8 RGB → proposals, best first, no two of one face."""
+        """(H, W, 3) uint8 RGB → proposals after NMS, best score first."""
         sizes = _sizes(image.shape[1], image.shape[0], self._size)
         if len(sizes) == 2 and max(sizes[0]) <= 2 * max(sizes[1]):
             return self._proposals(self._coarse_to_fine(image, *sizes))
         found, picture = [], image
         for size in sizes:
-            # Finest first: each is made from the one before.
+            # Finest first, so that each picture can be resized from the previous, larger one.
             picture = _resized(picture, size)
             found.append(self._search(picture, image.shape[1], image.shape[0]))
         return self._proposals(found)
 
     def close_up(self, image: Image) -> list[Proposal]:
-        """Faces that are larger than the photo: it is searched much reduced, with a border around it.
+        """Find faces that are larger than the photo: shrink it, add a border, and search it once.
 
-        Takes a fraction of the time of a search. For photos in which a search finds nothing.
+        For photos in which the normal search finds nothing. It takes a fraction of that search's time.
         """
         height, width = image.shape[:2]
         scale = _CLOSE_SIDE / max(height, width)
@@ -137,10 +137,10 @@ class NetworkDetector:
         ]
 
     def _coarse_to_fine(self, image: Image, fine: tuple[int, int], coarse: tuple[int, int]) -> list[Found]:
-        """A whole search at ``coarse`` (width, height), and one at ``fine`` around the small things it saw."""
+        """Search the whole photo at ``coarse`` (width, height), then at ``fine`` around the small candidates."""
         height, width = image.shape[:2]
         seen = self._search(_resized(image, coarse), width, height, min(self._min_score, _GUIDE_SCORE))
-        # From pixels of the photo to those of either search.
+        # Boxes are in pixels of the photo; sizes are compared in coarse pixels, and tiles are laid out in fine ones.
         sides = (seen.boxes[:, 2:] - seen.boxes[:, :2]).max(axis=1, initial=0) * max(coarse) / max(width, height)
         small = (seen.scores >= _GUIDE_SCORE) & (sides < _GUIDE_LARGEST)
         tiles = _tiles_around(rescaled(seen.boxes[small], max(fine) / max(width, height)), *fine)
@@ -148,7 +148,7 @@ class NetworkDetector:
             return [seen]
         if len(tiles) * _GUIDED_TILE**2 > fine[0] * fine[1] / 2 or min(fine) < _GUIDED_TILE:
             return [seen, self._search(_resized(image, fine), width, height)]
-        # The tiles are cut from the photo itself: resizing all of it would take longer.
+        # Cut the tiles from the photo first: resizing all of it would take longer.
         regions = [
             _Tile(*(round(v * max(width, height) / max(fine)) for v in tile)).within(width, height) for tile in tiles
         ]
@@ -163,12 +163,12 @@ class NetworkDetector:
         return found
 
     def _search(self, picture: Image, width: int, height: int, min_score: float | None = None) -> Found:
-        """One search of the whole photo of width × height pixels, resized to ``picture``. Boxes in the photo's."""
+        """Search one whole picture: the photo of width × height pixels, resized. Boxes are in pixels of the photo."""
         size = (picture.shape[1], picture.shape[0])
         least = self._min_score if min_score is None else min_score
         parts = [self._in_tile(picture, tile, least) for tile in _tiles(*size)]
         boxes, scores, roll_deg = (np.concatenate(values) for values in zip(*parts, strict=True))
-        # Sides are rounded to whole pixels one by one.
+        # Width and height were each rounded to whole pixels, so their scales differ slightly.
         ratio = np.array([width / size[0], height / size[1]] * 2)
         return Found(rescaled(boxes, ratio), scores, roll_deg)
 
@@ -195,13 +195,13 @@ class _Tile(NamedTuple):
     bottom: int
 
     def within(self, width: int, height: int) -> _Tile:
-        """The part of it that lies in a picture."""
+        """The part of the tile inside a picture of width × height."""
         return _Tile(max(0, self.left), max(0, self.top), min(width, self.right), min(height, self.bottom))
 
     def uncut(self, boxes: NDArray[np.float64], width: int, height: int) -> NDArray[np.bool_]:
-        """Which boxes of a picture of width × height no edge of the tile cuts, but for those of the picture itself.
+        """Which boxes no edge of the tile cuts. Edges that are also edges of the width × height picture do not count.
 
-        A face that a tile's edge cuts lies whole in the next tile, or is large and found in a coarser search.
+        A face cut by a tile's edge is complete in the next tile, or it is large and found at a coarser scale.
         """
         low = np.array([self.left or -np.inf, self.top or -np.inf])
         high = np.array([self.right if self.right < width else np.inf, self.bottom if self.bottom < height else np.inf])
@@ -209,7 +209,7 @@ class _Tile(NamedTuple):
 
 
 def _inside(boxes: NDArray[np.float64], picture: Image) -> NDArray[np.bool_]:
-    """Whose middle lies in the picture, or only a little beyond it, as that of a face cut at the nose."""
+    """Which boxes have their centre in the picture, or just outside it: a face cut off at the nose still counts."""
     low, high = borders(np.array([picture.shape[1], picture.shape[0]]))
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     margin = _BEYOND * (boxes[:, 2:] - boxes[:, :2])
@@ -217,8 +217,10 @@ def _inside(boxes: NDArray[np.float64], picture: Image) -> NDArray[np.bool_]:
 
 
 def _tiles_around(boxes: NDArray[np.float64], width: int, height: int) -> list[_Tile]:
-    """Few tiles of ``_GUIDED_TILE`` that hold the boxes, in pixels of a picture of width × height; moved inside it as
-    far as it is large enough."""
+    """Tiles of side ``_GUIDED_TILE`` that cover the boxes, as few as a greedy choice gives.
+
+    Boxes and tiles are in pixels of a picture of width × height. Tiles are shifted to lie inside it if they fit.
+    """
     tiles: list[_Tile] = []
     for x0, y0, x1, y1 in boxes.tolist():
         if any(
@@ -238,7 +240,7 @@ def _tiles_around(boxes: NDArray[np.float64], width: int, height: int) -> list[_
 
 
 def _sizes(width: int, height: int, limit: int) -> list[tuple[int, int]]:
-    """Width and height of a photo for each search, finest first."""
+    """Width and height of the photo at each scale, finest first."""
     longer = max(width, height)
     side = min(limit, max(longer, min(_COARSEST, 2 * longer)))
     sides = [side]

@@ -8,7 +8,7 @@ from jvcr.images import Image
 
 
 def whole_image(image: Image) -> list[Proposal]:
-    """Propose a face whose crop is the whole image, and one that fills the image. The landmark network then decides.
+    """Propose two boxes: one whose crop is the whole image, and one that fills the image. The landmark network decides.
     Images under 16 pixels give no proposal."""
     height, width = image.shape[:2]
     x, y, side = middle_of(width), middle_of(height), min(width, height)

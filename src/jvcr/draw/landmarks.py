@@ -1,4 +1,4 @@
-"""Landmarks drawn on a photo: near points warm, far points cold, hidden ones thin and hollow."""
+"""Draw landmarks on a photo: warm colours near, cold colours far, thin lines and hollow dots where they are hidden."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def depth_colours(landmarks: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def draw_faces(image: Image, faces: Sequence[Face], boxes: bool = True, enlarge: bool = True) -> Image:
-    """A copy of (H, W, 3) uint8 RGB with boxes, outlines and landmarks; small photos are enlarged to stay readable,
-    unless the size must stay."""
+    """A copy of (H, W, 3) uint8 RGB with boxes, outlines and landmarks. ``enlarge`` scales small photos up, so that the
+    drawing stays readable."""
     smallest = min((max(f.box.width, f.box.height) for f in faces), default=300.0)
     factor = int(np.clip(np.ceil(220 / smallest), 1, max(1, 1600 // max(image.shape[:2])))) if enlarge else 1
     canvas = image.copy()
@@ -41,7 +41,7 @@ def draw_faces(image: Image, faces: Sequence[Face], boxes: bool = True, enlarge:
 
 
 def draw_boxes(image: Image, true: NDArray[np.floating], found: NDArray[np.floating]) -> Image:
-    """A copy of (H, W, 3) uint8 RGB with true boxes (n, 4) in green and found ones (m, 4) in yellow."""
+    """A copy of (H, W, 3) uint8 RGB with true boxes (n, 4) in green and detected boxes (m, 4) in yellow."""
     canvas = image.copy()
     for boxes, colour in ((true, (0, 200, 60)), (found, (255, 214, 10))):
         for x0, y0, x1, y1 in boxes.tolist():
@@ -76,8 +76,8 @@ def draw_markup(
     Args:
         points: (N, 3) x, y in pixels of the canvas; z, away from the viewer, in any unit.
         colours: (N, 3) RGB of the landmarks; a line takes the mean of its ends.
-        thick_px, radius_px: of lines and dots.
-        away: (N,) landmarks to draw hollow, on thin lines.
+        thick_px, radius_px: thickness of lines and radius of dots.
+        away: (N,) landmarks to draw as hollow dots, with thin lines between them.
     """
     away = np.zeros(len(points), np.bool_) if away is None else away
     for a, b in sorted(markup.edges, key=lambda edge: -points[list(edge), 2].mean()):

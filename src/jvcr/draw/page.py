@@ -24,7 +24,7 @@ _VOXEL_FROM = 0.15
 
 
 def import_plotly() -> tuple[Any, Any]:
-    """plotly's graph objects and its HTML writer; raises MissingExtra without plotly."""
+    """plotly's graph objects and its HTML writer. Raises MissingExtra if plotly is not installed."""
     try:
         import plotly.graph_objects
         import plotly.io
@@ -50,8 +50,8 @@ def write_html(path: Path, image: Image, faces: Sequence[Face], title: str) -> N
                 "yaxis_title": "y, pixels ↓",
                 "zaxis_title": "z, pixels, away from the camera",
                 "aspectmode": "data",
-                # Seen from the camera: x to the right, y down, z into the screen, and a little from the side.
-                # Orthographic, as the landmarks are: from straight ahead they lie on the photo.
+                # The camera's view, slightly from the side: x to the right, y down, z into the screen.
+                # Landmarks are orthographic too, so from straight ahead they lie exactly on the photo.
                 "camera": {
                     "up": {"x": 0, "y": -1, "z": 0},
                     "eye": {"x": 0.5, "y": -0.25, "z": -1.6},
@@ -78,7 +78,7 @@ def _traces(go: Any, image: Image, face: Face) -> list[Any]:
 def _landmark_traces(go: Any, face: Face) -> list[Any]:
     points = face.landmarks
     colours = [f"rgb({r},{g},{b})" for r, g, b in depth_colours(points).tolist()]
-    # One line trace: None lifts the pen between edges.
+    # All edges in one trace: plotly breaks a line at None.
     ends = [value for a, b in face.markup.edges for value in (points[a], points[b], (None, None, None))]
     x, y, z = zip(*ends, strict=True) if ends else ((), (), ())
     lines = go.Scatter3d(x=x, y=y, z=z, mode="lines", line={"color": "#555", "width": 4}, name="outline")
@@ -95,7 +95,7 @@ def _landmark_traces(go: Any, face: Face) -> list[Any]:
 
 
 def _volume_trace(go: Any, volume: NDArray[np.float32], crop: Crop) -> Any:
-    """Occupied voxels, as dots where they lie in the image."""
+    """Occupied voxels, as dots in image coordinates."""
     index = np.argwhere(volume > _VOXEL_FROM)[:, ::-1]  # z, y, x → x, y, z
     points = crop.to_image(unit_to_crop(vox_to_unit(index, volume.shape), crop.size_px))
     return go.Scatter3d(
@@ -116,7 +116,7 @@ def _volume_trace(go: Any, volume: NDArray[np.float32], crop: Crop) -> Any:
 
 
 def _picture_trace(go: Any, image: Image, crop: Crop) -> Any:
-    """The crop itself, standing behind the head."""
+    """The crop, as a picture behind the head."""
     small = Crop(crop.centre_x, crop.centre_y, crop.side_px, _PICTURE_PX, crop.rotation_deg)
     pixels = extract(image, small, cv2.BORDER_CONSTANT).reshape(-1, 3)
     y, x = np.mgrid[0:_PICTURE_PX, 0:_PICTURE_PX].reshape(2, -1)

@@ -1,7 +1,6 @@
-"""Still pictures of volumes and 3D shapes: density clouds, and the rows that training shows after a validation.
+"""Still pictures of volumes and 3D shapes: density clouds, and the rows that training writes after each validation.
 
-Everything is seen without perspective, as the landmarks are. Only NumPy and OpenCV are needed; the same input gives
-the same picture.
+The projection is orthographic, as for the landmarks. Only NumPy and OpenCV are needed. Results are deterministic.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ from jvcr.images import Image
 from jvcr.markups.markup import Markup
 
 _FLOOR = 0.08
-"""Density up to here is not drawn: the haze that a network predicts between the peaks."""
+"""Lower densities are not drawn: they are haze that the network predicts between the peaks."""
 
 _CONTRAST = 1.5
-"""Power of the density that is drawn: emphasises peaks over their surroundings."""
+"""Exponent applied to the density, to emphasise peaks over their surroundings."""
 
 _ABSORPTION = 0.9
-"""Of a voxel of density 1: a Gaussian of σ = 1 voxel lets 18 % of what is behind its centre through."""
+"""Absorption per voxel at density 1. With it, the centre of a Gaussian of σ = 1 voxel transmits 18 % of the light."""
 
 _FEW_SLICES = 8
-"""Borders between slices are drawn for volumes of up to this many slices."""
+"""Borders between slices are drawn only for volumes with at most this many slices."""
 
 _EDGES = tuple((a, a | bit) for bit in (1, 2, 4) for a in range(8) if not a & bit)
 _CORNERS = np.array([[(i >> axis) & 1 for axis in range(3)] for i in range(8)], np.float64)
@@ -41,8 +40,8 @@ class View:
     """Viewpoint of the cube. (0, 0) is the camera's own view: x to the right, y down, z into the picture.
 
     Attributes:
-        yaw_deg: how far the viewer walks around the head towards the photo's right. At 90 z points to the right.
-        pitch_deg: how far the viewer then rises above it. At 90 the viewer looks along y, and z points up.
+        yaw_deg: how far the viewer moves around the head towards the right of the photo. At 90, z points right.
+        pitch_deg: how far the viewer then moves up. At 90, the viewer looks along y, and z points up.
     """
 
     yaw_deg: float = 0.0
@@ -50,7 +49,7 @@ class View:
 
     @property
     def rotation(self) -> NDArray[np.float64]:
-        """(3, 3): rows are the picture's right, its down, and away from the viewer, in the crop's x, y, z."""
+        """(3, 3): the rows are the picture's right, down and away-from-viewer directions in the crop's x, y, z."""
         return rotation_from_angles(0, -self.pitch_deg, 0) @ rotation_from_angles(-self.yaw_deg, 0, 0)
 
 
@@ -63,8 +62,8 @@ OBLIQUE = View(yaw_deg=24, pitch_deg=14)
 def place(points_unit: Points, view: View, size_px: int) -> NDArray[np.float64]:
     """(…, 3) unit → x, y in pixels of a square picture of ``size_px``, and depth away from the viewer, in pixels.
 
-    The cube 0…1 fills the picture as far as it can without being cut off; its centre is the picture's centre.
-    Example: ``FRONT`` and 64 px put (0.25, 0.5, z) at x = 15.5, y = 31.5: between four pixels, as everywhere.
+    The cube 0…1 is centred and as large as fits in the picture.
+    Example: ``FRONT`` and 64 px put (0.25, 0.5, z) at x = 15.5, y = 31.5, between four pixel centres.
     """
     rotation = view.rotation
     extent = np.abs(rotation[:2]).sum(axis=1).max()
@@ -83,27 +82,27 @@ def draw_volume(
     frame: bool = True,
     behind: Image | None = None,
 ) -> Image:
-    """A volume as a cloud: every voxel emits its colour and absorbs what is behind it, by its density.
+    """Draw a volume as a cloud: each voxel emits light of its colour and absorbs light from behind, by its density.
 
-    The volume is stretched over the unit cube: a volume of one slice is a beam through its whole depth, one of four
-    slices goes over smoothly from one to the next. Slices are laid on the picture one by one, from far to near
-    (what Lacroute and Levoy 1994 call shear-warp without its intermediate image).
+    The volume is stretched over the unit cube. A single slice becomes a beam through the whole depth; several slices
+    blend smoothly into each other. Slices are composited from far to near, as in the shear-warp algorithm (Lacroute
+    and Levoy 1994), but without its intermediate image.
 
     Args:
-        volume: (D, H, W), any sizes; about 0…1, what is beyond is clipped.
-        view: from where.
+        volume: (D, H, W), any sizes. Values are clipped to 0…1.
+        view: viewpoint.
         size_px: side of the picture.
-        colours: ``"depth"``: by z, as landmarks are coloured on a photo: near the camera yellow, far blue.
-            ``"density"``: an X-ray, blue where the line of sight meets little, yellow where it meets much.
-        z_range_unit: depths of the first and the last colour, unit frame. With the landmarks' own range, cloud, shape
-            and photo have the same colours. None: what the volume fills.
-        dark: black ground instead of white.
-        frame: draw the cube's edges, and where its slices meet when there are at most eight.
-        behind: (S, S, 3) the crop, to be put on the cube's far wall. A light one hides no cloud.
+        colours: ``"depth"``: by z, with the colours of landmarks on a photo, from yellow (near) to blue (far).
+            ``"density"``: like an X-ray, from blue (little density along the line of sight) to yellow (much).
+        z_range_unit: depths of the first and the last colour, unit frame. Pass the landmarks' depth range to get the
+            same colours in cloud, shape and photo. None: the depth range that the volume fills.
+        dark: black background instead of white.
+        frame: draw the cube's edges, and the borders between slices if there are at most eight.
+        behind: (S, S, 3) the crop, drawn on the cube's far wall. Use a pale one, so that the cloud stays visible.
     Returns:
         (size_px, size_px, 3) uint8 RGB.
     Raises:
-        ValueError: not (D, H, W), not finite, or an unknown kind of colours.
+        ValueError: the volume is not (D, H, W) or not finite, or ``colours`` is unknown.
     """
     if volume.ndim != 3 or 0 in volume.shape:
         raise ValueError(f"volume has shape {volume.shape}; expected (D, H, W)")
@@ -136,7 +135,7 @@ def draw_shape(
     frame: bool = True,
     behind: Image | None = None,
 ) -> Image:
-    """The 3D shape, its lines and landmarks, in the same cube and colours as ``draw_volume``.
+    """Draw the landmarks and the lines between them in 3D, in the cube and the depth colours of ``draw_volume``.
 
     Args:
         points_unit: (N, 3) x, y, z in the crop's unit frame.
@@ -150,7 +149,7 @@ def draw_shape(
     canvas = _ground(view, size_px, dark, behind)
     if frame:
         _draw_cube(canvas, view, dark, near=False)
-    # Drawn twice as large and averaged: thin lines of odd widths come out even.
+    # Draw at twice the size and average: this keeps thin lines even.
     large = np.repeat(np.repeat(canvas, 2, axis=0), 2, axis=1)
     placed = place(points_unit, view, 2 * size_px)
     draw_markup(large, placed, markup, depth_colours(points_unit), max(1, size_px // 64), size_px / 48)
@@ -163,7 +162,7 @@ def draw_crop(crop_rgb: Image, points_crop: Points, markup: Markup, size_px: int
 
     Args:
         crop_rgb: (S, S, 3) uint8. Not modified.
-        points_crop: (N, ≥3) crop pixels; z, in any unit, gives the colours.
+        points_crop: (N, 3) crop pixels; z, in any unit, sets the colours.
     Returns:
         (size_px, size_px, 3) uint8 RGB.
     Raises:
@@ -191,20 +190,20 @@ def stage_row(
     view: View = OBLIQUE,
     size_px: int = 192,
 ) -> Image:
-    """One face in one row: crop, crop with landmarks, volumes from coarse to fine, 3D shape.
+    """A row of pictures of one face: crop, crop with landmarks, volumes from coarse to fine, 3D shape.
 
     Args:
         image_rgb_crop: (S, S, 3) uint8, the network's input.
-        points_crop: (N, 3) predicted, crop pixels, z = 0 at the crop's mid-depth.
+        points_crop: (N, 3) predicted landmarks, crop pixels, z = 0 at the crop's mid-depth.
         volumes: M arrays (d_m, H, W).
         markup: of the points.
-        true_crop: (N, 3) the label in the same frame; the first picture then shows it instead of the bare crop.
-        view: of volumes and shape.
+        true_crop: (N, 3) true landmarks, crop pixels. If given, the first picture shows them on the crop.
+        view: viewpoint of volumes and shape.
         size_px: side of each picture.
     Returns:
-        (size_px, (3 + M) · size_px, 3) uint8 RGB. Rows of the same M stack to a sheet: ``np.concatenate(rows)``.
+        (size_px, (3 + M) · size_px, 3) uint8 RGB. ``np.concatenate(rows)`` stacks rows with the same M to a sheet.
     Raises:
-        ValueError: as the functions above.
+        ValueError: see ``draw_crop``, ``draw_volume`` and ``draw_shape``.
     Example: two volumes at 192 px give (192, 960, 3).
     """
     first = np.asarray(cv2.resize(image_rgb_crop, (size_px, size_px), interpolation=cv2.INTER_CUBIC), np.uint8)
@@ -228,12 +227,12 @@ def _check_points(points: Points, markup: Markup) -> None:
 def _coloured_by_depth(
     picture: NDArray[np.float32], density: NDArray[np.float32], sight: _Sight, palette: NDArray[np.float32]
 ) -> None:
-    """Lay the cloud over the picture (S, S, 3), slice by slice; ``palette`` (D, 3) colours by z."""
+    """Composite the cloud onto the picture (S, S, 3), slice by slice. ``palette`` is (D, 3), a colour for each z."""
     for index in sight.far_to_near:
         part = np.take(density, index, axis=sight.axis)
         stack = part
         if sight.axis != 0:
-            # Colours change within the slice. Premultiplied, so that those of empty voxels do not bleed in.
+            # Colours vary within this slice. Premultiply them, so that the colours of empty voxels do not bleed in.
             stack = np.dstack([part[:, :, None] * palette[:, None, :], part])
         laid = sight.laid(stack, part, index)
         if laid is None:
@@ -246,7 +245,7 @@ def _coloured_by_depth(
 
 
 def _coloured_by_density(picture: NDArray[np.float32], density: NDArray[np.float32], sight: _Sight) -> None:
-    """Lay the cloud over the picture (S, S, 3) as an X-ray: colour and opacity by what lies along the line of sight."""
+    """Composite the cloud onto the picture (S, S, 3) as an X-ray: total density sets both colour and opacity."""
     total = np.zeros(picture.shape[:2], np.float32)
     for index in sight.far_to_near:
         part = np.take(density, index, axis=sight.axis)
@@ -260,23 +259,23 @@ def _coloured_by_density(picture: NDArray[np.float32], density: NDArray[np.float
 
 
 class _Sight:
-    """How the slices of one volume lie in one picture. ``shape`` is that of the deepened volume, (D, H, W)."""
+    """Maps the slices of a volume to a picture. ``shape`` is the (D, H, W) of the resampled volume (``_deepened``)."""
 
     def __init__(self, shape: tuple[int, ...], own_shape: tuple[int, ...], view: View, size_px: int) -> None:
         self._shape, self._view, self._size_px = shape, view, size_px
-        # The axis (0 = D, 1 = H, 2 = W) that is closest to the line of sight; its slices are never seen edge-on.
+        # Slice along the axis (0 = D, 1 = H, 2 = W) closest to the line of sight: no slice is then seen edge-on.
         forward = view.rotation[2, ::-1]
         self.axis = int(np.abs(forward).argmax())
         count = shape[self.axis]
         self.far_to_near = range(count - 1, -1, -1) if forward[self.axis] > 0 else range(count)
-        # Length of sight in one slice, in the volume's own voxels: a slice of a coarse volume is one voxel thick.
+        # Path length through one slice, in voxels of the original volume: absorption must not depend on resampling.
         voxels = forward * np.array(own_shape) / (abs(forward[self.axis]) * count)
         self.absorption = _ABSORPTION * float(np.linalg.norm(voxels))
 
     def laid(
         self, stack: NDArray[np.float32], part: NDArray[np.float32], index: int
     ) -> tuple[slice, slice, NDArray[np.float32]] | None:
-        """Slice ``index`` (rows, columns[, channels]) where it lies in the picture; only around what ``part`` fills."""
+        """Warp slice ``index`` (rows, columns[, channels]) to the picture, cropped to the part that ``part`` fills."""
         filled = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
         if not len(filled[0]):
             return None
@@ -301,23 +300,23 @@ class _Sight:
 
 
 def _affine(placed: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(2, 3) map that takes (0, 0), (1, 0), (0, 1) to the three places."""
+    """(2, 3) affine map that takes (0, 0), (1, 0) and (0, 1) to the three points."""
     origin, right, down = placed[:, :2]
     return np.stack([right - origin, down - origin, origin], axis=1)
 
 
 def _density(volume: NDArray[np.floating]) -> NDArray[np.float32]:
-    """What is drawn of a volume, 0…1: emphasises peaks over the haze between them."""
+    """The density to draw, 0…1: without haze, and with more contrast than the volume."""
     above = (np.clip(volume, 0, 1) - _FLOOR) / (1 - _FLOOR)
     return np.asarray(above.clip(0) ** _CONTRAST, np.float32)
 
 
 def _deepened(density: NDArray[np.float32], depth: int) -> NDArray[np.float32]:
-    """(D, H, W) → at least ``depth`` slices, linear between the middles of the given ones."""
+    """(D, H, W) → at least ``depth`` slices, interpolated linearly between the centres of the given ones."""
     own, height, width = density.shape
     if own >= depth:
         return density
-    # Columns of one pixel's depth each; OpenCV resizes about pixel centres, as ours are.
+    # One image row per slice. OpenCV also puts integer coordinates at pixel centres.
     flat = cv2.resize(density.reshape(own, height * width), (height * width, depth), interpolation=cv2.INTER_LINEAR)
     return np.asarray(flat, np.float32).reshape(depth, height, width)
 
@@ -330,13 +329,13 @@ def _depth_palette(density: NDArray[np.float32], z_range_unit: tuple[float, floa
     ends = slices[[filled[0], filled[-1]]] if len(filled) else slices[[0, -1]]
     if z_range_unit is not None:
         ends = unit_to_vox(np.array(z_range_unit)[:, None].repeat(3, axis=1), density.shape)[:, 2]
-    # The range's own ends are coloured too, so that they are the first and the last colour.
+    # Include the ends of the range, so that they get the first and the last colour.
     z = np.append(np.clip(slices, *np.sort(ends)), ends)
     return depth_colours(np.stack([z, z, z], axis=1))[:-2].astype(np.float32)
 
 
 def _ground(view: View, size_px: int, dark: bool, behind: Image | None) -> Image:
-    """The empty picture, with the crop on the cube's far wall."""
+    """An empty picture; if ``behind`` is given, with that crop on the cube's far wall."""
     canvas = np.full((size_px, size_px, 3), 14 if dark else 255, np.uint8)
     if behind is not None:
         side = len(behind)
@@ -351,16 +350,16 @@ def _ground(view: View, size_px: int, dark: bool, behind: Image | None) -> Image
 
 
 def _with_near_edges(canvas: Image, view: View, dark: bool) -> Image:
-    """Half transparent, so that they do not hide what they cross."""
+    """Draw the near edges half transparent, so that they do not hide the cloud."""
     edged = canvas.copy()
     _draw_cube(edged, view, dark, near=True)
     return np.asarray(cv2.addWeighted(edged, 0.5, canvas, 0.5, 0), np.uint8)
 
 
 def _draw_cube(canvas: Image, view: View, dark: bool, near: bool) -> None:
-    """The edges of the cube that are seen (``near``), or those behind it."""
+    """Draw the cube's visible edges (``near``), or its hidden ones."""
     forward = view.rotation[2]
-    # Faces (axis, side) that look at the viewer; one seen edge-on does not.
+    # Faces (axis, side) that point towards the viewer. A face seen edge-on does not count.
     seen = {(axis, int(forward[axis] < 0)) for axis in range(3) if abs(forward[axis]) > 1e-9}
     for a, b in _EDGES:
         faces = {(axis, int(_CORNERS[a, axis])) for axis in range(3) if _CORNERS[a, axis] == _CORNERS[b, axis]}
@@ -369,7 +368,7 @@ def _draw_cube(canvas: Image, view: View, dark: bool, near: bool) -> None:
 
 
 def _draw_borders(canvas: Image, view: View, slices: int, dark: bool) -> None:
-    """Where the slices of a coarse volume meet."""
+    """Draw the borders between the slices of a coarse volume."""
     square = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]], np.float64)
     for z in np.arange(1, slices) / slices if slices <= _FEW_SLICES else ():
         outline = place(np.column_stack([square, np.full(5, z)]), view, len(canvas))
@@ -378,6 +377,6 @@ def _draw_borders(canvas: Image, view: View, slices: int, dark: bool) -> None:
 
 
 def _line(canvas: Image, ends: NDArray[np.float64], grey: int) -> None:
-    # The cube reaches half a pixel beyond the outermost pixel centres.
+    # The cube extends half a pixel beyond the outermost pixel centres.
     start, end = np.round(ends[:, :2].clip(0, len(canvas) - 1) * 16).astype(int).tolist()
     cv2.line(canvas, start, end, (grey, grey, grey), 1, cv2.LINE_AA, 4)

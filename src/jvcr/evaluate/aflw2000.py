@@ -1,4 +1,4 @@
-"""AFLW2000-3D: NME by yaw, GTE, 3D NME, parts of the face, cumulative errors and head pose, with intervals."""
+"""AFLW2000-3D: NME by yaw, GTE, 3D NME, parts of the face, cumulative errors, head pose, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from jvcr.report import Table
 
 @dataclass(frozen=True, eq=False)
 class Aflw2000Report(BenchmarkReport):
-    """Scores of several systems on the same ground truth, in order; ``common``: on the faces that all of them found."""
+    """Scores of several systems on the same ground truth, in order. ``common``: on the faces found by all of them."""
 
     truth: Truth
     options: Options
@@ -46,12 +46,12 @@ class Aflw2000Report(BenchmarkReport):
 
     @property
     def n_points(self) -> int:
-        """Landmarks that were scored."""
+        """Number of scored landmarks."""
         return int(self.truth.original_img.shape[1])
 
     @property
     def introduction(self) -> list[str]:
-        """Notes to read before the figures, one per line."""
+        """Notes that explain the figures, one per line."""
         counts = {
             name: yaw_table(np.zeros(len(yaw)), yaw).counts
             for name, yaw in self.truth.yaws.items()
@@ -70,9 +70,9 @@ class Aflw2000Report(BenchmarkReport):
             f"Scored on the {self.n_points} landmarks of markup {self.truth.markup.name}.",
             base,
             f"Intervals: {self.options.draws} bootstrap draws of images within each bin, seed {self.options.seed}. "
-            f"Balanced draw: as many images of each bin (at most {self.options.balanced_per_bin}), mean over "
+            f"Balanced draw: equally many images from each bin (at most {self.options.balanced_per_bin}), mean over "
             f"{self.options.balanced_draws} draws, seed {self.options.seed}.",
-            "A missed face has no error in any mean; it counts in failure rate, AUC and the curves.",
+            "Missed faces are excluded from means. They count as failures in failure rate, AUC and the curves.",
         ]
         lines += [f"{s.system.name}, {s.system.boxes}: {s.system.note}" for s in self.scores if s.system.note]
         return lines
@@ -108,7 +108,7 @@ class Aflw2000Report(BenchmarkReport):
         """One self-contained page: plots, the worst faces drawn, and all tables.
 
         Args:
-            worst: how many faces of the first system to draw; their images are read from the benchmark's folder.
+            worst: number of the first system's worst faces to draw. Their images are read from the benchmark's folder.
         Raises:
             MissingExtra: plotly or Jinja2 is not installed.
         """
@@ -158,15 +158,15 @@ def evaluate(
 
     Args:
         root: folder of the data set in its original layout.
-        weights: networks to score; ``small`` by default, none where there are predictions.
-        predictions: landmarks of any aligner (docs/predictions.md), to be scored beside the networks.
+        weights: networks to score. Default: ``small``, or none if there are predictions.
+        predictions: landmarks of any aligner (docs/predictions.md), scored beside the networks.
         boxes, mirror, refine, detector, detect_size: see ``jvcr.evaluate.systems.Looks``.
-        execution: what runs the networks.
-        without: names of images to leave out.
+        execution: runtime of the networks.
+        without: names of images to exclude.
         aflw_yaw, aflw_yaw_names: AFLW's own yaw of the images (docs/evaluation.md).
-        pixel_base: ``as-published`` takes the 1-based labels for 0-based ones, as usual benchmark code.
-        limit: of CED, AUC and failure rate, a ratio.
-        draws: of the bootstrap. seed: of bootstrap and balanced draws.
+        pixel_base: ``as-published`` treats the 1-based labels as 0-based, like common benchmark code.
+        limit: upper limit of CED and AUC, and threshold of the failure rate; a ratio.
+        draws: number of bootstrap draws. seed: of bootstrap and balanced draws.
         progress: see ``jvcr.evaluate.benchmark.Progress``.
         keep: receives each network's predictions (``jvcr.evaluate.systems.KeepPredictions``).
     Raises:
@@ -188,10 +188,10 @@ def evaluate(
 
 
 def report_of(systems: Sequence[System], truth: Truth, options: Options) -> Aflw2000Report:
-    """Score every system; if there are several, also on the faces that all of them found.
+    """Score every system; if there are several, also on the faces found by all of them.
 
     Raises:
-        ValueError: a number of landmarks that differs from the labels'.
+        ValueError: a system's number of landmarks differs from the labels'.
     """
     scores = [score(system, truth, options) for system in systems]
     rows = common(scores, truth, options) if len(scores) > 1 else []

@@ -1,4 +1,4 @@
-"""AFLW2000-3D's report as a page: plots, the worst faces drawn, tables."""
+"""The AFLW2000-3D report as an HTML page: plots, pictures of the worst faces, tables."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def page(
     tables: Sequence[Table],
     worst: Sequence[tuple[str, float]],
 ) -> str:
-    """The whole page.
+    """Render the page.
 
     Args:
-        worst: name and NME of faces of the first system to draw; their images are read.
+        worst: name and NME of the first system's faces to draw. Their images are read from disk.
     Raises:
         MissingExtra: plotly or Jinja2 is not installed.
     """
@@ -55,17 +55,17 @@ def _faces(truth: Truth, first: Score, worst: Sequence[tuple[str, float]]) -> li
 
 
 def _label(one: Score) -> str:
-    """Plotly interprets names as HTML."""
+    """A system's name, escaped because plotly interprets names as HTML."""
     return html.escape(f"{one.system.name}, {one.system.boxes}")
 
 
 def _published(scores: Sequence[Score]) -> tuple[PublishedNme, ...]:
-    """Published results to compare with; they are for 68 points."""
+    """Published results to compare with, all for 68 points; empty for other markups."""
     return AFLW2000_NME if n_points_of(scores) == PUBLISHED_POINTS else ()
 
 
 def _bins(go: Any, scores: Sequence[Score]) -> Any:
-    """NME by yaw with its intervals; published means as marks."""
+    """NME by yaw with confidence intervals; published means as markers."""
     x = [*BINS, "mean of bins"]
     traces = []
     for number, one in enumerate(scores):
@@ -155,7 +155,7 @@ def _curves(go: Any, scores: Sequence[Score]) -> Any:
 
 
 def _yaw(go: Any, truth: Truth, scores: Sequence[Score]) -> Any:
-    """Every face of every system: error over yaw."""
+    """Error over yaw, for every face and system."""
     yaw = truth.fitted_yaw_deg
     figure = go.Figure()
     for number, one in enumerate(scores):

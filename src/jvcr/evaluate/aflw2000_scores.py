@@ -1,4 +1,4 @@
-"""AFLW2000-3D: scores of landmarks against labels. No file access, no formatting."""
+"""AFLW2000-3D: score landmarks against labels. No file access, no formatting."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CED_STEPS = 200
 
 @dataclass(frozen=True)
 class Options:
-    """limit: of CED, AUC and failure rate, a ratio. draws: of the bootstrap. pixel_base: docs/evaluation.md.
+    """limit: of CED, AUC and failure rate, a ratio. draws: of the bootstrap. pixel_base: see docs/evaluation.md.
 
     Raises:
         ValueError: an unknown pixel base.
@@ -60,7 +60,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Cell:
-    """Means of one error over the faces found, ratios, with 95 % bootstrap intervals."""
+    """Means of one error over the detected faces, as ratios, with 95 % bootstrap intervals."""
 
     table: YawTable
     bins_interval: tuple[Interval, ...]
@@ -71,7 +71,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Curve:
-    """Cumulative error distribution up to ``limit`` over *all* faces; a missed face is below no threshold."""
+    """Cumulative error distribution up to ``limit`` over *all* faces; a missed face counts as above every threshold."""
 
     limit: float
     thresholds: tuple[float, ...]
@@ -82,14 +82,15 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """All scores of one system; a score that cannot be measured is replaced by the reason, as text.
+    """All scores of one system. Where a score cannot be measured, a text gives the reason.
 
     Attributes:
-        cells: (error, labels, yaw) → means; errors "NME", "GTE" and "3D NME" (original labels alone for the last two).
-        curves: labels → curve of NME.
-        regions: labels → group of landmarks → NME by yaw (fitted).
+        cells: (error, labels, yaw) → means. Errors are "NME", "GTE" and "3D NME"; "GTE" and "3D NME" exist for original
+            labels only.
+        curves: labels → cumulative distribution of NME.
+        regions: labels → group of landmarks → NME by fitted yaw.
         pose: head-pose errors.
-        per_face: (error, labels) → (B,) with NaN for missed faces.
+        per_face: (error, labels) → (B,), NaN for missed faces.
     """
 
     system: System
@@ -103,13 +104,13 @@ class Score:
     per_face: dict[tuple[str, str], NDArray[np.float64]]
 
     def cell(self, error: str, labels: str = "original", yaw: str = "fitted") -> Cell | str:
-        """The means of one error, or why there are none."""
+        """The means of one error, or a text that says why there are none."""
         return self.cells[error, labels, yaw]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of bins of this system minus that of the first, on the same faces, with its paired bootstrap interval."""
+    """Mean of bins of this system minus that of the first, on the same faces, with a paired bootstrap interval."""
 
     mean: float
     interval: Interval
@@ -117,7 +118,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class CommonRow:
-    """One system on the faces that all systems found."""
+    """Results of one system on the faces found by all systems."""
 
     system: str
     boxes: str
@@ -127,10 +128,10 @@ class CommonRow:
 
 
 def score(system: System, truth: Truth, options: Options) -> Score:
-    """All figures of one system.
+    """Score one system.
 
     Raises:
-        ValueError: a number of landmarks that differs from the labels'.
+        ValueError: the number of landmarks differs from the labels'.
     """
     n_points = truth.original_img.shape[1]
     if system.points_img.shape[1] != n_points:
@@ -166,7 +167,7 @@ def score(system: System, truth: Truth, options: Options) -> Score:
 
 
 def cell(errors: NDArray[np.float64], yaw_deg: NDArray[np.float64], options: Options) -> Cell | str:
-    """Means by yaw of the faces that are not missed (NaN)."""
+    """Means by yaw. Missed faces (NaN) are excluded."""
     found = ~np.isnan(errors)
     if not found.any():
         return NO_FACE
@@ -182,7 +183,7 @@ def cell(errors: NDArray[np.float64], yaw_deg: NDArray[np.float64], options: Opt
 
 
 def common(scores: Sequence[Score], truth: Truth, options: Options) -> list[CommonRow]:
-    """The systems on the faces that every one of them found; [] if there is no such face."""
+    """Score the systems on the faces found by all of them; [] if there is no such face."""
     found = np.logical_and.reduce([s.system.found for s in scores])
     if not found.any():
         return []
@@ -194,7 +195,7 @@ def common(scores: Sequence[Score], truth: Truth, options: Options) -> list[Comm
         nme = cell(errors, yaw, options)
         depth = one.per_face.get(("GTE", "original"))
         assert isinstance(nme, Cell)
-        # One seed: every system is scored on the same draws of faces.
+        # The same seed for every system, so that all are scored on the same draws of faces.
         drawn = bootstrap(errors, yaw, options.draws, options.seed)
         to_first = None
         if first is None:
@@ -207,10 +208,10 @@ def common(scores: Sequence[Score], truth: Truth, options: Options) -> list[Comm
 
 
 def target_of(truth: Truth, labels: str, pixel_base: str) -> Points | str:
-    """Labels as they are compared with 0-based predictions.
+    """The labels to compare 0-based predictions with.
 
-    ``as-published``, the usual benchmark code's reading, puts the 1 back that the reader took from the 1-based
-    original labels.
+    The reader subtracts 1 from the 1-based original labels. ``as-published`` adds it back, because common benchmark
+    code does not subtract it.
     """
     target = truth.labels[labels]
     if isinstance(target, str) or labels != "original" or pixel_base == "respected":

@@ -1,4 +1,4 @@
-"""AFLW2000-3D: scores as tables of text, once for the terminal, Markdown and HTML. Percent and degrees."""
+"""AFLW2000-3D: scores as text tables, shared by the terminal, Markdown and HTML. In percent and degrees."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from jvcr.report import NONE, Table, percent
 
 
 def n_points_of(scores: Sequence[Score]) -> int:
-    """Landmarks that were scored: those of every system."""
+    """Number of scored landmarks, which is the same for all systems."""
     return int(scores[0].system.points_img.shape[1])
 
 
 def short(scores: Sequence[Score]) -> Table:
-    """A summary for the terminal: means by yaw, original and Reannotated labels, GTE, missed faces."""
+    """A summary for the terminal: NME by yaw on original and Reannotated labels, GTE, missed faces."""
     rows = []
     for one in scores:
         for labels in ("original", "Reannotated"):
@@ -38,12 +38,12 @@ def short(scores: Sequence[Score]) -> Table:
                     missed,
                 )
             )
-    header = ("aligner", "boxes", "labels", *BINS, "mean of bins", "of images", "GTE", "missed")
+    header = ("aligner", "boxes", "labels", *BINS, "mean of bins", "mean of images", "GTE", "missed")
     return Table(f"NME by |yaw| (fitted), {n_points_of(scores)} points, percent", header, tuple(rows))
 
 
 def all_tables(scores: Sequence[Score], common: Sequence[CommonRow]) -> list[Table]:
-    """Every figure."""
+    """All results, as tables."""
     tables = []
     for labels in ("original", "Reannotated"):
         for yaw in ("fitted", "AFLW"):
@@ -81,20 +81,20 @@ def _by_yaw(scores: Sequence[Score], error: str, labels: str, yaw: str) -> Table
                 ),
                 f"{percent(table.mean)} ± {percent(table.std)} ({span(cell.mean_interval)})",
                 f"{percent(table.image_mean)} ({span(cell.image_mean_interval)})",
-                f"{percent(cell.balanced.mean)} ({cell.balanced.per_bin} a bin, ± {percent(cell.balanced.std)})",
+                f"{percent(cell.balanced.mean)} ({cell.balanced.per_bin} per bin, ± {percent(cell.balanced.std)})",
                 f"{one.missed} ({' + '.join(map(str, one.missed_by_bin))})" if yaw == "fitted" else str(one.missed),
             )
         )
     notes = ["In brackets: 95 % bootstrap interval; number of faces found."]
     if n_points != PUBLISHED_POINTS:
-        notes.append(f"Published figures are of {PUBLISHED_POINTS} points and stand beside no others.")
+        notes.append(f"Published figures are not shown, because they are for {PUBLISHED_POINTS} points.")
     elif yaw == "fitted" and labels == "original" and error != "3D NME":
         rows += _published(error)
         notes.append(
-            "Published rows are on all 2,000 images and in their authors' pixel base, and were not measured here."
+            "Published rows cover all 2,000 images and use their authors' pixel base. They were not measured here."
         )
         if error == "GTE":
-            notes.append("Which mean the published GTE are is not known here; they stand under the mean of images.")
+            notes.append("Published GTE are listed as means of images, but it is not known which mean they are.")
     if n_points == PUBLISHED_POINTS and error == "NME" and yaw == "fitted" and labels == "Reannotated":
         rows += [
             (name, "published", *[NONE] * 3, f"{mean:.2f}", *[NONE] * 3)
@@ -135,11 +135,11 @@ def _common(common: Sequence[CommonRow], n_points: int) -> Table:
                 percent(row.gte.table.image_mean) if isinstance(row.gte, Cell) else row.gte,
             )
         )
-    header = ("aligner", "boxes", *BINS, "mean of bins", "minus the first", "mean of images", "GTE")
+    header = ("aligner", "boxes", *BINS, "mean of bins", "minus first row", "mean of images", "GTE")
     faces = sum(common[0].nme.table.counts)
-    notes = ("The difference to the first row has a paired interval: both are scored on the same draws of faces.",)
+    notes = ("The interval of the difference is paired: both systems are scored on the same draws of faces.",)
     return Table(
-        f"NME on the {faces} faces that all found, {n_points} points, original labels, fitted yaw, percent",
+        f"NME on the {faces} faces found by all systems, {n_points} points, original labels, fitted yaw, percent",
         header,
         tuple(rows),
         notes,
@@ -161,7 +161,7 @@ def _curves(scores: Sequence[Score]) -> Table:
         f"Cumulative errors of NME up to {100 * limit:g} %, {n_points_of(scores)} points, percent",
         ("aligner", "boxes", "labels", "AUC", "failure rate", "faces missed"),
         tuple(rows),
-        (f"Failure: an error of {100 * limit:g} % or more, or a missed face (which counts in no mean).",),
+        (f"Failure: an error of {100 * limit:g} % or more, or a missed face.",),
     )
 
 
@@ -206,16 +206,17 @@ def _pose(scores: Sequence[Score]) -> Table:
             ("Pose_Para, raw, angles within ±99° only", one.pose.to_pose_para_usual),
             ("Pose_Para, offset removed", one.pose.to_pose_para_zeroed),
             ("Pose_Para, offset removed, angles within ±99° only", one.pose.to_pose_para_zeroed_usual),
-            ("Pose_Para, offset removed: true landmarks instead of predictions", one.pose.labels_to_pose_para_zeroed),
+            ("Pose_Para, offset removed, true landmarks as predictions", one.pose.labels_to_pose_para_zeroed),
         )
         for name, e in parts:
             figures = (e.yaw, e.pitch, e.roll, e.mae, e.rotation)
             rows.append((one.system.name, one.system.boxes, name, str(e.faces), *(f"{v:.2f}" for v in figures)))
         yaw, pitch, roll = one.pose.zero_deg
         notes = (
-            "Against true landmarks: our angles (docs/coordinates.md). Against Pose_Para: its own angles.",
-            "Offset: the constant turn of the head's axes between our pose of the true landmarks and Pose_Para, from "
-            f"the labels alone (pitch has another zero): yaw {yaw:+.1f}°, pitch {pitch:+.1f}°, roll {roll:+.1f}°.",
+            "Against true landmarks: angles as in docs/coordinates.md. Against Pose_Para: its own angles.",
+            "Offset: the constant rotation between our pose of the true landmarks and Pose_Para, which define zero "
+            "pitch differently. It is estimated from the labels alone: "
+            f"yaw {yaw:+.1f}°, pitch {pitch:+.1f}°, roll {roll:+.1f}°.",
         )
     beside = published.AFLW2000_POSE_MAE_DEG if n_points_of(scores) == PUBLISHED_POINTS else {}
     rows += [(name, "published", "Pose_Para", *[NONE] * 4, f"{mae:.2f}", NONE) for name, mae in beside.items()]

@@ -1,4 +1,4 @@
-"""AFLW2000-3D's labels: everything that the scores need."""
+"""The labels of AFLW2000-3D that scoring needs."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Truth:
 
     Attributes:
         original_img: (B, 68, 3) image pixels, 0-based, z away from the camera, z mean 0.
-        reannotated_img: (B, 68, 2) image pixels, 0-based, or why there are none.
-        fitted_yaw_deg: (B,) of ``Pose_Para``, signed as ours.
-        aflw_yaw_deg: (B,) of AFLW's own labels, or why there is none.
-        pose: of the true landmarks and of ``Pose_Para``.
+        reannotated_img: (B, 68, 2) image pixels, 0-based; or a text that says why there are none.
+        fitted_yaw_deg: (B,) from ``Pose_Para``, with our sign.
+        aflw_yaw_deg: (B,) from AFLW's own labels; or a text that says why there are none.
+        pose: head pose of the true landmarks and of ``Pose_Para``.
         root: the folder of the images.
         markup: of the labels.
     """
@@ -48,12 +48,12 @@ class Truth:
 
     @property
     def labels(self) -> dict[str, NDArray[np.float32] | str]:
-        """By name: (B, 68, 3) or (B, 68, 2), or why there are none."""
+        """By name: (B, 68, 3) or (B, 68, 2), or a text that says why there are none."""
         return {"original": self.original_img, "Reannotated": self.reannotated_img}
 
     @property
     def yaws(self) -> dict[str, NDArray[np.float64] | str]:
-        """By name: (B,) degrees, or why there are none."""
+        """By name: (B,) degrees, or a text that says why there are none."""
         return {"fitted": self.fitted_yaw_deg, "AFLW": self.aflw_yaw_deg}
 
 
@@ -64,21 +64,21 @@ def read_truth(
 
     Args:
         aflw_yaw, aflw_yaw_names: ``yaw_file`` and ``yaw_names`` of ``read_aflw2000``.
-        without: names of images to leave out.
+        without: names of images to exclude.
 
     Raises:
         FileNotFoundError, ImageError: as ``read_aflw2000``, ``reannotated_targets``, ``aflw_yaws``.
-        ValueError: as these; or a name to leave out is not there, or nothing is left.
+        ValueError: as these; or an excluded name is not in the folder, or no image is left.
     """
     samples = [(s.name, s.points_img, s.yaw_deg) for s in read_aflw2000(root)]
     absent = set(without) - {name for name, _, _ in samples}
     if absent:
         raise ValueError(
-            f"{root}: {len(absent)} of the {len(without)} images to leave out are not there, e.g. {min(absent)}"
+            f"{root}: {len(absent)} of the {len(without)} images to exclude are not in it, e.g. {min(absent)}"
         )
     samples = [sample for sample in samples if sample[0] not in without]
     if not samples:
-        raise ValueError(f"{root}: every image is left out")
+        raise ValueError(f"{root}: every image is excluded")
     names = [name for name, _, _ in samples]
     original = np.stack([points for _, points, _ in samples])
     pose_para = np.array([_pose_para(root / f"{name}.mat") for name in names])

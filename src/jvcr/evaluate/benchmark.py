@@ -16,7 +16,7 @@ BINS = ("[0,30]°", "(30,60]°", "over 60°")
 """Yaw bins, as table headers."""
 
 PUBLISHED_POINTS = 68
-"""Number of landmarks that published AFLW2000-3D figures are measured on."""
+"""Number of landmarks in published AFLW2000-3D results."""
 
 NO_DEPTH = "not measurable: no depth"
 OTHER_MARKUP = "not measurable: not the 68 points"

@@ -15,7 +15,7 @@ from jvcr.markups.markup import Markup
 
 
 def common_markup(systems: Sequence[Markup], labels: Markup) -> Markup:
-    """The markup of the labels, or else the largest of a system, into which the labels and all systems convert.
+    """A markup into which the labels and all systems convert: the labels' own, or else the largest of a system.
 
     Raises:
         ValueError: there is none.
@@ -33,7 +33,7 @@ def common_markup(systems: Sequence[Markup], labels: Markup) -> Markup:
 
 
 def in_one_markup(systems: Sequence[System], truth: Truth) -> tuple[list[System], Truth]:
-    """The same systems and labels, all with the landmarks of ``common_markup``, which the truth returned names.
+    """Convert systems and labels to their ``common_markup``.
 
     Raises:
         ValueError: there is none.
@@ -52,10 +52,10 @@ def in_one_markup(systems: Sequence[System], truth: Truth) -> tuple[list[System]
 
 
 def points_in(system: System, markup: Markup) -> NDArray[np.floating]:
-    """(B, N, 2 or 3) the system's landmarks as those of ``markup``.
+    """(B, N, 2 or 3) the system's landmarks, converted to ``markup``.
 
     Raises:
-        ValueError: they cannot be derived from its own.
+        ValueError: they cannot be derived from the system's own.
     """
     points = converted_points(system.points_img.astype(np.float32), system.markup, markup)
     if points is None:

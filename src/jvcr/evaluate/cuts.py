@@ -9,17 +9,17 @@ import numpy as np
 from jvcr.data.face_photos import FacePhoto
 
 NOSE_SHARE = 0.46
-"""Height of the tip of the nose as a share of the landmark box's height: median of near-frontal training faces."""
+"""Height of the nose tip as a fraction of the landmark box's height: median of near-frontal training faces."""
 
 CLOSE_UPS = (0.8, 0.65, 0.5)
-"""Width and height of close-ups, as a share of the landmark box's."""
+"""Size of a close-up, as a fraction of the landmark box's width and height."""
 
 _LEAST_SIDE_PX = 16
 
 
 @dataclass(frozen=True)
 class Cut:
-    """The region of a photo to keep: ``low`` and ``high`` are (x, y), as shares of the landmark box's size.
+    """The region of a photo to keep: ``low`` and ``high`` are (x, y), as fractions of the landmark box's size.
 
     An infinite value keeps the photo's own border.
     """
@@ -44,10 +44,11 @@ CUTS = (
 
 
 def cut_photo(photo: FacePhoto, cut: Cut) -> FacePhoto | None:
-    """Crop the photo around its largest sure face. No other face is sure in the result.
+    """Crop the photo around its largest sure face. In the result, only this face is sure.
 
     Returns:
-        None if no face is certain, or if the crop would be smaller than 16 pixels. Boxes may extend beyond the picture.
+        the cropped photo, whose boxes may extend beyond it; None if no face is sure, or if the crop would be smaller
+        than 16 pixels.
     """
     sure = np.flatnonzero(photo.sure)
     if not len(sure):

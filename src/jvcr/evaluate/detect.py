@@ -46,11 +46,11 @@ class DetectReport(BenchmarkReport):
     date: str
 
     def tables(self) -> list[Table]:
-        """All finders side by side, as one table."""
+        """One table: the detector alone and with each landmark network, side by side."""
         return [detection_table([result.scores for result in self.results])]
 
     def figures(self) -> dict[str, Any]:
-        """By finder: precision over recall, and reliability of the score, as a matplotlib figure.
+        """A matplotlib figure per finder: precision–recall curve, and reliability diagram of the score.
 
         Raises:
             MissingExtra: matplotlib is not installed.
@@ -58,8 +58,8 @@ class DetectReport(BenchmarkReport):
         return {result.scores.name: plots(result.scores) for result in self.results}
 
     def worst_sheets(self, count: int) -> Mapping[str, Image]:
-        """By finder: up to ``count`` photographs with missed faces and false positives; none if there were no
-        errors."""
+        """A sheet per finder: up to ``count`` photographs with missed faces or false positives. Finders without errors
+        have no sheet."""
         sheets = {result.scores.name: worst_sheet(result, count) if count else None for result in self.results}
         return {name: sheet for name, sheet in sheets.items() if sheet is not None}
 
@@ -94,8 +94,8 @@ def evaluate(
         weights: landmark networks; ``small`` by default.
         detector: name of the detector.
         detect_size: longer side of the detector's input, pixels.
-        without: names of images to leave out.
-        half: only one half of the photographs (``jvcr.data.face_photos.Half``).
+        without: names of images to exclude.
+        half: use only one half of the photographs (``jvcr.data.face_photos.Half``).
         execution: runtime of the landmark networks; its threads also apply to the detector.
         progress: see ``jvcr.evaluate.benchmark.Progress``.
     Raises:
@@ -120,7 +120,7 @@ def _photos(root: Path, without: Collection[str], half: Half | None) -> tuple[li
     absent = set(without) - {photo.name for photo in photos}
     if absent:
         raise ValueError(
-            f"{root}: {len(absent)} of the {len(without)} images to leave out are not there, e.g. {min(absent)}"
+            f"{root}: {len(absent)} of the {len(without)} images to exclude are not in it, e.g. {min(absent)}"
         )
     left = [p for p in photos if p.name not in without and half in (None, half_of(p.name))]
     if not left:

@@ -32,7 +32,7 @@ Finder = Callable[[Image], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 @dataclass(frozen=True)
 class Slice:
-    """``count`` faces (or boxes) of one kind, of which ``share`` were found (or are correct)."""
+    """A subset of ``count`` faces (or detections). ``share`` is the recall (or precision) on it."""
 
     label: str
     count: int
@@ -41,8 +41,12 @@ class Slice:
 
 @dataclass(frozen=True)
 class CutScores:
-    """``count`` photographs whose face is cut in one way (``jvcr.evaluate.cuts``): share ``found``, and ``extra``
-    results that lie on the face beside the hit, as an upside-down face on the forehead does."""
+    """Scores on ``count`` photographs whose face is cut off in one way (``jvcr.evaluate.cuts``).
+
+    Attributes:
+        found: share of faces found.
+        extra: false positives on the face, such as an upside-down face on the forehead.
+    """
 
     label: str
     count: int
@@ -52,18 +56,18 @@ class CutScores:
 
 @dataclass(frozen=True)
 class DetectionScores:
-    """Everything at the default ``threshold``; see ``jvcr.evaluate.matching`` for what a hit is.
+    """All scores at the default ``threshold``. ``jvcr.evaluate.matching`` defines a hit.
 
     Attributes:
-        recall: of the sure faces. precision: of the detections in fully labelled photographs.
+        recall: on the sure faces. precision: of the detections in fully labelled photographs.
         average_precision: area under the precision–recall curve.
         false_on_empty: false positives in the ``empty_photos`` photographs without a face.
-        by_yaw, by_size, by_roll: recall. Size is the box's longer side when the photo's longer side is 320 px; roll is
-            the rotation applied to all photographs.
-        by_cut: the same photographs with their largest face cut by the frame.
-        extra: results on the faces of whole photographs that are not their hits (duplicate detections).
-        reliability: share of true faces among the detections of each score range.
-        curve: (score, precision, recall), from the best score down.
+        by_yaw, by_size, by_roll: recall. Size is the longer side of the box if the photo's longer side is 320 px. Roll
+            is the rotation applied to all photographs.
+        by_cut: scores on the photographs with their largest face cut off by the frame.
+        extra: duplicate detections: results on faces of whole photographs that are not their hits.
+        reliability: precision of the detections in each score range.
+        curve: (score, precision, recall), from the highest score down.
     """
 
     name: str
@@ -107,11 +111,10 @@ def evaluate_detection(
     rolls_deg: Sequence[float] = ROLLS_DEG,
     progress: Progress = no_progress,
 ) -> Evaluated:
-    """Detect faces in all photographs, upright and rotated both ways.
+    """Detect faces in all photographs: as they are, rotated both ways, and with the face cut off by the frame.
 
     Args:
-        complete: all faces of the photographs are known. Otherwise what was found beside the known ones counts
-            neither as a hit nor as false.
+        complete: all faces of the photographs are labelled. If not, detections that match no label are ignored.
         progress: called with ``name`` after each pass over a photo (``jvcr.evaluate.benchmark.Progress``).
     """
     crowded = [p for p in photos if p.sure.any()]
@@ -176,13 +179,13 @@ def evaluate_detection(
 def _believed(
     found: tuple[NDArray[np.float64], NDArray[np.float64]], threshold: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Boxes and scores from the threshold on."""
+    """Boxes and scores at or above the threshold."""
     boxes, scores = found
     return boxes[scores >= threshold], scores[scores >= threshold]
 
 
 def turned_photo(photo: FacePhoto, degrees: float) -> FacePhoto:
-    """The whole photograph rotated clockwise about its centre, in a square padded by edge replication."""
+    """The whole photograph, rotated clockwise about its centre, in a square padded by edge replication."""
     height, width = photo.image.shape[:2]
     side = math.ceil(math.hypot(width, height))
     crop = Crop(middle_of(width), middle_of(height), side, side, degrees)
@@ -192,7 +195,7 @@ def turned_photo(photo: FacePhoto, degrees: float) -> FacePhoto:
 
 
 def detection_table(scores: Sequence[DetectionScores]) -> Table:
-    """All finders side by side, percent."""
+    """A table with one column per finder, in percent."""
     rows: list[tuple[str, ...]] = [
         ("recall, all faces", *(f"{percent(s.recall)} of {s.faces}" for s in scores)),
         ("precision", *(percent(s.precision) for s in scores)),
@@ -203,7 +206,7 @@ def detection_table(scores: Sequence[DetectionScores]) -> Table:
         ),
         ("extra results on a face that was found", *(str(s.extra) for s in scores)),
     ]
-    for title, kind in (("recall, yaw", "by_yaw"), ("recall, size", "by_size"), ("recall, turned by", "by_roll")):
+    for title, kind in (("recall, yaw", "by_yaw"), ("recall, size", "by_size"), ("recall, rotated by", "by_roll")):
         for row, share in enumerate(getattr(scores[0], kind)):
             cells = [getattr(s, kind)[row] for s in scores]
             rows.append((f"{title} {share.label} ({share.count})", *(percent(c.share) for c in cells)))
@@ -220,15 +223,17 @@ def detection_table(scores: Sequence[DetectionScores]) -> Table:
         header,
         tuple(rows),
         (
-            "A hit has an IoU of at least 0.4 with the true landmark box. Size: longer side of the box when the "
-            "photo's longer side is 320 px. Cut faces: the largest face of each photo, cut by the frame.",
+            "A hit has an IoU of at least 0.4 with the true landmark box. Size: longer side of the box if the "
+            "photo's longer side is 320 px. Cut faces: the largest face of each photo, cut off by the frame.",
         ),
     )
 
 
 def worst_sheet(evaluated: Evaluated, most: int) -> Image | None:
-    """Photographs with missed faces, the largest first, then those with the highest-scoring false positives: true boxes
-    in green, detections in yellow. None if there were no errors."""
+    """A sheet of photographs with errors: missed faces, largest first, then false positives, highest score first.
+
+    True boxes are green, detections yellow. None if there were no errors.
+    """
     threshold = evaluated.scores.threshold
     misses: list[tuple[float, int]] = []
     false: list[tuple[float, int]] = []
@@ -270,7 +275,7 @@ def _sizes(photo: FacePhoto) -> NDArray[np.float64]:
 
 
 def _yaw_shares(right: NDArray[np.bool_], yaw_deg: NDArray[np.float64]) -> list[Slice]:
-    """The yaw bins of NME; the last one includes angles beyond 90°."""
+    """Shares by the yaw bins of NME. The last bin includes angles beyond 90°."""
     bins = (yaw_deg <= 30, (yaw_deg > 30) & (yaw_deg <= 60), yaw_deg > 60)
     return [
         Slice(label, int(inside.sum()), float(right[inside].mean()) if inside.any() else math.nan)
@@ -288,7 +293,7 @@ def _shares(right: NDArray[np.bool_], values: NDArray[np.float64], edges: Sequen
 
 
 def plots(scores: DetectionScores) -> Any:
-    """A matplotlib figure: precision over recall, and a reliability diagram of the score.
+    """A matplotlib figure: the precision–recall curve, and a reliability diagram of the score.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -307,7 +312,7 @@ def plots(scores: DetectionScores) -> Any:
         right.annotate(
             str(share.count), (100 * middle, 100 * share.share), fontsize=8, xytext=(4, -10), textcoords="offset points"
         )
-    right.set(xlabel="score, %", ylabel="of these, faces, %", title="reliability (numbers: how many were found)")
+    right.set(xlabel="score, %", ylabel="precision, %", title="reliability (numbers: detections)")
     return figure
 
 

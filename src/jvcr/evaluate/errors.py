@@ -1,4 +1,4 @@
-"""NME by yaw, and GTE, of a network on labelled faces."""
+"""NME by yaw and GTE of a network on labelled faces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expression: do eyes close and mouths open? Predicted landmarks against hand marks (docs/evaluation.md)."""
+"""Expression: do eyes close and mouths open? Compares predicted landmarks with hand marks (docs/evaluation.md)."""
 
 from __future__ import annotations
 
@@ -95,18 +95,18 @@ def evaluate(
     """Compare networks and prediction files with hand marks.
 
     Args:
-        root: folder of a training table, whose hand-marked validation rows are taken, or of AFLW2000-3D.
-        weights: networks to score; ``small`` by default, none where there are predictions.
-        predictions: landmarks of any aligner (docs/predictions.md), to be scored beside the networks.
+        root: folder of AFLW2000-3D, or of a training table, whose hand-marked validation rows are used.
+        weights: networks to score. Default: ``small``, or none if there are predictions.
+        predictions: landmarks of any aligner (docs/predictions.md), scored beside the networks.
         boxes, mirror, refine, detector, detect_size: see ``jvcr.evaluate.systems.Looks``.
-        execution: what runs the networks.
+        execution: runtime of the networks.
         hand: hand marks of AFLW2000-3D's images; ``hand2d.npz`` in the folder by default.
-        without: names of images to leave out.
+        without: names of images to exclude.
         progress: see ``jvcr.evaluate.benchmark.Progress``.
         keep: receives each network's predictions (``jvcr.evaluate.systems.KeepPredictions``).
     Raises:
         FileNotFoundError, ValueError, ImageError: a file is missing or damaged, an argument is unknown, no face has
-            hand marks, or the 68 landmarks cannot be made from a system's own.
+            hand marks, or the 68 landmarks cannot be derived from a system's own.
     """
     looks = Looks(boxes, mirror, refine, detector, detect_size, execution.threads)
     contestants = Contestants(weights, predictions, looks, execution)
@@ -123,13 +123,13 @@ def read_marked(
     """The hand-marked faces of a training table's validation rows, or of AFLW2000-3D.
 
     Args:
-        root: folder of either.
+        root: folder of the table or of AFLW2000-3D.
         hand: hand marks of AFLW2000-3D's images; by default ``hand2d.npz`` in the folder.
-        without: names to leave out.
+        without: names to exclude.
     Returns:
-        the truth, and its samples in order.
+        the truth, and its samples in the same order.
     Raises:
-        FileNotFoundError, ValueError: something is missing, or no face has hand marks.
+        FileNotFoundError, ValueError: a file is missing or damaged, or no face has hand marks.
     """
     if (root / "labels.npz").is_file():
         if hand is not None:

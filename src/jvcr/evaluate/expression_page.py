@@ -1,4 +1,4 @@
-"""The expression report as a page: tables, predicted over true openings, the worst faces drawn."""
+"""The expression report as an HTML page: tables, plots of predicted over true values, pictures of the worst faces."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def page(
     read: Callable[[str], Image],
     worst: int,
 ) -> str:
-    """The whole page.
+    """Render the page.
 
     Args:
-        read: name of an image → (H, W, 3) uint8 RGB; called for the worst faces only.
-        worst: how many faces of the first system to draw, by the openings that it misses most.
+        read: name of an image → (H, W, 3) uint8 RGB; called only for the faces that are drawn.
+        worst: number of faces to draw: those with the largest errors of the first system.
     Raises:
         MissingExtra: plotly or Jinja2 is not installed.
     """
@@ -44,7 +44,7 @@ def page(
 
 
 def _face(first: ExpressionScore, truth: ExpressionTruth, row: int, read: Callable[[str], Image]) -> Picture:
-    # Openings are those in 2D, as they are scored.
+    # The caption shows 2D openings, because those are scored.
     name, seen, true = truth.names[row], first.system.points_img[row, :, :2], truth.hand_img[row]
     caption = (
         f"{name}: eyes {_openings_text(eye_openings(seen))} (true {_openings_text(eye_openings(true))}), "
@@ -54,7 +54,7 @@ def _face(first: ExpressionScore, truth: ExpressionTruth, row: int, read: Callab
 
 
 def _openings(go: Any, scores: Sequence[ExpressionScore], measure: str) -> Any:
-    """Every eye, mouth or brow: predicted over true."""
+    """Predicted over true value, for every eye, mouth or brow."""
     figure = go.Figure()
     for number, one in enumerate(scores):
         true, predicted = one.pairs[measure].T

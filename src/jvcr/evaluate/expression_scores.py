@@ -1,8 +1,9 @@
 """Expression: predicted landmarks against hand marks.
 
-Benchmark labels of faces come from linear face models, which flatten expressions: a network that never closes an eye
-scores well on them. Hand marks are the truth here. Their markup is not quite that of the labels, so openings are
-compared as ratios within a face, and positions also with the constant offset of each landmark removed.
+The labels of common face benchmarks come from linear face models, which flatten expressions: a network that never
+closes an eye scores well on them. Here, hand marks are the ground truth. Their markup differs slightly from that of the
+labels. So openings are compared as ratios within a face, and positions are also compared after removing the constant
+offset of each landmark.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ from jvcr.metrics import yaw_members
 Values = NDArray[np.float64]
 
 INNER = tuple(range(17, 68))
-"""All but the jaw: in the hand marks that is the visible outline, in ours the jaw of the 3D head."""
+"""All landmarks except the jaw. Hand marks follow the visible outline; our landmarks follow the jaw of the 3D head."""
 
 FOLDS = 5
 
 HAND_FILE = "hand2d.npz"
-"""Hand marks of AFLW2000-3D's images, in its folder: ``id``, ``points2d`` (B, 68, 2); optionally ``good`` (B,), the
+"""File with hand marks in the folder of AFLW2000-3D: ``id``, ``points2d`` (B, 68, 2); optionally ``good`` (B,), which
 faces to use, and ``externally_occluded`` (B, 68)."""
 
 MEASURES = {
@@ -65,9 +66,9 @@ class ExpressionTruth:
         title: name of the data, for display.
         hand_img: (B, 68, 2) hand marks, pixels of the photo; NaN for landmarks that are not marked, or that are
             occluded, such as an eye behind sunglasses.
-        target_img: (B, 68, 3) the labels, whose box the errors are divided by.
+        target_img: (B, 68, 3) the labels. Errors are divided by the size of their box.
         yaw_deg: (B,).
-        tones: B names of the apparent skin tone (``jvcr.evaluate.tone``), or none.
+        tones: B names of the apparent skin tone (``jvcr.evaluate.tone``); empty if unknown.
     """
 
     title: str
@@ -82,7 +83,7 @@ class ExpressionTruth:
             raise ValueError(f"{self.title}: no face has hand marks")
 
     def subsets(self) -> dict[str, NDArray[np.bool_]]:
-        """Which faces are in each of ``YAW_NAMES`` and, where they are known, of ``TONES``: (B,) each."""
+        """Name of each subset → (B,) which faces are in it: ``YAW_NAMES`` and, if known, ``TONES``."""
         everything = np.ones(len(self.names), bool)
         subsets = dict(zip(YAW_NAMES, (everything, *yaw_members(self.yaw_deg)), strict=True))
         tones = np.array(self.tones)
@@ -90,10 +91,10 @@ class ExpressionTruth:
 
 
 def truth_of_samples(title: str, samples: Sequence[Sample]) -> ExpressionTruth:
-    """The hand-marked faces (``Sample.hand2d``).
+    """The hand-marked faces among the samples (``Sample.hand2d``).
 
     Raises:
-        ValueError: none does.
+        ValueError: no sample has hand marks.
     """
     marked = [s for s in samples if s.hand2d is not None and np.isfinite(s.hand2d).any()]
     return ExpressionTruth(
@@ -120,11 +121,11 @@ def marked_rows(table: TrainingTable) -> list[int]:
 
 
 def read_hand_marks(path: Path) -> dict[str, NDArray[np.float32]]:
-    """Hand marks by name of the image: (68, 2) pixels, NaN for landmarks that are not marked or occluded.
+    """Hand marks by image name: (68, 2) pixels, NaN for landmarks that are occluded or not marked.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not as ``HAND_FILE`` says.
+        ValueError: the file's arrays are not those that ``HAND_FILE`` describes.
     """
     arrays = read_arrays(path, ("id", "points2d"))
     names, points = arrays["id"].tolist(), arrays["points2d"]
@@ -144,7 +145,7 @@ def read_hand_marks(path: Path) -> dict[str, NDArray[np.float32]]:
 
 @dataclass(frozen=True)
 class Fit:
-    """Predicted ratios against true ones: ``count`` of them, slope of predicted on true, and correlation."""
+    """Regression of predicted on true ratios: number of pairs, slope, correlation."""
 
     count: int
     slope: float
@@ -153,7 +154,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Group:
-    """Faces (or eyes) of one kind: how many, and the medians of their true and predicted openings."""
+    """A group of eyes or mouths: how many, and the medians of their true and predicted openings."""
 
     count: int
     true: float
@@ -162,13 +163,13 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class ExpressionScore:
-    """All figures of one system, of the faces that it found.
+    """All scores of one system, on the faces that it found.
 
     Attributes:
         fits: subset of the faces (``ExpressionTruth.subsets``) → measure → fit.
-        closed_eyes: subset → area under the ROC curve of telling closed eyes from open ones by their predicted opening.
+        closed_eyes: subset → area under the ROC curve of a classifier of closed eyes by their predicted opening.
         groups: "closed eyes", "open eyes", "shut mouths", "wide mouths".
-        inner: subset → NME of the inner landmarks against the hand marks; raw, and with the markups' offset removed.
+        inner: subset → NME of the inner landmarks against the hand marks: raw, and with the markups' offset removed.
         pairs: measure → (K, 2) true and predicted values, for plots.
         worst: rows of the truth, worst first.
     """
@@ -202,13 +203,13 @@ def score_expression(system: System, truth: ExpressionTruth) -> ExpressionScore:
     """Compare one system's landmarks with the hand marks.
 
     Raises:
-        ValueError: it does not predict the 68 landmarks, or missed all faces.
+        ValueError: the system does not predict the 68 landmarks, or missed all faces.
     """
     if system.points_img.shape[1] != 68:
         raise ValueError(f"{system.name}: {system.points_img.shape[1]} landmarks; expression needs the 68")
     predicted = np.asarray(system.points_img[..., :2], np.float64)
     if not system.found.any():
-        raise ValueError(f"{system.name}: not one of the {len(truth.names)} faces was found")
+        raise ValueError(f"{system.name}: none of the {len(truth.names)} faces was found")
     subsets = truth.subsets()
     true = {name: _columns(measure(truth.hand_img)) for name, measure in MEASURES.items()}
     seen = {name: _columns(measure(predicted)) for name, measure in MEASURES.items()}
@@ -238,7 +239,7 @@ def score_expression(system: System, truth: ExpressionTruth) -> ExpressionScore:
 
 
 def closed_eyes_auc(true: Values, predicted: Values) -> float:
-    """Area under the ROC curve of closed (true opening < 0.12) against open eyes (> 0.20), by the predicted opening.
+    """ROC AUC of telling closed eyes (true opening < 0.12) from open ones (> 0.20) by the predicted opening.
 
     NaN if one class is empty.
     """
@@ -249,7 +250,7 @@ def closed_eyes_auc(true: Values, predicted: Values) -> float:
 
 
 def upright_offsets(predicted_img: Values, truth: ExpressionTruth) -> Values:
-    """Prediction minus hand mark in a frame in which the face is upright, over sqrt(w·h) of the label's box.
+    """Prediction minus hand mark, rotated so that the face is upright, over sqrt(w·h) of the label's box.
 
     Args:
         predicted_img: (B, 68, 2); a row of NaN is a missed face.
@@ -262,13 +263,13 @@ def upright_offsets(predicted_img: Values, truth: ExpressionTruth) -> Values:
 
 
 def inner_errors(predicted_img: Values, truth: ExpressionTruth) -> tuple[Values, Values]:
-    """NME of the inner landmarks that are marked, over sqrt(w·h) of the label's box.
+    """NME of the marked inner landmarks, over sqrt(w·h) of the label's box.
 
     Args:
-        predicted_img: as of ``upright_offsets``.
+        predicted_img: as in ``upright_offsets``.
     Returns:
-        (B,) each: as they are, and with the mean offset of each landmark removed. That offset is taken in an upright
-        frame from the other four fifths of the faces, so no face removes its own error.
+        (B,) raw errors, and (B,) errors with the mean offset of each landmark removed. The offset is estimated in the
+        upright frame from the other four fifths of the faces, so that no face removes its own error.
     """
     turned = upright_offsets(predicted_img, truth)[:, INNER]
     fold = np.arange(len(turned)) % FOLDS
@@ -282,12 +283,12 @@ def inner_errors(predicted_img: Values, truth: ExpressionTruth) -> tuple[Values,
 
 
 def _upright(points_img: Values) -> Values:
-    """(2, 2) the turn that brings a face with these labels upright."""
+    """(2, 2) the rotation that makes a face with these labels upright."""
     return Crop(0, 0, 1, 1, -crop_tilt_deg(points_img, MARKUP_68)).matrix[:, :2]
 
 
 def _mean_length(offset: Values) -> Values:
-    """(B, K, 2) → (B,) mean over the landmarks that are marked; NaN where none is."""
+    """(B, K, 2) → (B,) mean length over the marked landmarks; NaN if none is marked."""
     length = np.linalg.norm(offset, axis=2)
     marked = np.isfinite(length)
     total = np.where(marked, length, 0).sum(axis=1)
@@ -300,7 +301,7 @@ def _columns(values: Values) -> Values:
 
 
 def _both(true: Values, predicted: Values) -> Values:
-    """(K, 2) the pairs of which both are known."""
+    """(K, 2) the pairs whose values are both finite."""
     pairs = np.stack([true.ravel(), predicted.ravel()], axis=1)
     return np.asarray(pairs[np.isfinite(pairs).all(axis=1)])
 
@@ -331,7 +332,7 @@ def _mean(values: Values) -> float:
 
 
 def _worst(true: dict[str, Values], seen: dict[str, Values]) -> list[int]:
-    """Rows by the largest error of an eye's or the mouth's opening, each over half of its usual range."""
+    """Rows sorted by the largest error in the opening of an eye or the mouth, relative to OPEN_EYE or WIDE_MOUTH."""
     errors = np.concatenate(
         [
             np.abs(seen["eye opening"] - true["eye opening"]) / OPEN_EYE,

@@ -1,4 +1,4 @@
-"""Scores of expression as tables of text."""
+"""Expression scores as text tables."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def expression_tables(scores: Sequence[ExpressionScore], truth: ExpressionTruth)
         "missed",
     )
     notes = (
-        f"Closed eyes: true opening under {CLOSED_EYE}, open ones over {OPEN_EYE}; medians of the predicted openings "
-        f"(true: {_number(first['closed eyes'].true)} of {first['closed eyes'].count} closed, "
-        f"{_number(first['open eyes'].true)} of {first['open eyes'].count} open).",
-        f"Shut mouths: true opening under {SHUT_MOUTH}, wide ones over {WIDE_MOUTH} "
-        f"(true: {_number(first['shut mouths'].true)} of {first['shut mouths'].count} shut, "
-        f"{_number(first['wide mouths'].true)} of {first['wide mouths'].count} wide).",
-        "Slope and r: of predicted on true openings. Inner NME: landmarks 17 to 67, percent of the box's size; "
-        "aligned: without the mean offset of each landmark between the two markups, estimated on other faces "
-        f"({FOLDS} folds).",
+        f"Closed / open eyes: median predicted opening of eyes with a true opening under {CLOSED_EYE} / over "
+        f"{OPEN_EYE}. True medians: {_number(first['closed eyes'].true)} of {first['closed eyes'].count} closed eyes, "
+        f"{_number(first['open eyes'].true)} of {first['open eyes'].count} open ones.",
+        f"Shut / wide mouths: median predicted opening of mouths with a true opening under {SHUT_MOUTH} / over "
+        f"{WIDE_MOUTH}. True medians: {_number(first['shut mouths'].true)} of {first['shut mouths'].count} shut "
+        f"mouths, {_number(first['wide mouths'].true)} of {first['wide mouths'].count} wide ones.",
+        "Slope / r: regression slope of predicted on true openings, and their correlation. Inner NME: landmarks 17 to "
+        "67, percent of the box's size. Aligned: after removing the mean offset of each landmark between the two "
+        f"markups, estimated on other faces ({FOLDS} folds).",
     )
     tables = [Table(f"Expression: {what}", header, tuple(rows), notes)]
     tables.append(
@@ -70,8 +70,8 @@ def expression_tables(scores: Sequence[ExpressionScore], truth: ExpressionTruth)
     tables.append(_by_subset("yaw", YAW_NAMES[1:], scores))
     if truth.tones:
         note = (
-            "Light: the cheeks' individual typology angle is over 41°, dark: under 10°. Light and camera shift it: "
-            "groups of many photos may be compared, single faces must not be."
+            "Light: individual typology angle of the cheeks over 41°. Dark: under 10°. Lighting and camera shift the "
+            "angle, so compare only groups of many photos, never single faces."
         )
         tables.append(_by_subset("apparent skin tone", TONES, scores, (note,)))
     return tables
@@ -80,7 +80,7 @@ def expression_tables(scores: Sequence[ExpressionScore], truth: ExpressionTruth)
 def _by_subset(
     what: str, names: Sequence[str], scores: Sequence[ExpressionScore], notes: tuple[str, ...] = ()
 ) -> Table:
-    """Eyes, mouths and positions of each subset of the faces."""
+    """One row per system and subset of the faces."""
     header = ("aligner", what, "eyes", "closed eyes, AUC", "eye r", "mouths", "mouth r", "inner NME, raw / aligned")
     rows = tuple(
         (

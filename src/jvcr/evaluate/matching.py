@@ -14,7 +14,7 @@ HIT_OVERLAP = 0.4
 """Minimum IoU with the true landmark box for a true positive."""
 
 ON_FACE_OVERLAP = 0.1
-"""Minimum IoU at which a detection lies on a face."""
+"""Minimum IoU with a face's box for a detection to count as lying on that face."""
 
 
 @dataclass(frozen=True, eq=False)

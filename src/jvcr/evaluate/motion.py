@@ -15,12 +15,11 @@ from jvcr.frames import Box
 from jvcr.images import Image
 
 _SURROUNDINGS = 2.2
-"""Of the photo, so many times the face's longer side are shown around it."""
+"""Diameter of the disc that is cut from the photo around the face, in units of the box's longer side."""
 
 
 class Placement(NamedTuple):
-    """Where a face is in a frame: its centre and its box's longer side in pixels, how far it is turned clockwise, and
-    how bright it is."""
+    """A face's position in a frame: centre and longer side of its box in pixels, clockwise rotation, and brightness."""
 
     x: float
     y: float
@@ -30,16 +29,21 @@ class Placement(NamedTuple):
 
 
 Path = Callable[[float], Placement | None]
-"""Time in seconds → placement; None while the face is not in the picture."""
+"""Time in seconds → placement; None while the face is not in the frame."""
 
 
 @dataclass(frozen=True)
 class MovingFaces:
-    """A clip of one photo's face, shown once for each path on grey, with sensor noise; later paths are in front.
+    """A synthetic clip: the face of one photo moves along each path, on grey, with sensor noise.
+
+    Faces on later paths cover those on earlier ones.
 
     Attributes:
-        photo: (H, W, 3) uint8 RGB. points: (N, 3) landmarks of its face, pixels: what counts as the truth.
-        paths: of each face. size: width and height of the frames. noise: standard deviation, of 255.
+        photo: (H, W, 3) uint8 RGB.
+        points: (N, 3) landmarks of its face, pixels; they define the ground truth.
+        paths: one per face.
+        size: width and height of the frames.
+        noise: standard deviation, in grey levels (0…255).
     """
 
     photo: Image
@@ -61,7 +65,7 @@ class MovingFaces:
         return np.asarray(canvas.round().clip(0, 255), np.uint8)
 
     def truth(self, time_s: float) -> list[NDArray[np.float32] | None]:
-        """(N, 3) landmarks of each face, frame pixels; None for one that is not in the picture."""
+        """(N, 3) true landmarks of each face, frame pixels; None for a face that is not in the frame."""
         placements = [path(time_s) for path in self.paths]
         return [None if placement is None else self._placed(placement) for placement in placements]
 
@@ -92,19 +96,21 @@ class MovingFaces:
 
 
 def jitter(points: NDArray[np.floating]) -> float:
-    """Mean 3D motion from one frame to the next of (T, N, 3) landmarks of a still face, over its box's longer side."""
+    """Mean 3D motion between frames of (T, N, 3) landmarks of a still face, over the longer side of its box."""
     box = Box.around(points[0])
     motion = np.linalg.norm(np.diff(points, axis=0), axis=2)
     return float(motion.mean() / max(box.width, box.height))
 
 
 def lag_s(found: NDArray[np.floating], true: NDArray[np.floating], times_s: NDArray[np.floating]) -> float:
-    """Lag of (T, N, ≥2) landmarks behind the ground truth, in seconds: the delay that explains the paths of their
-    centres best. The truth should move to and fro."""
+    """Lag of (T, N, ≥2) landmarks behind the ground truth, in seconds: the delay that best aligns the two centre paths.
+
+    The true face should move back and forth.
+    """
     paths = [points[..., :2].mean(axis=1) - points[..., :2].mean(axis=(0, 1)) for points in (found, true)]
     step = float(np.median(np.diff(times_s)))
     delays = np.arange(-2 * step, 0.5, step / 20)
-    # Where the delayed truth is known for every delay.
+    # Use only times at which the truth is known for every delay.
     inside = (times_s >= times_s[0] + 0.5) & (times_s <= times_s[-1] - 2 * step)
     errors = []
     for delay in delays:
@@ -115,7 +121,7 @@ def lag_s(found: NDArray[np.floating], true: NDArray[np.floating], times_s: NDAr
 
 
 def identities_of(boxes: Sequence[Box | None], found: Sequence[tuple[int, Box]]) -> list[int | None]:
-    """Which identity lies on each true box (overlap of at least 0.4, the best); None: none."""
+    """The identity with the highest IoU on each true box, if that is at least 0.4; else None."""
     named: list[int | None] = []
     for box in boxes:
         near = [] if box is None else [(box.iou(other), identity) for identity, other in found]
@@ -125,9 +131,9 @@ def identities_of(boxes: Sequence[Box | None], found: Sequence[tuple[int, Box]])
 
 
 def identity_switches(identities: Sequence[Sequence[int | None]]) -> int:
-    """How often a face's identity differs from the last one that it had.
+    """How often a face's identity differs from its previous one.
 
-    ``identities[t][k]`` is that of face k in frame t; None where it was not found.
+    ``identities[t][k]`` is the identity of face k in frame t; None if it was not found.
     """
     switches = 0
     for face in zip(*identities, strict=True):

@@ -18,7 +18,7 @@ from jvcr.images import Image, extract
 from jvcr.markups.markup import Markup
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
-"""Plot colours, by the order of the systems."""
+"""Plot colours, in the order of the systems."""
 
 _FACE_PX = 300
 
@@ -93,7 +93,7 @@ def draw_pair(image: Image, predicted: NDArray[Any], target: NDArray[Any], marku
     """Draw true (green) and predicted (orange) landmarks on a crop around both.
 
     Args:
-        predicted, target: (N, ≥2), image pixels; points with NaN are not drawn.
+        predicted, target: (N, ≥2), image pixels. Points with NaN are not drawn.
     Returns:
         (S, S, 3) uint8 RGB.
     """

@@ -1,13 +1,13 @@
-"""Head pose of predicted landmarks against that of true landmarks, and against AFLW2000-3D's ``Pose_Para``.
+"""Head pose of predicted landmarks, compared with that of true landmarks and with AFLW2000-3D's ``Pose_Para``.
 
-``Pose_Para`` (pitch, yaw, roll, radians) composes its turns in another order than ``geometry.HeadPose`` and about
-axes that point up and towards the camera. In our axes (x right, y down, z away) it is
+``Pose_Para`` (pitch, yaw, roll, radians) composes its rotations in another order than ``geometry.HeadPose``, about axes
+that point up and towards the camera. In our axes (x right, y down, z away) it is
 
     rotation = Rx(−pitch) · Ry(yaw) · Rz(roll)
 
-Found by trying orders and signs on 999 images: with this one, the rotation from the true landmarks differs from it by
-one constant turn of the head's own axes (5.9° about x: pitch has another zero) and 1.4° in the median beyond that;
-the other orders that were tried leave 3.5° or more.
+We found this by trying orders and signs on 999 images. With this formula, the rotation from the true landmarks differs
+from ``Pose_Para`` by a constant rotation of the head's own axes (5.9° about x: zero pitch is defined differently). Once
+that is removed, a median difference of 1.4° remains; with the other orders tried, 3.5° or more.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jvcr.metrics import angle_errors, rotation_errors
 Rotations = NDArray[np.float64]
 
 USUAL_LIMIT_DEG = 99.0
-"""Published head-pose figures leave out images with an angle of ``Pose_Para`` beyond this."""
+"""Published head-pose results exclude images with an angle of ``Pose_Para`` beyond ± this."""
 
 
 def rotation_from_pose_para(pose_para: NDArray[np.floating]) -> Rotations:
@@ -44,7 +44,7 @@ def rotation_from_pose_para(pose_para: NDArray[np.floating]) -> Rotations:
 
 
 def pose_para_angles(rotations: Rotations) -> NDArray[np.float64]:
-    """(B, 3, 3) → (B, 3) yaw, pitch, roll in degrees as ``Pose_Para`` counts them; inverse for |yaw| < 90°."""
+    """(B, 3, 3) → (B, 3) yaw, pitch, roll in degrees, as ``Pose_Para`` defines them. Exact for |yaw| < 90°."""
     yaw = np.arcsin(np.clip(rotations[:, 0, 2], -1, 1))
     pitch = np.arctan2(rotations[:, 1, 2], rotations[:, 2, 2])
     roll = np.arctan2(-rotations[:, 0, 1], rotations[:, 0, 0])
@@ -59,7 +59,7 @@ def mean_rotation(rotations: Rotations) -> Rotations:
 
 @dataclass(frozen=True)
 class PoseError:
-    """Mean absolute errors in degrees over ``faces``: yaw, pitch, roll, their mean, and of the whole rotation."""
+    """Mean absolute errors in degrees over ``faces`` faces: yaw, pitch, roll, their mean, and the whole rotation."""
 
     faces: int
     yaw: float
@@ -74,16 +74,17 @@ class PoseReport:
     """Head-pose errors of one set of predictions.
 
     Attributes:
-        to_landmarks: against the pose of the true landmarks, angles of ``geometry.HeadPose`` (yaw first).
-        to_landmarks_zyx: the same in the order "zyx", as earlier versions reported it: on profiles, pitch and roll run
-            away together.
-        to_pose_para: against ``Pose_Para``, in its own angles, with the two zeros of pitch left as they are.
-        to_pose_para_usual: the same on the images whose ``Pose_Para`` stays within ±99°, as is usual.
-        to_pose_para_zeroed: on all images, after the constant turn between the two heads' zeros is taken out.
-        to_pose_para_zeroed_usual: ``to_pose_para_zeroed`` on the images whose ``Pose_Para`` stays within ±99°.
-        labels_to_pose_para_zeroed: what the true landmarks themselves reach there: no aligner can be expected below.
-        zero_deg: yaw, pitch and roll (``HeadPose``) of that constant turn, found from the *labels* of all images:
-            the rotation nearest to the sum of (``Pose_Para``)ᵀ · (pose of true landmarks). No prediction enters it.
+        to_landmarks: against the pose of the true landmarks, in the angles of ``geometry.HeadPose`` (yaw first).
+        to_landmarks_zyx: against the pose of the true landmarks, in angles of order "zyx", which earlier versions
+            reported. On profiles, pitch and roll become large together in this order.
+        to_pose_para: against ``Pose_Para``, in its own angles, without offset correction.
+        to_pose_para_usual: ``to_pose_para`` on the images whose ``Pose_Para`` is within ±99°, as in the literature.
+        to_pose_para_zeroed: against ``Pose_Para``, after the constant rotation between the two definitions of "straight
+            ahead" is removed.
+        to_pose_para_zeroed_usual: ``to_pose_para_zeroed`` on the images whose ``Pose_Para`` is within ±99°.
+        labels_to_pose_para_zeroed: ``to_pose_para_zeroed`` of the true landmarks, which is what a perfect aligner gets.
+        zero_deg: yaw, pitch and roll (``HeadPose``) of that constant rotation: the rotation nearest to the sum of
+            (``Pose_Para``)ᵀ · (pose of true landmarks). It uses the *labels* of all images and no predictions.
     """
 
     to_landmarks: PoseError
@@ -117,7 +118,7 @@ def rotations_of(points_img: NDArray[np.floating]) -> Rotations:
 
 
 def pose_report(predicted_img: NDArray[np.floating], truth: PoseTruth) -> PoseReport | None:
-    """Errors of (B, 68, 3) predictions; rows of NaN (missed) are left out. None when all are missed."""
+    """Errors of (B, 68, 3) predictions. Missed faces (rows of NaN) are excluded. None if all faces are missed."""
     found = np.isfinite(predicted_img).all(axis=(1, 2))
     if not found.any():
         return None

@@ -1,4 +1,4 @@
-"""Landmarks of any aligner in a file, NPZ or JSON lines (docs/predictions.md): read, written, matched with photos."""
+"""Read and write landmarks of any aligner, as NPZ or JSON lines (docs/predictions.md), and match them with photos."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class PredictionSet:
         ids: B photo names, all different.
         landmarks_img: (B, N, 3), or (B, N, 2) without depth; pixels of the original photo, 0-based, integer = pixel
             centre, z away from the camera. A missed face is a row of NaN.
-        boxes: (B, 4) x0, y0, x1, y1: the face boxes that the aligner used, NaN if it had none; None if the file has no
-            boxes.
+        boxes: (B, 4) x0, y0, x1, y1: the face box that the aligner used for each photo, NaN if it had none. None if the
+            file has no boxes.
         markup: names the landmarks.
-        about: tool, version, how boxes were chosen, date; free-form.
+        about: tool, version, source of the boxes, date; free-form.
 
     Raises:
-        ValueError: shapes do not fit, an id comes twice, or a row is finite in part.
+        ValueError: shapes do not fit, an id appears more than once, or only part of a row is finite.
     """
 
     ids: list[str]
@@ -53,7 +53,7 @@ class PredictionSet:
             raise ValueError(f"{len(self.ids)} ids, but landmarks of {shape[0]} faces")
         if shape[1] != self.markup.n_points:
             raise ValueError(
-                f"{shape[1]} landmarks a face, but markup {self.markup.name!r} has {self.markup.n_points}; "
+                f"{shape[1]} landmarks per face, but markup {self.markup.name!r} has {self.markup.n_points}; "
                 f"give another 'markup' ({', '.join(_KNOWN)}, or its JSON)"
             )
         if len(set(self.ids)) != len(self.ids):
@@ -74,7 +74,7 @@ class PredictionSet:
         return self.landmarks_img.shape[2] == 3
 
     def of(self, names: Sequence[str]) -> NDArray[np.float64]:
-        """(len(names), N, 2 or 3) landmarks of these photos; NaN for a face that was missed or is not in the set.
+        """(len(names), N, 2 or 3) landmarks of the named photos; NaN for a missed face and for a photo not in the set.
 
         Raises:
             ValueError: none of the photos is in the set.
@@ -82,8 +82,8 @@ class PredictionSet:
         row_of = {name: row for row, name in enumerate(self.ids)}
         if not any(name in row_of for name in names):
             raise ValueError(
-                f"none of its {len(self.ids)} ids is among the {len(names)} photos; ids look like "
-                f"{self.ids[0] if self.ids else '(none)'!r}, the photos like {names[0]!r}"
+                f"none of its {len(self.ids)} ids is the name of one of the {len(names)} photos; an id is "
+                f"{self.ids[0] if self.ids else '(none)'!r}, a name is {names[0]!r}"
             )
         out = np.full((len(names), *self.landmarks_img.shape[1:]), np.nan)
         for place, name in enumerate(names):
@@ -93,11 +93,11 @@ class PredictionSet:
 
 
 def read_predictions(path: Path) -> PredictionSet:
-    """Read predictions; the file name ends in ``.npz`` or ``.jsonl``.
+    """Read predictions from a file whose name ends in ``.npz`` or ``.jsonl``.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: another form; the message names the file and, for JSON lines, the line.
+        ValueError: wrong format. The message names the file and, for JSON lines, the line.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; {_FORMS}")
@@ -113,17 +113,18 @@ def read_predictions(path: Path) -> PredictionSet:
 
 
 def write_predictions(path: Path, predictions: PredictionSet) -> None:
-    """Write predictions; the file name ends in ``.npz`` or ``.jsonl``; the folder is made.
+    """Write predictions to a file whose name ends in ``.npz`` or ``.jsonl``. Missing folders are created.
 
     Raises:
-        ValueError: another ending. OSError: it cannot be written; an earlier file is intact.
+        ValueError: another ending.
+        OSError: the file cannot be written. An existing file is left intact.
     """
     if path.suffix not in (".npz", ".jsonl"):
         raise ValueError(f"{path}: ending {path.suffix!r} is unknown; expected .npz or .jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as file:
         if path.suffix == ".npz":
-            # np.savez wants to name its arrays by keyword.
+            # np.savez_compressed takes the names of the arrays as keywords.
             arrays: dict[str, Any] = {
                 "id": np.array(predictions.ids, dtype=np.str_),
                 "landmarks": predictions.landmarks_img,

@@ -1,4 +1,4 @@
-"""Published figures, in percent, on AFLW2000-3D (all 2,000 images, 68 points) and 3DFAW (66 points).
+"""Published results, in percent, on AFLW2000-3D (all 2,000 images, 68 points) and 3DFAW (66 points).
 
 Sources: the JVCR paper (arXiv 1801.09242) and the papers of the methods. Nothing here was measured by this project.
 """
@@ -12,7 +12,7 @@ NOT_TRANSCRIBED = "not transcribed"
 
 @dataclass(frozen=True)
 class PublishedNme:
-    """2D NME on AFLW2000-3D, original labels, per yaw bin; None where the method's paper does not say."""
+    """2D NME on AFLW2000-3D, original labels, by yaw bin. None where the method's paper does not report it."""
 
     method: str
     bins: tuple[float, float, float] | None
@@ -37,7 +37,7 @@ AFLW2000_NME = (
 )
 
 IN_PAPER = ("RCPR", "ESR", "SDM", "3DDFA", "3DDFA + SDM", "3DSTN", "FAN", "JVCR, the paper")
-"""Methods old enough for the paper's Table IV; the others came later."""
+"""Methods in the paper's Table IV. The others are more recent."""
 
 AFLW2000_NME_REANNOTATED = {"SynergyNet": 2.65}
 AFLW2000_GTE = {"FAN + depth (two steps)": 7.45, "JVCR, the paper": 7.28}

@@ -42,7 +42,7 @@ _Change = Callable[[Sample, Generator], _Case]
 
 
 def _boxed(shift: float, scale: float) -> _Change:
-    """The box moved in a random direction by ``shift`` of its size, and enlarged or reduced by ``scale``."""
+    """Move the box in a random direction by ``shift`` of its size, and enlarge or shrink it by ``scale``."""
 
     def change(sample: Sample, rng: Generator) -> _Case:
         box, angle = sample.box, rng.uniform(0, 2 * math.pi)
@@ -76,7 +76,7 @@ def _dark(share: float) -> Callable[[Image, Box, Generator], NDArray[Any]]:
 
 
 def _reduced(box_px: int) -> Callable[[Image, Box, Generator], NDArray[Any]]:
-    """As small as if the box's longer side had ``box_px`` pixels, and enlarged again."""
+    """Shrink the image until the box's longer side has ``box_px`` pixels, and enlarge it again."""
 
     def change(image: Image, box: Box, rng: Generator) -> NDArray[Any]:
         height, width = image.shape[:2]
@@ -88,7 +88,7 @@ def _reduced(box_px: int) -> Callable[[Image, Box, Generator], NDArray[Any]]:
 
 
 def _covered(share: float) -> Callable[[Image, Box, Generator], NDArray[Any]]:
-    """A grey rectangle over ``share`` of the box's area, at a random place inside."""
+    """Cover ``share`` of the box's area with a grey rectangle at a random place inside."""
 
     def change(image: Image, box: Box, rng: Generator) -> NDArray[Any]:
         width, height = math.sqrt(share) * box.width, math.sqrt(share) * box.height
@@ -137,17 +137,17 @@ CONDITIONS: dict[str, _Change] = {
     "box of 32 px": _pixels(_reduced(32)),
     "box of 20 px": _pixels(_reduced(20)),
 }
-"""Name → perturbation of a sample. Shifts are in box sizes; light has sensor noise of 3 of 255 added."""
+"""Name → perturbation of a sample. Shifts are in box sizes. Darkened images get sensor noise (σ = 3 of 255)."""
 
 
 def case_of(condition: str, sample: Sample, seed: int = 0) -> _Case:
-    """The perturbed sample; depends only on the seed and the sample's name."""
+    """The perturbed sample. It depends only on condition, seed and the sample's name."""
     return CONDITIONS[condition](sample, np.random.default_rng((seed, zlib.crc32(sample.name.encode()))))
 
 
 @dataclass(frozen=True)
 class RobustnessRow:
-    """Errors under one condition, as ratios: NME by yaw bin, GTE, and the share of faces with an NME over the limit."""
+    """Errors under one condition, as ratios: NME by yaw bin, GTE, and the failure rate (NME at or over the limit)."""
 
     condition: str
     nme: YawTable
@@ -160,9 +160,9 @@ class RobustnessReport(BenchmarkReport):
     """Rows by network name, one per condition.
 
     Attributes:
-        samples: name of the data, for display. faces: how many.
+        samples: name of the data, for display. faces: their number.
         look: refinement and flip averaging of the networks, for display.
-        limit: NME from which a face counts as a failure.
+        limit: NME at or above which a face counts as a failure.
     """
 
     samples: str
@@ -172,7 +172,7 @@ class RobustnessReport(BenchmarkReport):
     networks: Mapping[str, list[RobustnessRow]]
 
     def tables(self) -> list[Table]:
-        """One table a network."""
+        """One table per network."""
         return [
             robustness_table(rows, f"jvcr {name}, {self.samples}, {self.look}: NME by yaw and GTE, percent", self.limit)
             for name, rows in self.networks.items()
@@ -209,13 +209,13 @@ def evaluate(
     """Score networks under every condition of ``CONDITIONS``.
 
     Args:
-        root: folder of a training table, whose validation rows are taken, or of AFLW2000-3D.
+        root: folder of AFLW2000-3D, or of a training table, whose validation rows are used.
         weights: networks to score; ``small`` by default.
         mirror: flip averaging (average with the mirrored crop).
         refine: refinement (a second pass on an upright, centred crop).
-        execution: what runs the networks.
-        limit: NME from which a face counts as a failure, a ratio.
-        seed: of shifts, turns and noise.
+        execution: runtime of the networks.
+        limit: NME at or above which a face counts as a failure, a ratio.
+        seed: of shifts, rotations and noise.
         progress: see ``jvcr.evaluate.benchmark.Progress``.
     Raises:
         FileNotFoundError, ValueError, ImageError: a file is missing or damaged.
@@ -256,12 +256,12 @@ def errors_by_condition(
     """One row per condition. Predictions are compared in the frame of the original photo.
 
     Args:
-        samples: labelled faces; their true boxes are perturbed.
-        rough: network of the first pass; ``runtime`` then refines on an upright crop, centred on the first landmarks.
-        limit: NME from which a face counts as a failure.
+        samples: labelled faces; their images and true boxes are perturbed.
+        rough: network of the first pass. ``runtime`` then refines on an upright crop centred on the first landmarks.
+        limit: NME at or above which a face counts as a failure.
         stage, progress: ``progress`` is called with ``stage`` after each face (``jvcr.evaluate.benchmark.Progress``).
     Raises:
-        ValueError: an unknown condition, or no sample.
+        ValueError: a condition is unknown, or there is no sample.
     """
     unknown = [name for name in conditions if name not in CONDITIONS]
     if unknown:
@@ -278,7 +278,7 @@ def errors_by_condition(
         for done, sample in enumerate(samples, number * len(samples) + 1):
             case = case_of(condition, sample, seed)
             if case.roll_deg:
-                # As if the photo were turned, and its upright box taken.
+                # Equivalent to rotating the photo and taking its upright box.
                 yield case.image, Crop.around(sample.points_img, size_px, case.roll_deg, rule)
             else:
                 yield case.image, Crop.from_box(case.box, size_px, rule=rule)
@@ -302,7 +302,7 @@ def errors_by_condition(
 
 
 def robustness_table(rows: Sequence[RobustnessRow], title: str, limit: float = 0.10) -> Table:
-    """Percent; what each condition adds to the error of the first row. ``limit``: as it was measured with."""
+    """A table in percent, with the error increase relative to the first row. ``limit``: that of the failure rate."""
     body = []
     for row in rows:
         more = row.nme.mean / rows[0].nme.mean - 1
@@ -317,6 +317,6 @@ def robustness_table(rows: Sequence[RobustnessRow], title: str, limit: float = 0
         )
     return Table(
         title,
-        ("", "[0, 30]", "(30, 60]", "over 60", "mean", "more error", "GTE", f"over {100 * limit:g} %"),
+        ("", "[0, 30]", "(30, 60]", "over 60", "mean", "error increase", "GTE", f"over {100 * limit:g} %"),
         tuple(body),
     )

@@ -1,4 +1,4 @@
-"""Run a network on labelled faces: in true landmark boxes, or on the faces that its detector finds."""
+"""Run a network on labelled faces: in true landmark boxes, or in detected boxes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Predictions:
         points_img: (B, N, 3) predicted landmarks.
         target_img: (B, M, 3) ground truth.
         yaw_deg, score: (B,).
-        boxes: (B, 4) the true landmark boxes that the crops were taken around.
+        boxes: (B, 4) the true landmark boxes that define the crops.
     """
 
     names: list[str]
@@ -41,7 +41,7 @@ def predict_samples(
     """Predict each sample from the crop around its true landmark box.
 
     Args:
-        rough: network of the first pass; ``runtime`` then refines on an upright crop, centred on the first landmarks.
+        rough: network of the first pass. ``runtime`` then refines on an upright crop centred on the first landmarks.
     Raises:
         ValueError: no sample.
     """

@@ -1,4 +1,4 @@
-"""The systems that a benchmark scores: predictions of our networks, or read from files."""
+"""The systems that a benchmark scores: our networks, or predictions read from files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.weights import weights_path
 
 Weights = str | Path | Sequence[str | Path] | Mapping[str, Runtime]
-"""Names of shipped weights or files, one or several; or open networks, by display name."""
+"""One or several names of shipped weights or paths; or loaded networks, by display name."""
 
 KeepPredictions = Callable[[PredictionSet], object]
 """Receives the predictions of each network when they are complete; ``about["boxes"]`` names the box source."""
@@ -74,7 +74,7 @@ class Execution:
     threads: int = 0
 
     def open(self, weights: str | Path) -> Runtime:
-        """A loaded network. Errors as ``open_backend``."""
+        """Load a network. Errors as ``open_backend``."""
         return open_backend(weights, self.backend, device=self.device, precision=self.precision, threads=self.threads)
 
 
@@ -88,12 +88,12 @@ class Looks:
     Attributes:
         boxes: source of the face boxes: ``"true"`` landmark boxes, the ``"detector"``, or ``"both"`` in turn.
         mirror: flip averaging (average with the mirrored crop).
-        refine: refinement (a second pass on an upright, centred crop) with true boxes. Detected boxes always use it.
+        refine: refinement (a second pass on an upright, centred crop) for true boxes. Detected boxes always use it.
         detector, detect_size: name of the detector, and the longer side of its input, pixels.
-        threads: of the detector; 0 uses all cores.
+        threads: CPU threads of the detector; 0 uses all cores.
 
     Raises:
-        ValueError: unknown boxes or detector.
+        ValueError: ``boxes`` or ``detector`` is unknown.
     """
 
     boxes: str = "both"
@@ -136,19 +136,17 @@ def check_weights(weights: Weights, execution: Execution) -> None:
         return
     for one in _listed(weights):
         if Path(one).suffix == ".safetensors":
-            raise ValueError(
-                f"{one}: weights as training writes them; run `jvcr export` first, or choose the backend torch"
-            )
+            raise ValueError(f"{one}: these are training weights; run `jvcr export` first, or choose the backend torch")
         weights_path(one)
 
 
 def open_networks(weights: Weights, execution: Execution, accepted: Sequence[int] = ()) -> dict[str, Runtime]:
-    """All networks by name, opened before any prediction.
+    """Open all networks before any prediction; name → network.
 
     Args:
         accepted: numbers of landmarks that the benchmark supports; () supports all.
     Raises:
-        ValueError: another number of landmarks; and as ``check_weights``.
+        ValueError: unsupported number of landmarks; and as ``check_weights``.
     """
     check_weights(weights, execution)
     networks: dict[str, Runtime] = {}
@@ -170,10 +168,10 @@ def network_systems(
     progress: Progress = no_progress,
     keep: KeepPredictions | None = None,
 ) -> Iterator[System]:
-    """The landmarks of our networks from true boxes, the detector's, or both.
+    """Predict with our networks in true boxes, detected boxes, or both.
 
     Args:
-        samples: called once per box source; the ``count`` labelled faces.
+        samples: returns the ``count`` labelled faces; called once per network and box source.
         keep: see ``KeepPredictions``.
     """
     for name, network in networks.items():
@@ -223,7 +221,7 @@ class Contestants:
 
         Args:
             names: the benchmark's images, in order.
-            samples: called once per network and box source; the labelled faces of those images.
+            samples: returns the labelled faces of those images; called once per network and box source.
             keep: see ``KeepPredictions``.
             accepted: numbers of landmarks that the benchmark supports; () supports all.
             check: called with all markups before the first prediction; raises if they cannot be compared.
@@ -257,8 +255,8 @@ def _where_detected(
         keep(PredictionSet(found.names, found.points_img, found.boxes, network.markup, about))
     doubtful = int(((found.overlaps > 0) & (found.overlaps < 0.5)).sum())
     note = (
-        f"of the faces found, the one that overlaps the true box most is taken; {doubtful} of these overlap it "
-        f"by less than 0.5 (intersection over union); {found.extra} other faces were found and left aside."
+        f"the detected face with the highest IoU with the true box is scored; for {doubtful} faces that IoU is below "
+        f"0.5; {found.extra} other detected faces were ignored."
     )
     return System(title, DETECTED_BOXES, found.points_img, note, network.markup)
 
@@ -271,16 +269,16 @@ def file_systems(paths: Iterable[str | Path], names: list[str], accepted: Sequen
     """The landmarks in files of any aligner (docs/predictions.md).
 
     Args:
-        names: of the benchmark's images, in their order.
+        names: of the benchmark's images, in order.
         accepted: numbers of landmarks that the benchmark supports; () supports all.
     Raises:
-        FileNotFoundError, ValueError: as ``read_predictions``; unsupported number of landmarks; or a file with none of
+        FileNotFoundError, ValueError: as ``read_predictions``; unsupported number of landmarks; or the file has none of
             the images. The message names the file.
     """
     systems = []
     for path in map(Path, paths):
         predictions = read_predictions(path)
-        _check_count(f"{path}: {predictions.markup.n_points} landmarks a face", predictions.markup, accepted)
+        _check_count(f"{path}: {predictions.markup.n_points} landmarks per face", predictions.markup, accepted)
         try:
             points = predictions.of(names)
         except ValueError as error:
@@ -291,7 +289,7 @@ def file_systems(paths: Iterable[str | Path], names: list[str], accepted: Sequen
         absent = len(set(names) - set(predictions.ids))
         notes = [f"from {path.name}"]
         notes += [f"{absent} images are not in the file and count as missed"] if absent else []
-        notes += [f"{unknown} of its ids are none of the images"] if unknown else []
+        notes += [f"{unknown} of its ids match no image"] if unknown else []
         notes += [] if predictions.has_depth else ["no depth"]
         boxes = str(about.get("boxes", "boxes not stated"))
         systems.append(System(tool, boxes, points, "; ".join(notes) + ".", predictions.markup))

@@ -34,12 +34,12 @@ class TableReport(BenchmarkReport):
 
     @property
     def named(self) -> dict[str, RowErrors]:
-        """By what was scored, for people: a network's name stands there only beside others."""
+        """By display name. It includes the network's name only if there are several networks."""
         one = len(self.networks) == 1
         return {"validation rows" if one else f"validation rows, {name}": row for name, row in self.networks.items()}
 
     def tables(self) -> list[Table]:
-        """One row a network."""
+        """One table, with one row per network."""
         rows = []
         for name, row in self.networks.items():
             errors = row.errors
@@ -58,7 +58,7 @@ class TableReport(BenchmarkReport):
         return [Table("Validation rows: NME by yaw and GTE, percent", header, tuple(rows))]
 
     def to_text(self) -> str:
-        """One line a network."""
+        """One line per network."""
         return "\n".join(
             f"{name}: {row.errors}, {row.markup.n_points} points ({row.markup.name})"
             for name, row in self.named.items()
@@ -82,14 +82,14 @@ def evaluate(
     execution: Execution = DEFAULT_EXECUTION,
     progress: Progress = no_progress,
 ) -> TableReport:
-    """Score networks on the validation rows of a training table, from true boxes.
+    """Score networks on the validation rows of a training table, in true boxes.
 
     Args:
         root: folder of the training table.
         weights: networks to score; ``small`` by default.
         mirror: flip averaging (average with the mirrored crop).
         refine: refinement (a second pass on an upright, centred crop).
-        execution: what runs the networks.
+        execution: runtime of the networks.
         progress: see ``jvcr.evaluate.benchmark.Progress``.
     Raises:
         FileNotFoundError, ValueError, ImageError: a file is missing or damaged, or a network's landmarks and the
@@ -103,7 +103,7 @@ def evaluate(
 
 def _errors(name: str, network: Runtime, table: TrainingTable, looks: Looks, progress: Progress) -> RowErrors:
     samples = counted((table[row] for row in range(len(table))), f"jvcr {name}", len(table), progress)
-    # The crops are around the box of the network's own landmarks, as in training, whatever is scored.
+    # Crops surround the box of the network's own landmarks, as in training, even if other landmarks are scored.
     boxed = boxed_samples(samples, network.markup)
     predicted = predict_samples(looks.last(network), boxed, rough=looks.first(network))
     markup = table.markup
@@ -113,5 +113,5 @@ def _errors(name: str, network: Runtime, table: TrainingTable, looks: Looks, pro
     elif converted_points(table.points, markup, network.markup) is not None:
         markup = network.markup
     else:
-        network.markup.derivation_from(markup)  # raises, and says what is wrong
+        network.markup.derivation_from(markup)  # raises the error that explains what is wrong
     return RowErrors(markup, landmark_errors(predicted, markup.normaliser))

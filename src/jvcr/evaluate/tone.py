@@ -1,7 +1,7 @@
-"""Apparent skin tone of a face: a rough check of fairness where nobody has labelled people.
+"""Apparent skin tone of a face: a rough fairness check for data without labels of people.
 
-The individual typology angle (ITA; Chardon et al., 1991) of the cheeks, from the photo's own colours: light and camera
-shift it, so it sorts photos rather than people. Groups of many photos may be compared; a single face must not be.
+It is the individual typology angle (ITA; Chardon et al., 1991) of the cheeks, from the colours of the photo. Lighting
+and camera shift it, so it sorts photos rather than people. Compare only groups of many photos, never single faces.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from jvcr.images import Image, extract
 
 TONES = ("light", "intermediate", "dark")
 _LIGHT_FROM_DEG, _DARK_BELOW_DEG = 41.0, 10.0
-"""ITA over 41° is called light, under 10° brown or dark (Del Bino and Bernerd, 2013)."""
+"""Skin with an ITA over 41° is called light; under 10°, brown or dark (Del Bino and Bernerd, 2013)."""
 
 _PATCH_PX = 16
 _CHEEKS = (((36, 39), 48), ((42, 45), 54))
-"""A cheek is seen around the middle between an eye's centre and the mouth's corner below it."""
+"""Landmarks of each cheek: it is centred midway between an eye's centre and the mouth corner below it."""
 
 
 def typology_angle_deg(image: Image, points_img: NDArray[np.floating]) -> float:
@@ -29,7 +29,7 @@ def typology_angle_deg(image: Image, points_img: NDArray[np.floating]) -> float:
         image: (H, W, 3) uint8 RGB.
         points_img: (68, ≥2) landmarks, image pixels.
     Returns:
-        about 60 for very light skin, below −30 for very dark skin. The lighter cheek is the one less in the shadow.
+        about 60 for very light skin, below −30 for very dark skin. The lighter cheek is less affected by shadow.
     Example: L* = 70 and b* = 20 give 45°.
     """
     angles = []
@@ -44,7 +44,7 @@ def typology_angle_deg(image: Image, points_img: NDArray[np.floating]) -> float:
 
 
 def tone_of(angle_deg: float) -> str:
-    """The name of the group that an ITA is in, of ``TONES``."""
+    """The one of ``TONES`` for an ITA."""
     if angle_deg > _LIGHT_FROM_DEG:
         return TONES[0]
     return TONES[2] if angle_deg < _DARK_BELOW_DEG else TONES[1]

@@ -1,8 +1,8 @@
 """Views of one face: CVGTCE and GTE on the multi-view rows of a training table's validation split.
 
-The rows of one source whose names differ only after the last "_" are one face at different yaws (``NAME_0``,
-``NAME_1``, …: the published 300W-LP views, with depth from factorisation; docs/evaluation.md). ``group`` does not tell:
-in a table of photos, faces of one photo share it, and so do flips.
+Rows of one source whose names differ only after the last "_" are one face at different yaws: ``NAME_0``, ``NAME_1``, …
+are the published 300W-LP views, with depth from factorisation (docs/evaluation.md). ``group`` cannot be used for this,
+because faces in the same photo share it, and so do flips.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ ACCEPTED = (66, 68)
 """Numbers of landmarks that can be scored."""
 
 RIGID = 0.01
-"""Largest CVGTCE between the labels of two views of one face: beyond it, they are not one face."""
+"""Largest allowed CVGTCE between the labels of two views of one face. Above it, they cannot be the same face."""
 
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """B views: names, the face each shows, its true landmarks (B, 68, 3), yaw, and the samples themselves.
+    """B views: their names, the face in each, true landmarks (B, 68, 3), yaw, and samples.
 
-    ``truth_cvgtce``: the largest CVGTCE, 68 points, of one view's truth on another's: how far the views are from one
-    rigid shape, and so the error of a perfect aligner.
+    ``truth_cvgtce``: the largest CVGTCE (68 points) between the labels of two views of a face. It shows how far they
+    are from one rigid shape, and thus the error of a perfect aligner.
     """
 
     names: list[str]
@@ -71,14 +71,14 @@ class Views:
 
 @dataclass(frozen=True)
 class ViewScore:
-    """One system, scored with ``n_points`` landmarks. Ratios; intervals by face, not by view.
+    """Scores of one system on ``n_points`` landmarks, as ratios. Intervals resample faces, not views.
 
     Attributes:
-        faces, views, pairs: pairs are (predicted view, other view of the same face).
-        missed: views without a prediction.
-        cvgtce: per view the mean over all other views of its face, then by yaw of the predicted view.
+        faces, views, pairs: their numbers. A pair is a predicted view and another view of the same face.
+        missed: number of views without a prediction.
+        cvgtce: mean over all other views of the face, for each view; then averaged by yaw of the predicted view.
         other_view_spread: largest difference of one view's CVGTCE between two choices of the other view.
-        gte: against the view's own truth.
+        gte: against the labels of the predicted view.
     """
 
     system: str
@@ -97,7 +97,7 @@ class ViewScore:
 
 @dataclass(frozen=True, eq=False)
 class ViewsReport(BenchmarkReport):
-    """Scores of all systems, with 68 and with 66 points; ``truth_cvgtce``: ``Views``'."""
+    """Scores of all systems, on 68 and on 66 points. ``truth_cvgtce``: see ``Views``."""
 
     scores: list[ViewScore]
     truth_cvgtce: float
@@ -142,16 +142,16 @@ def evaluate(
 
     Args:
         root: folder of the training table.
-        weights: networks to score; ``small`` by default, none where there are predictions.
-        predictions: landmarks of any aligner (docs/predictions.md), to be scored beside the networks.
+        weights: networks to score. Default: ``small``, or none if there are predictions.
+        predictions: landmarks of any aligner (docs/predictions.md), scored beside the networks.
         boxes, mirror, refine, detector, detect_size: see ``jvcr.evaluate.systems.Looks``.
-        execution: what runs the networks.
+        execution: runtime of the networks.
         draws, seed: of the bootstrap.
         progress: see ``jvcr.evaluate.benchmark.Progress``.
         keep: receives each network's predictions (``jvcr.evaluate.systems.KeepPredictions``).
     Raises:
         FileNotFoundError, ValueError, ImageError: a file is missing or damaged, an argument is unknown, there are no
-            views of one rigid face, or a system has other landmarks than 68 or 66.
+            views of one rigid face, or a system does not predict 68 or 66 landmarks.
     """
     looks = Looks(boxes, mirror, refine, detector, detect_size, execution.threads)
     contestants = Contestants(weights, predictions, looks, execution)
@@ -162,10 +162,10 @@ def evaluate(
 
 
 def read_views(root: Path) -> Views:
-    """The validation rows of ``SOURCE`` with at least two views.
+    """Read the validation rows of ``SOURCE`` that show a face with at least two views.
 
     Raises:
-        FileNotFoundError, ValueError: no training table, no such row, or views that are not one rigid face.
+        FileNotFoundError, ValueError: no training table, no such rows, or views that are not one rigid face.
     """
     table = Table(root, "val")
     if table.points.shape[1] != 68:
@@ -174,7 +174,7 @@ def read_views(root: Path) -> Views:
     for row, source in enumerate(table.sources):
         if source == SOURCE:
             faces.setdefault(table.names[row].rpartition("_")[0], []).append(row)
-    # A name without "_" is no view of anything.
+    # A name without "_" does not name a view.
     faces = {face: members for face, members in faces.items() if face and len(members) > 1}
     if not faces:
         raise ValueError(
@@ -186,8 +186,8 @@ def read_views(root: Path) -> Views:
     if not spread[worst] <= RIGID:
         raise ValueError(
             f"{table.path}: the labels of face {worst!r} ({len(faces[worst])} views) are not one rigid shape: "
-            f"{100 * spread[worst]:.2f} % of the eye distance apart, expected at most {100 * RIGID:g} %. Either rows "
-            "of different faces have one name up to the last '_', or the depth of their labels is wrong"
+            f"{100 * spread[worst]:.2f} % of the eye distance apart, expected at most {100 * RIGID:g} %. Either "
+            "different faces have the same name up to the last '_', or the depth of their labels is wrong"
         )
     face_of = {row: face for face, members in faces.items() for row in members}
     rows = sorted(face_of)
@@ -202,16 +202,16 @@ def read_views(root: Path) -> Views:
 
 
 def _truth_cvgtce(views_img: NDArray[np.float32]) -> float:
-    """The largest CVGTCE of one of the (M, 68, 3) views on another."""
+    """The largest CVGTCE between two of the (M, 68, 3) views."""
     first, second = np.nonzero(~np.eye(len(views_img), dtype=bool))
     return float(cvgtce(views_img[first], views_img[second], MARKUP_68.normaliser).max())
 
 
 def score_views(system: System, views: Views, draws: int = 2000, seed: int = 0) -> list[ViewScore]:
-    """With 68 and with 66 points; predictions of 66 points with those alone.
+    """Score a system on 68 and on 66 points. A system that predicts 66 points is scored on those only.
 
     Raises:
-        ValueError: another number of landmarks.
+        ValueError: it predicts another number of landmarks.
     """
     target_66 = views.target_img[:, list(INDICES_66_IN_68)]
     n_points = system.points_img.shape[1]
@@ -263,7 +263,7 @@ def _score(
 
 
 def views_table(scores: Sequence[ViewScore], truth_cvgtce: float) -> TextTable:
-    """Both errors of all systems as one table. ``truth_cvgtce``: ``Views``'."""
+    """CVGTCE and GTE of all systems as one table. ``truth_cvgtce``: see ``Views``."""
     rows = []
     for s in scores:
         for error, table, bounds in (("CVGTCE", s.cvgtce, s.cvgtce_interval), ("GTE", s.gte, s.gte_interval)):
@@ -280,8 +280,8 @@ def views_table(scores: Sequence[ViewScore], truth_cvgtce: float) -> TextTable:
         ("aligner", "boxes", "points", "error", "mean of views", "95 %, by face", *BINS, "missed"),
         tuple(rows),
         (
-            f"CVGTCE: mean over all other views of the face; which of them is taken changes one view's error by "
-            f"{100 * spread:.3f} at most. The labels of two views of a face are one rigid shape within "
-            f"{100 * truth_cvgtce:.3f} (their own CVGTCE, the largest).",
+            "CVGTCE: mean over all other views of the face. The choice of the other view changes the error of one view "
+            f"by at most {100 * spread:.3f}. The labels of two views of a face are one rigid shape within "
+            f"{100 * truth_cvgtce:.3f} (largest CVGTCE between labels).",
         ),
     )

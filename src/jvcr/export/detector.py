@@ -1,4 +1,4 @@
-"""The face detector as an ONNX file, with a parity check."""
+"""Export the face detector to ONNX, with a parity check."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from jvcr.model.detector import DetectorInference, FaceDetector
 from jvcr.model.detector_file import KEY, DetectorHeader
 
 BOUND = 0.02
-"""Largest allowed difference of a box from PyTorch's, in sizes of the box, and of its heat."""
+"""Largest allowed difference from PyTorch: of a box, relative to its size, and of the heat."""
 
 
 def export_detector(network: FaceDetector, header: DetectorHeader, path: Path, half: bool = True) -> float:
     """Write ONNX: ``photos`` (B, H, W, 3) uint8, H and W multiples of ``config.multiple`` → ``cells`` (B, 7, H/8, W/8).
 
     Returns:
-        the largest difference of a box from PyTorch's, in sizes of the box, on smooth random pictures.
+        the largest difference of a box from PyTorch's, relative to its size, on smooth random pictures.
     Raises:
-        ValueError: it is over ``BOUND``; the file there before is untouched.
+        ValueError: a difference exceeds ``BOUND``. An existing file is left untouched.
     """
     size, multiple = header.config.image_size, header.config.multiple
     inference = _with_biases(DetectorInference(network)).eval()
-    # A name that nobody has: the file is deleted afterwards.
+    # A random name, because the file is deleted afterwards.
     candidate = path.with_name(f".jvcr-{secrets.token_hex(6)}.onnx")
     try:
         write_onnx(
@@ -49,7 +49,7 @@ def export_detector(network: FaceDetector, header: DetectorHeader, path: Path, h
         with torch.inference_mode():
             ours = inference(torch.from_numpy(pictures)).numpy()
         theirs = NetworkDetector(candidate).cells(pictures)
-        # Centres in cells; logarithms of sizes in cells.
+        # Channels 1 and 2 are centres in cells; 3 and 4 are logarithms of sizes in cells.
         moved = np.abs(ours[:, 1:3] - theirs[:, 1:3]) / np.exp(ours[:, 3:5])
         difference = float(max(moved.max(), np.abs(ours[:, 3:5] - theirs[:, 3:5]).max()))
         if difference > BOUND or float(np.abs(ours[:, 0] - theirs[:, 0]).max()) > BOUND:
@@ -64,8 +64,11 @@ def export_detector(network: FaceDetector, header: DetectorHeader, path: Path, h
 
 
 def _with_biases(network: DetectorInference) -> DetectorInference:
-    """The same function. A missing bias is exported as one that is computed on each call, and ONNX Runtime can then
-    not merge the convolution with what follows."""
+    """Add zero biases to convolutions without one; the output stays the same.
+
+    A missing bias is exported as one that is computed on each call. Then ONNX Runtime cannot fuse the convolution with
+    the next layer.
+    """
     network = copy.deepcopy(network)
     for part in network.modules():
         if isinstance(part, nn.Conv2d) and part.bias is None:

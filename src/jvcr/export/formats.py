@@ -1,4 +1,4 @@
-"""Exporting for every backend, in the precision asked for, with a parity check in pixels."""
+"""Export for each backend and precision, with a parity check in pixels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from jvcr.runtime.torch_backend import SCRIPT_ENTRY, open_torch
 
 
 class Format(StrEnum):
-    """The files that are written."""
+    """File formats."""
 
     ONNX = "onnx"
     OPENVINO = "openvino"
@@ -36,12 +36,12 @@ class Format(StrEnum):
 
     @property
     def ending(self) -> str:
-        """Of the file's name."""
+        """Ending of the file's name, with the dot."""
         return {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt"}[self]
 
 
 class Precision(StrEnum):
-    """Of the arithmetic."""
+    """Precision of the arithmetic."""
 
     FP32 = "fp32"
     FP16 = "fp16"
@@ -49,8 +49,8 @@ class Precision(StrEnum):
 
 
 BOUNDS_PX = {Precision.FP32: (0.02, 0.25), Precision.FP16: (0.15, 1.0), Precision.INT8: (0.8, 6.0)}
-"""Largest allowed differences of landmarks from PyTorch in 32 bits, mean and maximum, in pixels of a crop of 128 (in
-proportion for others). 0.02 is a hundredth of the network's own error, 0.8 a third."""
+"""Largest allowed differences of landmarks from PyTorch in 32 bits: mean and maximum, in pixels of a 128-pixel crop
+(scaled for other sizes). 0.02 is a hundredth of the network's own error; 0.8 is a third."""
 
 
 def export_checked(
@@ -65,13 +65,13 @@ def export_checked(
     """Export, compare with PyTorch in 32 bits, and move the file into place only if they agree.
 
     Args:
-        path: ends as the format says (``Format.ending``). OpenVINO's weights go beside it, into ``.bin``.
-        half: store weights in 16 bits, whatever the arithmetic. TorchScript in fp32 always has 32.
-        crops: (B, S, S, 3) typical crops, needed for int8: one half sets the ranges of the numbers, the other is
-            compared. Without, smooth random pictures are compared.
+        path: must end in ``Format.ending``. OpenVINO also writes the weights, to a ``.bin`` file next to it.
+        half: store weights in 16 bits, independent of the arithmetic. TorchScript in fp32 always stores 32 bits.
+        crops: (B, S, S, 3) typical crops, needed for int8: one half calibrates the quantisation, the other is used for
+            the comparison. Without crops, smooth random pictures are compared.
     Raises:
-        ValueError: the landmarks differ by more than ``BOUNDS_PX``; a wrong ending; int8 without crops, or for
-            TorchScript.
+        ValueError: the landmarks differ by more than ``BOUNDS_PX``; the ending is wrong; int8 was requested without
+            crops, or for TorchScript.
         MissingExtra: OpenVINO is not installed.
     """
     if path.suffix != format.ending:
@@ -79,7 +79,7 @@ def export_checked(
     if precision is Precision.INT8 and format is Format.TORCHSCRIPT:
         raise ValueError("TorchScript is not written in int8; expected --format onnx or openvino")
     if precision is Precision.INT8 and (crops is None or len(crops) < 2):
-        raise ValueError("int8 needs crops of real faces to set the ranges of its numbers: give --calibrate TABLE")
+        raise ValueError("int8 needs crops of real faces for calibration: give --calibrate TABLE")
     size = model.config.image_size
     if crops is None:
         ranges, compared = None, smooth_pictures(8, size)
@@ -100,7 +100,7 @@ def export_checked(
         mean, most = (bound * size / 128 for bound in BOUNDS_PX[precision])
         if result.mean_px > mean or result.max_px > most:
             raise ValueError(
-                f"{path}: the exported network differs from PyTorch by {result.mean_px:.3f} px on the mean and "
+                f"{path}: the exported network differs from PyTorch by {result.mean_px:.3f} px on average and "
                 f"{result.max_px:.3f} px at most (allowed in {precision}: {mean:g} and {most:g}) and was not kept; try "
                 f"{'--no-half' if precision is Precision.FP32 else '--precision fp32'}"
             )
@@ -133,7 +133,7 @@ def _write_onnx(model: JVCR, header: Header, path: Path, precision: Precision, h
 
 
 def _quantise(path: Path, crops: Image) -> None:
-    """Make an ONNX file's 2D convolutions int8, with scales that fit the crops; P and G's outputs stay in 32 bits."""
+    """Quantise an ONNX file's 2D convolutions to int8, calibrated on the crops. P and G's outputs stay in 32 bits."""
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -164,7 +164,7 @@ def _quantise(path: Path, crops: Image) -> None:
 
 
 class _Batches:
-    """Crops as the calibration reads them."""
+    """Batches of crops, as ONNX Runtime's calibration reads them."""
 
     def __init__(self, crops: Image, size: int = 8) -> None:
         self._batches = iter([{"crops": crops[start : start + size]} for start in range(0, len(crops), size)])
@@ -174,7 +174,10 @@ class _Batches:
 
 
 def _sensitive(proto: onnx.ModelProto) -> list[str]:
-    """The first convolution, those that give a volume, and P's: few, and errors there move the landmarks."""
+    """Names of convolutions that stay in 32 bits: the first, those that output a volume, and P's.
+
+    They are few, and errors in them move the landmarks.
+    """
     kinds: dict[str, set[str]] = {}
     of_p = {"cells"}
     for node in proto.graph.node:
@@ -196,7 +199,7 @@ def _write_openvino(source: Path, path: Path, half: bool) -> None:
         import openvino
     except ModuleNotFoundError as error:
         raise missing("openvino", error) from error
-    # Its meta data keeps the ONNX file's, where OpenVinoRuntime looks for them.
+    # OpenVINO keeps the ONNX file's metadata, and OpenVinoRuntime reads it from there.
     model = openvino.Core().read_model(source)
     model.set_rt_info(BLANK, ["framework", KEY])
     openvino.save_model(model, path, compress_to_fp16=half)

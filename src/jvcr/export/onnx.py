@@ -1,4 +1,4 @@
-"""PyTorch → ONNX, and differences between two predictions."""
+"""Export to ONNX, and compare two predictions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def export_onnx(model: JVCR, header: Header, path: Path, half: bool = True) -> N
     """Write the network with a dynamic batch: ``crops`` (B, S, S, 3) uint8 → ``cells``, ``points_unit``.
 
     Args:
-        half: store weights in 16 bits and widen them on loading; the arithmetic stays in 32 bits.
+        half: store weights in 16 bits and expand them on loading. The arithmetic stays in 32 bits.
     """
     size = model.config.image_size
     write_onnx(
@@ -54,7 +54,7 @@ def write_onnx(
     metadata: dict[str, str],
     half: bool,
 ) -> None:
-    """Write a network of one input.
+    """Write a network with one input.
 
     Args:
         names: of the input and the outputs.
@@ -74,11 +74,11 @@ def write_onnx(
             output_names=list(names[1:]),
             dynamic_shapes=(shape,),
             verbose=False,
-            # ONNX Runtime folds batch norms itself; here they would be folded into weights that are then rounded.
+            # ONNX Runtime folds batch norms on loading. Folded here, they would change the weights before rounding.
             optimize=False,
         )
     if program is None:
-        raise RuntimeError("torch.onnx.export gave no program")
+        raise RuntimeError("torch.onnx.export returned no program")
     proto = program.model_proto
     _strip_provenance(proto)
     if half:
@@ -103,7 +103,7 @@ def save_sealed(proto: onnx.ModelProto, path: Path) -> None:
 
 
 def _strip_provenance(proto: onnx.ModelProto) -> None:
-    """Drop the exporter's stack traces: they hold paths of the machine that made the file, and half a megabyte."""
+    """Drop the exporter's stack traces: they contain paths of the exporting machine, and take half a megabyte."""
     del proto.metadata_props[:]
     del proto.graph.metadata_props[:]
     proto.graph.doc_string = proto.doc_string = ""
@@ -117,9 +117,9 @@ def _strip_provenance(proto: onnx.ModelProto) -> None:
 
 
 def _store_half(proto: onnx.ModelProto) -> None:
-    """Replace float32 weights by 16-bit steps, a Cast and a Mul, which ONNX Runtime folds away on loading.
+    """Replace float32 weights by 16-bit steps, a Cast and a Mul, which ONNX Runtime folds on loading.
 
-    Biases and batch-norm statistics stay as they are: they are few, and the network is sensitive to them.
+    Biases and batch-norm statistics stay in 32 bits: they are few, and the network is sensitive to them.
     """
     nodes = []
     for tensor in list(proto.graph.initializer):
@@ -146,7 +146,7 @@ class Parity(NamedTuple):
 
 
 def landmark_parity(ours: Prediction, theirs: Prediction, size_px: int) -> Parity:
-    """Two predictions on the same crops of ``size_px`` pixels, compared."""
+    """Compare two predictions on the same crops of ``size_px`` pixels."""
     difference = unit_to_crop(ours.points_unit, size_px) - unit_to_crop(theirs.points_unit, size_px)
     distance = np.linalg.norm(difference, axis=-1)
     return Parity(float(distance.mean()), float(distance.max()), float(np.abs(ours.volume - theirs.volume).max()))

@@ -1,6 +1,6 @@
 """Figures 2, 4 and 5 of the paper, redrawn from the predictions of a network (matplotlib, extra ``train``).
 
-They show what the paper's figures are about, in a drawing of our own: docs/figures.md.
+They have the content of the paper's figures in a layout of our own (docs/figures.md).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jvcr.markups.markup import Markup
 from jvcr.volume import rasterise
 
 ENDINGS = (".png", ".pdf", ".svg")
-"""What ``save`` writes."""
+"""File name endings that ``save`` supports."""
 
 _CELL_PX = 480
 _CELL_INCH = 1.45
@@ -39,12 +39,12 @@ class Example:
 
     Attributes:
         name: for messages.
-        crop_rgb: (S, S, 3) uint8, the network's input square; S may be larger than the network's.
+        crop_rgb: (S, S, 3) uint8, the network's crop; S may be larger than the network's input.
         points_unit: (N, 3) predicted landmarks, unit frame.
-        volumes: predicted volumes (d_m, H, W), coarse to fine; the last alone where the others are not known.
+        volumes: predicted volumes (d_m, H, W), coarse to fine; only the last one if the others are not available.
         markup: of the landmarks.
-        image_size: side of the network's crop, pixels.
-        true_unit: (N, 3) label in the same frame, where there is one.
+        image_size: side of the network's input, pixels.
+        true_unit: (N, 3) true landmarks, unit frame, if known.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Example:
 
 
 def save(figure: Any, path: Path) -> None:
-    """Write a figure in the format of the path's ending, one of ``ENDINGS``.
+    """Write a figure. The path's ending chooses the format, one of ``ENDINGS``.
 
     Raises:
         ValueError: another ending.
@@ -80,10 +80,10 @@ def check_ending(path: Path) -> None:
 
 
 def figure_2(examples: Sequence[Example]) -> Any:
-    """The pipeline, one face a row: crop → hourglasses with their volumes → 3D convolutions → landmarks.
+    """The pipeline, one face per row: crop → hourglasses with their volumes → 3D convolutions → landmarks.
 
     Raises:
-        ValueError: no example, or examples of networks of different volumes.
+        ValueError: no example, or the volumes of the examples have different sizes.
         MissingExtra: matplotlib is not installed.
     """
     first = _first_of(examples)
@@ -96,9 +96,9 @@ def figure_2(examples: Sequence[Example]) -> Any:
     width, step = lefts[-1] + 1, 1.12
     caption = (
         "From a photo to 3D landmarks. Each of the stacked hourglasses predicts a volume, from coarse to fine in "
-        "depth; the last is the compact volume, from which 3D convolutions read the coordinates of all landmarks. "
-        "Volumes are what the network predicts for the photo, drawn as clouds: colour is depth, from near the camera "
-        "(yellow) to far (blue)."
+        "depth; the last is the compact volume, from which 3D convolutions regress the coordinates of all landmarks. "
+        "The volumes are the network's predictions for the photo, drawn as clouds. Colour is depth, from near the "
+        "camera (yellow) to far (blue)."
     )
     figure, axes = _canvas(width, step * len(examples) - 0.12, above=0.34, below=0.28, caption=caption)
     for row, example in enumerate(examples):
@@ -128,10 +128,10 @@ def figure_2(examples: Sequence[Example]) -> Any:
 
 
 def figure_4(examples: Sequence[Example]) -> Any:
-    """The compact volume, one face a row: one volume a landmark, the compact volume of the landmarks and the predicted
-    one, the last two from two viewpoints.
+    """The compact volume, one face per row: one volume per landmark, the compact volume of the landmarks, and the
+    predicted compact volume. Both compact volumes are shown from two viewpoints.
 
-    The compact volume is that of the labels where all examples have one, else of the predicted landmarks; the
+    The compact volume of the landmarks uses the labels if all examples have one, else the predicted landmarks. The
     caption says which.
 
     Raises:
@@ -146,11 +146,11 @@ def figure_4(examples: Sequence[Example]) -> Any:
     width, step = lefts[-1] + 1, 1.06
     whose = "labelled landmarks" if labelled else "landmarks that the network predicts"
     caption = (
-        f"The compact volume. One volume a landmark needs {n_points} × {_times(shape)} = "
-        f"{n_points * int(np.prod(shape)):,} voxels (three of them drawn); the compact volume takes the largest of all "
-        f"Gaussians in every voxel, {int(np.prod(shape)):,} voxels whatever the number of landmarks. "
-        f"Middle: drawn from the {whose}. Right: as the hourglasses predict it from the photo. Each from beside the "
-        "camera and from the side of the face; colour is depth, from near the camera (yellow) to far (blue)."
+        f"The compact volume. One volume per landmark needs {n_points} × {_times(shape)} = "
+        f"{n_points * int(np.prod(shape)):,} voxels (three volumes are shown). The compact volume stores the maximum "
+        f"of all Gaussians in every voxel: {int(np.prod(shape)):,} voxels for any number of landmarks. "
+        f"Middle: rasterised from the {whose}. Right: predicted by the hourglasses from the photo. Each is seen from "
+        "near the camera and from the side of the face. Colour is depth, from near the camera (yellow) to far (blue)."
     )
     figure, axes = _canvas(width, step * len(examples) - 0.06, above=0.34, below=0.04, caption=caption)
     for row, example in enumerate(examples):
@@ -165,14 +165,15 @@ def figure_4(examples: Sequence[Example]) -> Any:
                 _show(axes, draw_volume(volume, view, _CELL_PX, z_range_unit=z_range), left + beside, top)
     size = _times(shape)
     _head(axes, lefts[0] + 0.5, "photo with", "its labels" if labelled else "landmarks")
-    _head(axes, lefts[1] + 0.5, "one volume a landmark", f"{n_points} × {size}")
+    _head(axes, lefts[1] + 0.5, "one volume per landmark", f"{n_points} × {size}")
     _head(axes, lefts[3] - 0.02, "compact volume, true" if labelled else "compact volume of the landmarks", size)
     _head(axes, lefts[5] - 0.02, "compact volume, predicted", size)
     return figure
 
 
 def figure_5(examples: Sequence[Example], per_line: int = 8) -> Any:
-    """Results, one face a column: photo, predicted volume, 3D shape; after ``per_line`` faces three further rows.
+    """Results, one face per column: photo, predicted volume, 3D shape. ``per_line`` faces fit side by side; more faces
+    go into further rows.
 
     Raises:
         ValueError: no example.
@@ -184,8 +185,8 @@ def figure_5(examples: Sequence[Example], per_line: int = 8) -> Any:
     columns = len(lines[0])
     margin = 0.3
     caption = (
-        "Results: photo, predicted compact volume, and the 3D shape that is read from it. Volume and shape are seen "
-        "from one place, beside the camera and above it; colour is depth, from near the camera (yellow) to far (blue)."
+        "Results: photo, predicted compact volume, and the 3D shape regressed from it. Volume and shape are seen from "
+        "the same viewpoint, beside and above the camera. Colour is depth, from near the camera (yellow) to far (blue)."
     )
     figure, axes = _canvas(
         margin + columns * step - 0.04, block * len(lines) - 0.12, above=0.04, below=0.04, caption=caption
@@ -217,18 +218,18 @@ def _first_of(examples: Sequence[Example]) -> Example:
     first = examples[0]
     for example in examples:
         if [v.shape for v in example.volumes] != [v.shape for v in first.volumes]:
-            raise ValueError(
-                f"{example.name}: its volumes have other sizes than those of {first.name}; use one network"
-            )
+            raise ValueError(f"{example.name}: its volumes differ in size from those of {first.name}; use one network")
     return first
 
 
 def _canvas(width: float, height: float, above: float, below: float, caption: str) -> tuple[Any, Any]:
-    """A figure of ``width`` × ``height`` cells, with room in cells around, and the caption below; axes in cells, the
-    pictures' upper left corner at (0, 0), y upwards."""
+    """A figure for ``width`` × ``height`` cells, with margins (in cells) and the caption below.
+
+    Axes are in cells: (0, 0) is the upper left corner of the pictures, and y points up.
+    """
     side = 0.06
     inches = (width + 2 * side) * _CELL_INCH
-    # 8-point letters are about 0.058 inches wide on the mean.
+    # 8-point letters are about 0.058 inches wide on average.
     lines = textwrap.wrap(caption, max(20, int((inches - 0.25) / 0.058)))
     total = (height + above + below) * _CELL_INCH
     text = len(lines) * 0.142 + 0.12
@@ -250,7 +251,7 @@ def _text(axes: Any, x: float, y: float, text: str, va: str = "baseline", size: 
 
 
 def _head(axes: Any, x: float, upper: str, lower: str) -> None:
-    """Two lines above a picture of the first row. One text of two lines would sit higher where letters reach down."""
+    """Two lines of heading above a picture. They are separate texts, because descenders would shift a joint one."""
     _text(axes, x, 0.17, upper)
     _text(axes, x, 0.06, lower)
 
@@ -282,14 +283,14 @@ def _bracket(axes: Any, left: float, right: float, y: float, label: str) -> None
 
 
 def _show_one_a_landmark(axes: Any, example: Example, points: Points, left: float, top: float) -> None:
-    """Three of N volumes with one Gaussian each, one behind the other, then dots."""
+    """Three of the N volumes with one Gaussian each, stacked one behind the other, then dots."""
     shape = example.volumes[-1].shape
     chosen = np.linspace(0, len(points) - 1, 3).round().astype(int)
     side, shift = 0.52, 0.2
     for order, index in enumerate(chosen.tolist()):
         volume = rasterise(unit_to_vox(points[index : index + 1], shape), shape)
         picture = draw_volume(volume, OBLIQUE, _CELL_PX // 2, z_range_unit=depth_range(points))
-        # The picture's white ground must not cover the cube behind it.
+        # Make the white background transparent, so that the cube behind stays visible.
         alpha = np.where((picture > 250).all(axis=2), 0, 255).astype(np.uint8)
         _show(axes, np.dstack([picture, alpha]), left + order * shift, top - order * shift, side)
     for away in (0.0, 0.03, 0.06):

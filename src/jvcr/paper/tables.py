@@ -1,12 +1,12 @@
-"""The paper's tables I to IV, with our rows beneath where something was measured, and where each figure comes from.
+"""The paper's tables I to IV, with our own measurements below, and the source of each figure.
 
     from jvcr.paper import tables
 
-    print(tables.evaluate().to_text())                                # the published figures
-    print(tables.evaluate(results=["report/report.json"]).to_text())  # and what an earlier run measured
+    print(tables.evaluate().to_text())                                # published figures only
+    print(tables.evaluate(results=["report/report.json"]).to_text())  # and those of an earlier run
 
-Of the four, only the number of Table IV is certain here; I to III are the paper's other published results in the order
-in which our notes hold them. Figures that are not in ``published`` are called "not transcribed", never guessed.
+Only Table IV is certain to have its number in the paper. Tables I to III hold the paper's other published results, in
+the order of our notes. Figures that are missing from ``published`` are shown as "not transcribed", never guessed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from jvcr.evaluate.benchmark import (
 from jvcr.evaluate.published import NOT_TRANSCRIBED
 from jvcr.report import Table
 
-NO_3DFAW = "not measurable here: 3DFAW is not at hand"
+NO_3DFAW = "not measurable here: 3DFAW is not available"
 NO_TEST_LABELS = "not measurable here: the test labels of 3DFAW are not public"
 NOT_SAID = "not measured by this benchmark"
 NO_FACE_IN_BIN = "no face in this bin"
@@ -42,7 +42,7 @@ _NOT_MEASURED = "not measured"
 
 @dataclass(frozen=True)
 class OurRow:
-    """Results of one evaluation for one aligner. Percent; a text where there is no figure, the reason."""
+    """Results of one aligner in one evaluation, in percent. Where there is no figure, a text gives the reason."""
 
     name: str
     source: str
@@ -58,8 +58,8 @@ class PaperReport(BenchmarkReport):
     """Our rows for the paper's tables.
 
     Attributes:
-        aflw2000: for the tables of AFLW2000-3D. views: for those of 3DFAW, on other data.
-        measured: the reports of what was measured for it.
+        aflw2000: rows for the AFLW2000-3D tables. views: rows for the 3DFAW tables, measured on other data.
+        measured: reports of the evaluations that were run.
     """
 
     aflw2000: list[OurRow]
@@ -72,7 +72,7 @@ class PaperReport(BenchmarkReport):
         return paper_tables(self.aflw2000, self.views)
 
     def to_text(self) -> str:
-        """What was measured, then the tables."""
+        """The reports of the evaluations, then the tables."""
         return "\n\n".join([report.to_text() for report in self.measured] + [super().to_text()])
 
     def to_dict(self) -> dict[str, Any]:
@@ -94,18 +94,18 @@ def evaluate(
     pixel_base: str = "respected",
     **settings: Any,
 ) -> PaperReport:
-    """The paper's tables, with rows of what is measured here. Without ``root`` and ``results``: as published.
+    """The paper's tables with our own rows. Without ``root`` and ``results``, only published figures.
 
     Args:
-        root: folder with AFLW2000-3D (there or one folder below), a training table with views, or both: measured.
-        results: ``report.json`` of earlier evaluations.
-        predictions, without, pixel_base: as of ``jvcr.evaluate.aflw2000.evaluate``. With predictions, views are not
+        root: folder to evaluate on: AFLW2000-3D (there or one folder below), a training table with views, or both.
+        results: ``report.json`` files of earlier evaluations.
+        predictions, without, pixel_base: as in ``jvcr.evaluate.aflw2000.evaluate``. With predictions, views are not
             measured.
-        settings: arguments that ``jvcr.evaluate.aflw2000.evaluate`` and ``jvcr.evaluate.views.evaluate`` both have:
+        settings: arguments that ``jvcr.evaluate.aflw2000.evaluate`` and ``jvcr.evaluate.views.evaluate`` share:
             ``weights``, ``boxes``, ``mirror``, ``draws``, ``progress`` and so on.
     Raises:
-        FileNotFoundError: the folder holds neither; or no such file.
-        ValueError: a result that is not of these benchmarks, or of other landmarks than the paper's.
+        FileNotFoundError: the folder holds no such data, or a file does not exist.
+        ValueError: a result is from another benchmark, or on other landmarks than the paper's.
     """
     aflw2000_rows: list[OurRow] = []
     views_rows: list[OurRow] = []
@@ -115,7 +115,7 @@ def evaluate(
         aflw2000_rows += more_aflw2000
         views_rows += more_views
     if root is not None:
-        # The published tables need none of what these bring in.
+        # Imported here, because the published tables do not need them or their dependencies.
         from jvcr.evaluate import aflw2000, views
 
         root = Path(root)
@@ -138,18 +138,18 @@ def evaluate(
 
 
 def rows_of_aflw2000(record: dict[str, Any], origin: str) -> list[OurRow]:
-    """From the record of ``jvcr evaluate aflw2000-3d`` (report.json): one row per system, original labels, fitted yaw.
+    """One row per system from the report.json of ``jvcr evaluate aflw2000-3d``: original labels, fitted yaw.
 
     Raises:
-        ValueError: other landmarks than the 68 of the paper's tables were scored.
+        ValueError: the report is on other landmarks than the 68 of the paper's tables.
     """
-    # Reports of version 0.1 do not say; of other landmarks than the 68, they have no head pose.
+    # Reports of version 0.1 lack n_points. If they are on other landmarks than the 68, they have no head pose.
     of_others = any(system["pose"] == OTHER_MARKUP for system in record["systems"])
     n_points = record.get("n_points", "not 68" if of_others else PUBLISHED_POINTS)
     if n_points != PUBLISHED_POINTS:
         raise ValueError(
             f"{n_points} landmarks were scored (markup {record.get('markup', 'not stated')}); the paper's figures are "
-            f"of {PUBLISHED_POINTS} points, and errors of others cannot stand beside them"
+            f"for {PUBLISHED_POINTS} points and cannot be compared with them"
         )
     images = record["images"]
     part = "" if images == _ALL_IMAGES else f", {images} of its {_ALL_IMAGES:,} images"
@@ -177,7 +177,7 @@ def rows_of_aflw2000(record: dict[str, Any], origin: str) -> list[OurRow]:
 
 
 def rows_of_views(record: dict[str, Any], origin: str) -> list[OurRow]:
-    """From the record of ``jvcr evaluate views``: one row per system, 66 points as in 3DFAW."""
+    """One row per system from the report.json of ``jvcr evaluate views``, on 66 points as in 3DFAW."""
     rows = []
     for one in record["systems"]:
         if one["n_points"] != 66:
@@ -195,11 +195,11 @@ def rows_of_views(record: dict[str, Any], origin: str) -> list[OurRow]:
 
 
 def read_results(path: Path) -> tuple[list[OurRow], list[OurRow]]:
-    """(rows for AFLW2000-3D, rows for views of one face) of a report.json.
+    """Read a report.json: (rows for AFLW2000-3D, rows for views of one face).
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not written by ``jvcr evaluate``, or of other landmarks than the paper's.
+        ValueError: not written by ``jvcr evaluate``, or on other landmarks than the paper's.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; expected a report.json of `jvcr evaluate`")
@@ -222,7 +222,7 @@ def paper_tables(aflw2000: Sequence[OurRow], views: Sequence[OurRow]) -> list[Ta
     return [
         Table(
             "Table I: 3DFAW validation set, 66 points, GTE, percent",
-            ("method", "GTE", "where from"),
+            ("method", "GTE", "source"),
             (
                 *((name, f"{gte:.2f}", "published") for name, gte in published.THREEDFAW_VALIDATION_GTE.items()),
                 ("jvcr", _NOT_HERE, NO_3DFAW),
@@ -235,7 +235,7 @@ def paper_tables(aflw2000: Sequence[OurRow], views: Sequence[OurRow]) -> list[Ta
         ),
         Table(
             "Table II: 3DFAW test set, 66 points, percent",
-            ("method", "CVGTCE", "GTE", "where from"),
+            ("method", "CVGTCE", "GTE", "source"),
             (
                 *((name, f"{c:.2f}", f"{g:.2f}", "published") for name, (c, g) in published.THREEDFAW_TEST.items()),
                 ("jvcr", _NOT_HERE, _NOT_HERE, NO_TEST_LABELS),
@@ -245,7 +245,7 @@ def paper_tables(aflw2000: Sequence[OurRow], views: Sequence[OurRow]) -> list[Ta
         ),
         Table(
             "Table III: AFLW2000-3D, two steps (2D landmarks, then depth) against joint regression, GTE, percent",
-            ("method", "GTE", "where from"),
+            ("method", "GTE", "source"),
             (
                 *((name, f"{gte:.2f}", "published") for name, gte in published.AFLW2000_GTE.items()),
                 *((row.name, _figure(row.gte), row.source) for row in aflw2000),
@@ -255,7 +255,7 @@ def paper_tables(aflw2000: Sequence[OurRow], views: Sequence[OurRow]) -> list[Ta
         ),
         Table(
             "Table IV: AFLW2000-3D, 68 points, 2D NME by yaw, original labels, percent",
-            ("method", *BINS, "mean", "std", "where from"),
+            ("method", *BINS, "mean", "std", "source"),
             (
                 *(_published_row(one) for one in published.AFLW2000_NME if one.method in published.IN_PAPER),
                 *(
@@ -283,7 +283,7 @@ def _folder_of_images(root: Path) -> Path | None:
 
 
 def _numbering() -> str:
-    return "The figures are the paper's; that this is its table of this number was not checked against the paper."
+    return "The figures are from the paper, but the number of the table was not checked against it."
 
 
 def _published_row(one: published.PublishedNme) -> tuple[str, ...]:

@@ -1,1 +1,1 @@
-"""The paper's claims at one small budget."""
+"""Tests of the paper's claims, with one small training budget for all variants."""

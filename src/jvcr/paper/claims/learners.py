@@ -1,4 +1,4 @@
-"""The losses of the networks JVCR is compared with."""
+"""Losses of the networks that JVCR is compared with."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def sparse_voxel_loss(predicted: Tensor, index: Tensor, value: Tensor, foregroun
 
     Args:
         predicted: (B, N, D·H·W).
-        index, value: (B, N, K) as from ``targets.patches``; everything else is empty.
+        index, value: (B, N, K), the occupied voxels, from ``targets.patches``. All other voxels are empty.
     """
     near = predicted.gather(2, index).float()
-    # All voxels as if they were empty, and what that gets wrong near the landmarks.
+    # Treat all voxels as empty, then correct those near the landmarks.
     empty = torch.linalg.vector_norm(predicted.flatten(), dtype=torch.float32) ** 2
     wrong = (1 + foreground * value) * (near - value) ** 2 - near**2
     return (empty + wrong.sum()) / predicted.numel()
 
 
 class _PointsOnly(TorchRuntime):
-    """Such a network has no compact volume; the score, which reads one, is 0."""
+    """A network without a compact volume. The volume is zero, and so is the score that is computed from it."""
 
     def __call__(self, crops: Image) -> Prediction:
         output = self.output(crops)
@@ -59,8 +59,8 @@ class _Compared:
     """Shared by the three losses.
 
     Args:
-        emptier: how much smaller the share of occupied voxels is than in the compact volume. The weight of occupied
-            voxels is raised by as much, or the network would long be content with empty volumes.
+        emptier: factor by which the share of occupied voxels is smaller than in the compact volume. The weight of
+            occupied voxels is raised by this factor. Otherwise the network would predict empty volumes for a long time.
     """
 
     network: nn.Module
@@ -89,17 +89,17 @@ class _Compared:
 
 
 class TwoStepLearner(_Compared):
-    """Heatmaps by eq. 3 on 2D Gaussians; depth by the coordinate loss on z alone. No gradient joins them."""
+    """Heatmaps use eq. 3 on 2D Gaussians; depth uses the coordinate loss on z. No gradient flows between the two."""
 
     def __init__(self, config: TrainConfig, model: ModelConfig, markup: Markup) -> None:
-        # One of N blobs, on a plane instead of in a cube: (2πσ²)^(3/2) of side³ voxels against 2πσ² of side².
+        # One blob instead of N, in a plane instead of a cube: 2πσ² of side² pixels, not (2πσ²)^(3/2) of side³ voxels.
         blob = math.sqrt(2 * math.pi) * config.sigma_vox / model.volume_size
         super().__init__(config, model, markup, emptier=model.n_points * blob)
         self.network = TwoStep(model)
 
     def losses(self, network: nn.Module, part: Part, stage: Stage) -> Losses:
         """See ``jvcr.train.learner.Learner``."""
-        # A depth of one voxel with every landmark in its middle: a heatmap.
+        # A heatmap is a volume of depth 1, with every landmark at mid-depth.
         flat = torch.cat([part.points_unit[..., :2], torch.full_like(part.points_unit[..., :1], 0.5)], dim=2)
         shapes = [(1, height, width) for _, height, width in self.about.volume_shapes]
         true = [rasterise_each(flat, shape, self.config.sigma_vox) for shape in shapes]
@@ -110,7 +110,7 @@ class TwoStepLearner(_Compared):
 
 
 class DirectLearner(_Compared):
-    """The coordinate loss alone."""
+    """Only the coordinate loss."""
 
     def __init__(self, config: TrainConfig, model: ModelConfig, markup: Markup) -> None:
         super().__init__(config, model, markup)

@@ -1,6 +1,6 @@
 """Networks that JVCR is compared with: other heads and representations on the same hourglasses.
 
-All of them take (B, S, S, 3) crops, and the dense truth in training stage 1, and give ``JVCROutput``.
+All of them take (B, S, S, 3) crops and, in training stage 1, the true volumes or heatmaps. They return ``JVCROutput``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from jvcr.model.hourglass import VoxelNetwork
 from jvcr.model.jvcr import JVCROutput, normalise
 
 _AROUND = 2
-"""Reach, in voxels, of the centre of mass around a peak."""
+"""How far around a peak its centre of mass is computed, in voxels."""
 
 
 def _hourglasses(config: ModelConfig, depths: tuple[int, ...], fine: bool = True) -> VoxelNetwork:
-    """G with other depths; its last maps as fine as the preset's volume, if wanted."""
+    """G with other depths. ``fine``: its last maps have the resolution of the preset's volume."""
     fine = fine and config.subvoxels > 1
     detail = config.detail_channels if fine else 0
     return VoxelNetwork(
@@ -28,12 +28,12 @@ def _hourglasses(config: ModelConfig, depths: tuple[int, ...], fine: bool = True
 
 
 def _widths(config: ModelConfig) -> tuple[int, ...]:
-    """P's widths, larger where the kernels are flat: about as many parameters as P."""
+    """P's widths, doubled because 2D kernels are smaller: this gives about as many parameters as P has."""
     return (*(2 * width for width in config.regressor_channels[:-1]), config.regressor_channels[-1])
 
 
 def _strided(in_channels: int, widths: tuple[int, ...], outputs: int) -> nn.Sequential:
-    """2D convolutions that halve until one pixel is left, and a linear layer: P's twin in the plane."""
+    """The 2D counterpart of P: strided convolutions down to one pixel, then a linear layer."""
     layers: list[nn.Module] = []
     previous = in_channels
     for width in widths[:-1]:
@@ -66,9 +66,9 @@ def peaks_unit(volumes: Tensor) -> Tensor:
 
 
 class TwoStep(nn.Module):
-    """2D heatmaps first, one per landmark; then depth from the picture and the heatmaps (the baseline of table III).
+    """2D heatmaps first, one per landmark; then depth from the image and the heatmaps (the baseline of table III).
 
-    The second step does not change the first: its gradient ends at the heatmaps.
+    Gradients of the second step stop at the heatmaps.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -76,11 +76,11 @@ class TwoStep(nn.Module):
         self.config = config
         n = config.n_points
         self.heatmaps = _hourglasses(config, (n,) * len(config.depths))
-        # As P does, it reads a cell's columns as channels.
+        # Like P, it takes a cell's columns as channels.
         self.depth = _strided((n + 3) * config.subvoxels**2, _widths(config), n)
 
     def forward(self, crops: Tensor, true_heatmaps: Tensor | None = None) -> JVCROutput:
-        """Crops → heatmaps and points. The depth is read from ``true_heatmaps`` where given, else from its own."""
+        """Crops → heatmaps and points. Depth is predicted from ``true_heatmaps`` if given, else from its own."""
         image = normalise(crops)
         maps = self.heatmaps(image)
         seen = maps[-1].detach() if true_heatmaps is None else true_heatmaps
@@ -92,12 +92,12 @@ class TwoStep(nn.Module):
 
 
 class Direct(nn.Module):
-    """Coordinates straight from the last hourglass's features: no volume."""
+    """Regress coordinates directly from the features of the last hourglass, without a volume."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        # What was a volume is now a set of features without a meaning of their own.
+        # The hourglasses output features instead of volumes.
         self.features = _hourglasses(config, (config.channels,) * len(config.depths), fine=False)
         self.head = _strided(config.channels, _widths(config), 3 * config.n_points)
 
@@ -121,6 +121,5 @@ class VolumePerLandmark(nn.Module):
         volumes = self.volumes(normalise(crops))
         shape = len(crops), self.config.n_points, *self.config.compact_shape
         if self.training:
-            # Peaks have no gradient to give.
             return JVCROutput(volumes, crops.new_zeros((*shape[:2], 3), dtype=torch.float32))
         return JVCROutput(volumes, peaks_unit(volumes[-1].reshape(shape)))

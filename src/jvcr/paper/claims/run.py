@@ -1,4 +1,4 @@
-"""The paper's claims, tested: JVCR against its alternatives at one equal, small budget."""
+"""Test the paper's claims: train JVCR and its alternatives with the same small budget, and compare them."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _SHARE, _LR, _COORDINATES = 0.15, 1.5e-3, 20.0
 
 @dataclass(frozen=True)
 class Variant:
-    """One line of the comparison.
+    """One row of the comparison.
 
     Attributes:
         learner: network and losses.
-        stages: number of samples → stages.
-        coarse_to_fine: whether the first hourglass's volume is flatter than the last one's.
+        stages: number of samples → training stages.
+        coarse_to_fine: whether the first hourglass's volume has fewer slices than the last one's.
     """
 
     title: str
@@ -80,9 +80,9 @@ VARIANTS: dict[str, Variant] = {
 
 
 def configuration(name: str, samples: int, seed: int, preset: str) -> TrainConfig:
-    """The run of one variant: the preset's recipe, with the variant's stages and depths."""
+    """Configuration of one variant: the preset's recipe, with the variant's stages and depths."""
     if preset not in PRESETS_OF_CLAIMS:
-        raise ValueError(f"preset {preset!r} does not fit here; expected one of {', '.join(PRESETS_OF_CLAIMS)}")
+        raise ValueError(f"preset {preset!r} cannot be used here; expected one of {', '.join(PRESETS_OF_CLAIMS)}")
     variant, base = VARIANTS[name], RECIPES[preset]
     model = base.model
     if not variant.coarse_to_fine:
@@ -99,8 +99,12 @@ def configuration(name: str, samples: int, seed: int, preset: str) -> TrainConfi
 
 @dataclass(frozen=True)
 class Outcome:
-    """Accuracy of one variant. Errors as ratios, on the validation rows; ``nme_half_width`` is half of the
-    bootstrap 95 % interval of ``nme``, ``nme_median`` the median over the faces, which a few outliers do not affect."""
+    """Accuracy of one variant on the validation rows, as ratios.
+
+    Attributes:
+        nme_half_width: half the width of the 95 % bootstrap interval of ``nme``.
+        nme_median: median over the faces, which is robust to outliers.
+    """
 
     variant: str
     preset: str
@@ -118,10 +122,10 @@ class Cost:
     """Cost of one variant.
 
     Attributes:
-        step_mb: memory that three training steps add to a process, at their peak.
-        volume_mb: the true volumes (or heatmaps) of one batch, if they are built.
-        images_per_s: of the fastest of the three steps.
-        face_ms: one face forward, one thread, float32.
+        step_mb: peak memory that three training steps add to a process.
+        volume_mb: size of the true volumes (or heatmaps) of one batch, if they are built.
+        images_per_s: throughput of the fastest of three training steps.
+        face_ms: forward pass of one face, one thread, float32.
     """
 
     parameters: int
@@ -142,7 +146,7 @@ def train_variant(
     seed: int,
     preset: str = "small",
 ) -> Outcome:
-    """Train one variant (or go on with it) and measure it; the outcome is kept in ``out/outcome.json``."""
+    """Train one variant (or resume its training), measure it, and write the outcome to ``out/outcome.json``."""
     config = configuration(name, samples, seed, preset)
     torch.manual_seed(seed)
     learner = VARIANTS[name].learner(config, config.model, MARKUP_68)
@@ -169,7 +173,7 @@ def train_variant(
 
 
 def measure_cost(name: str, out: Path, preset: str = "small") -> Cost:
-    """The cost of a variant; kept in ``out/cost.json``. On a machine that does nothing else."""
+    """Measure the cost of a variant and write it to ``out/cost.json``. Needs an otherwise idle machine."""
     cost = cost_of(name, preset)
     _write(out / "cost.json", asdict(cost))
     return cost
@@ -181,7 +185,7 @@ def _write(path: Path, values: dict[str, Any]) -> None:
 
 
 def _half_width(predictions: Predictions) -> float:
-    """Faces are drawn anew within each bin."""
+    """Half the width of the 95 % bootstrap interval; faces are resampled within each yaw bin."""
     rng = np.random.default_rng(0)
     errors = normalised_mean_error(predictions.points_img, predictions.target_img)
     size = np.abs(predictions.yaw_deg)
@@ -192,7 +196,7 @@ def _half_width(predictions: Predictions) -> float:
 
 
 def cost_of(name: str, preset: str) -> Cost:
-    """Measured in a separate process, so that no other memory counts."""
+    """Measure the cost in a separate process, so that memory used elsewhere does not count."""
     code = f"from jvcr.paper.claims.run import print_cost; print_cost({name!r}, {preset!r})"
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
@@ -255,7 +259,7 @@ def print_cost(name: str, preset: str, steps: int = 3) -> None:
 
 
 def _start_counting(device: torch.device) -> float:
-    """Forget earlier peaks, where the system can; the memory in use now."""
+    """Reset the peak if the system supports it; returns the memory in use now, MB."""
     if device.type != "cuda" and Path("/proc/self/clear_refs").exists():
         Path("/proc/self/clear_refs").write_text("5")
     return _peak_mb(device)
@@ -272,10 +276,10 @@ def _peak_mb(device: torch.device) -> float:
 
 
 def table_of(outcomes: list[tuple[Outcome, Cost]]) -> str:
-    """Markdown: one line per variant; errors in percent, with half of the bootstrap 95 % interval."""
+    """Markdown table with one row per variant. Errors in percent, ± half the width of the 95 % bootstrap interval."""
     lines = [
         "| | variant | NME [0,30] / (30,60] / over 60 | mean of bins | median | GTE | parameters, M | "
-        "memory of a step, MB | of its volumes, MB | images/s | one face, ms |",
+        "memory of a step, MB | memory of its volumes, MB | images/s | one face, ms |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for outcome, cost in outcomes:
