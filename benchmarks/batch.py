@@ -3,7 +3,7 @@
     python benchmarks/batch.py PHOTOS WORK --workers 2
 
 PHOTOS is a folder with some photos (or tars). They are scaled and turned until there are 100,000, which takes about
-4 GB in WORK. For 1,000, 10,000 and 100,000 photos, the batch then runs with ``kill -9`` of its whole process group, or
+3 GB in WORK. For 1,000, 10,000 and 100,000 photos, the batch then runs with ``kill -9`` of its whole process group, or
 of one of its workers, at random times. The results are verified, and compared byte for byte with a run in peace of the
 same photos; that of 100,000 with the run in peace of the first 10,000.
 

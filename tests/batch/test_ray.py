@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import jvcr.batch.ray
-from jvcr.batch.events import Event, EventKind
+from jvcr.batch.events import EngineError, Event, EventKind
 from jvcr.batch.job import Engine, Tally
 from jvcr.batch.plan import read_plan
 from jvcr.batch.shard import Counts
@@ -139,3 +139,16 @@ def test_an_actor_that_dies_is_replaced_and_a_shard_that_kills_two_is_set_aside(
     monkeypatch.undo()
     assert batch(photos, engine=Engine.RAY).done == Counts(8, 8, 0)
     assert same_results(tmp_path / "out", tmp_path / "whole")
+
+
+def test_a_cluster_that_is_missing_is_named_and_no_statistics_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: Any) -> None:
+        assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+        raise ConnectionError("refused")
+
+    # Set first, so that it is restored.
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
+    monkeypatch.delenv("RAY_USAGE_STATS_ENABLED")
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(EngineError, match=r"--address 10\.0\.0\.1:6379: no Ray cluster answers there"):
+        jvcr.batch.ray.run_ray("out", [0], lambda event: None, address="10.0.0.1:6379")
