@@ -1,10 +1,14 @@
-"""A batch of many photos that is killed again and again: photos per second, memory, and what the kills cost.
+"""Very many photos, killed again and again: photos per second, memory, what each kill costs, and that nothing is lost.
 
-    python benchmarks/batch.py PHOTOS WORK --photos 1000 --kills 3 --workers 1
+    python benchmarks/batch.py PHOTOS WORK --workers 2
 
-PHOTOS is a folder (photos to any depth, or tars). Its photos are scaled and turned until there are enough; the copies
-go to WORK/photos and are kept for the next run. The batch then runs twice: once in peace, and once with ``kill -9`` of
-the main process, or of one of its workers, at random times. Both results must be the same, byte for byte.
+PHOTOS is a folder with some photos (or tars). They are scaled and turned until there are 100,000, which takes about
+3 GB in WORK. For 1,000, 10,000 and 100,000 photos, the batch then runs with ``kill -9`` of its whole process group, or
+of one of its workers, at random times. The results are verified, and compared byte for byte with a run in peace of the
+same photos; that of 100,000 with the run in peace of the first 10,000.
+
+Each figure is a JSON line on the output and in WORK/figures.jsonl. After an interruption, the same command goes on:
+what has a figure is not measured again. Needs Linux.
 """
 
 from __future__ import annotations
@@ -12,199 +16,189 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
-import resource
+import platform
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
+import PIL.Image
+from batch_proof.journal import Journal, figures, follow
+from batch_proof.photos import make_photos, photo_path, write_list
+from batch_proof.watched import Kills, run_watched
 
-from jvcr.batch.reading import Reader
-from jvcr.batch.source import list_photos
-from jvcr.images import Image, write_image
+import jvcr
 
-_SHARES = (0.6, 0.8, 1.0, 1.25)
-_PER_FOLDER = 1000
-
-
-def make_photos(source: str, folder: Path, count: int, seed: int) -> float:
-    """Write ``count`` photos, scaled and turned. Returns their mean megapixels."""
-    listing = list_photos(source)
-    photos = list(enumerate(listing.photos))
-    pixels, done = 0, 0
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    while done < count:
-        for read in Reader(listing.source, 170_000_000, 60).read(photos):
-            target = folder / f"{done // _PER_FOLDER:05d}" / f"{done:08d}.jpg"
-            scale, angle_deg = rng.choice(_SHARES), rng.uniform(-30, 30)
-            if read.image is None:
-                continue
-            image = turned(read.image, scale, angle_deg)
-            pixels += image.shape[0] * image.shape[1]
-            if not target.exists():
-                target.parent.mkdir(exist_ok=True)
-                write_image(target, image)
-            done += 1
-            if done == count:
-                break
-    return pixels / count / 1e6
+_PARTS = ("faces", "photos", "done", "plan")
 
 
-def turned(image: Image, scale: float, angle_deg: float) -> Image:
-    """The photo scaled, and turned about its middle."""
-    height, width = image.shape[:2]
-    size = (max(16, round(width * scale)), max(16, round(height * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    matrix = cv2.getRotationMatrix2D((size[0] / 2, size[1] / 2), angle_deg, 1.0)
-    return np.asarray(cv2.warpAffine(small, matrix, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+class Figures:
+    """The JSON lines of all stages. A stage that has its line is not run again.
+
+    Args:
+        settings: written first; figures of other settings are refused.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+        self._path = path
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        self._lines = {line["stage"]: line for line in lines}
+        if self.stage("settings", lambda: settings) != {"stage": "settings", **settings}:
+            raise SystemExit(f"{path}: figures of other settings are here ({lines[0]}); choose another WORK")
+
+    def stage(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The line of a stage, measured if there is none."""
+        if name not in self._lines:
+            self._lines[name] = {"stage": name, **measure()}
+            with self._path.open("a") as file:
+                file.write(json.dumps(self._lines[name]) + "\n")
+            print(json.dumps(self._lines[name]), flush=True)
+        return self._lines[name]
 
 
-def command(work: Path, out: Path, options: argparse.Namespace) -> list[str]:
-    """The command line of a run."""
-    return [
-        *(sys.executable, "-m", "jvcr.cli.app", "batch", str(work / "photos"), str(out)),
-        *("--shard", str(options.shard), "--workers", str(options.workers), *options.arguments),
-    ]
-
-
-def family(pid: int) -> list[int]:
-    """A process and those below it (Linux)."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            children.setdefault(int(fields[1]), []).append(int(entry.name))
-    found = [pid]
-    for one in found:
-        found += children.get(one, [])
-    return found
-
-
-def is_worker(pid: int) -> bool:
-    """Whether a process computes shards. Another one only cleans up after the others."""
-    try:
-        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-
-
-def memory_mb(pids: list[int]) -> Iterator[float]:
-    """Peak memory of each process so far."""
-    for pid in pids:
-        try:
-            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-                if line.startswith("VmHWM:"):
-                    yield int(line.split()[1]) / 1024
-        except OSError:
-            continue
-
-
-def run(arguments: list[str]) -> tuple[float, float]:
-    """Run to the end: seconds, and the peak of the largest process in MB."""
-    started, peak = time.monotonic(), 0.0
-    process = subprocess.Popen(arguments)
-    while process.poll() is None:
-        peak = max([peak, *memory_mb(family(process.pid))])
-        time.sleep(1)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(arguments)}: exit code {process.returncode}")
-    return time.monotonic() - started, peak
-
-
-def run_with_kills(arguments: list[str], out: Path, kills: int, between_s: float, seed: int) -> dict[str, Any]:
-    """Run to the end, with kills at random times."""
-    rng = random.Random(seed)
-    started, whole, workers, again = time.monotonic(), 0, 0, 0
-    before: dict[str, int] = {}
-    process = subprocess.Popen(arguments)
-    while process.poll() is None and whole + workers < kills:
-        try:
-            process.wait(rng.uniform(0.5, 1.5) * between_s)
-            break
-        except subprocess.TimeoutExpired:
-            pass
-        members = [process.pid, *(pid for pid in family(process.pid)[1:] if is_worker(pid))]
-        # In turn.
-        if whole <= workers or len(members) < 2:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            whole += 1
-            process = subprocess.Popen(arguments)
-        else:
-            try:
-                os.kill(rng.choice(members[1:]), signal.SIGKILL)
-                workers += 1
-            except ProcessLookupError:
-                pass
-        now = {mark.name: mark.stat().st_mtime_ns for mark in (out / "done").glob("*.json")}
-        again += sum(now.get(name) != changed for name, changed in before.items())
-        before = now
-    if process.wait():
-        raise SystemExit(f"the run that was killed ended with exit code {process.returncode}")
+def photos_made(options: argparse.Namespace) -> dict[str, Any]:
+    """Make the photos; what they are like."""
+    started, count = time.monotonic(), max(options.sizes)
+    make_photos(options.source, options.work, count, options.seed)
+    paths = [photo_path(options.work, number) for number in range(count)]
+    some = [PIL.Image.open(path).size for path in paths[:: max(1, count // 1000)]]
     return {
-        "seconds": time.monotonic() - started,
-        "kills of the run": whole,
-        "kills of a worker": workers,
-        "shards that were done and computed again": again,
+        "photos": count,
+        "megapixels, mean": round(sum(width * height for width, height in some) / len(some) / 1e6, 3),
+        "kB, mean": round(sum(path.stat().st_size for path in paths) / count / 1e3, 1),
+        "seconds": round(time.monotonic() - started, 1),
     }
+
+
+def arguments(options: argparse.Namespace, count: int, out: Path) -> list[str]:
+    """Of ``jvcr batch run``."""
+    source = write_list(options.work, count)
+    return [str(source), str(out), f"--shard={options.shard}", f"--workers={options.workers}", *options.arguments]
+
+
+def run_in_peace(options: argparse.Namespace, count: int) -> dict[str, Any]:
+    """A run that nobody disturbs. One that was interrupted starts again."""
+    out, path = place(options, "peace", count), options.work / f"peace-{count}.jsonl"
+    shutil.rmtree(out, ignore_errors=True)
+    path.unlink(missing_ok=True)
+    journal = Journal(path)
+    run_watched(arguments(options, count, out), journal, None, lambda what, number: None)
+    marks = [json.loads(mark.read_text()) for mark in (out / "done").iterdir()]
+    size = sum(path.stat().st_size for part in ("faces", "photos") for path in (out / part).iterdir())
+    return {
+        "photos": count,
+        **figures(follow(journal.events()), count),
+        "faces": sum(mark["faces"] for mark in marks),
+        "errors": sum(mark["errors"] for mark in marks),
+        "bytes per photo in faces/ and photos/": round(size / count),
+        **verified(out),
+    }
+
+
+def run_with_kills(options: argparse.Namespace, count: int, expected_s: float, compared: int) -> dict[str, Any]:
+    """A run with kills. One that was interrupted goes on, with the kills that are left.
+
+    Args:
+        expected_s: how long it may take without kills. compared: photos of the run in peace to compare with.
+    """
+    out, journal = place(options, "killed", count), Journal(options.work / f"killed-{count}.jsonl")
+    expected = options.kills[min(options.sizes.index(count), len(options.kills) - 1)]
+    kills = Kills(expected_s / (expected + 1), 3 * expected, f"{options.seed}/{count}")
+
+    def say(what: str, number: int) -> None:
+        print(json.dumps({"stage": f"killed-{count}", "kill": number, "what": what}), flush=True)
+
+    run_watched(arguments(options, count, out), journal, kills, say)
+    account = follow(journal.events())
+    # The last shard may hold fewer photos than the one of the same number in a larger run.
+    shards = compared // options.shard if compared < count else -(-count // options.shard)
+    costs = [{name: value for name, value in asdict(kill).items() if name != "time"} for kill in account.kills]
+    return {
+        "photos": count,
+        **figures(account, count),
+        "kills of the run": sum(kill.what == "run" for kill in account.kills),
+        "kills of a worker": sum(kill.what == "worker" for kill in account.kills),
+        "photos computed twice": account.reported - count,
+        "photos computed twice per kill, mean": round(
+            sum(kill.twice for kill in account.kills) / max(1, len(account.kills)), 1
+        ),
+        "shards set aside, and tried again": account.aside,
+        "each kill": costs,
+        **verified(out),
+        **comparison(place(options, "peace", compared), out, shards),
+    }
+
+
+def verified(out: Path) -> dict[str, Any]:
+    """``jvcr batch verify``.
+
+    Raises:
+        SystemExit: it finds a fault.
+    """
+    started = time.monotonic()
+    subprocess.run([sys.executable, "-m", "jvcr.cli.app", "batch", "verify", str(out)], check=True, stdout=sys.stderr)
+    return {"verified": True, "seconds of verifying": round(time.monotonic() - started, 1)}
+
+
+def comparison(peace: Path, killed: Path, shards: int) -> dict[str, Any]:
+    """Compare the first shards, byte for byte.
+
+    Raises:
+        SystemExit: they differ.
+    """
+    files = [path for part in _PARTS for path in sorted((peace / part).iterdir())[:shards]]
+    different = [path for path in files if path.read_bytes() != (killed / path.relative_to(peace)).read_bytes()]
+    if different or not files:
+        raise SystemExit(f"{killed}: differs from {peace}: {[str(path.relative_to(peace)) for path in different]}")
+    return {"shards with the same bytes as in peace": shards, "files compared": len(files)}
+
+
+def place(options: argparse.Namespace, kind: str, count: int) -> Path:
+    """Results of a run."""
+    return options.work / f"{kind}-{count}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source")
-    parser.add_argument("work", type=Path)
-    parser.add_argument("--photos", type=int, default=1000)
-    parser.add_argument("--shard", type=int, default=50)
-    parser.add_argument("--workers", type=int, default=0)
-    parser.add_argument("--kills", type=int, default=3)
-    parser.add_argument("--between", type=float, default=0.0, help="mean seconds between kills; 0: from the first run")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("source", metavar="PHOTOS")
+    parser.add_argument("work", metavar="WORK", type=Path)
+    parser.add_argument("--workers", type=int, default=0, help="processes; 0: one per core")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000], help="photos of each run")
+    parser.add_argument("--kills", type=int, nargs="+", default=[6, 12, 24], help="expected kills at each size")
+    parser.add_argument("--peace", type=int, default=10_000, help="the largest size that also runs in peace")
+    parser.add_argument("--shard", type=int, default=50, help="photos per shard")
+    parser.add_argument("--seed", type=int, default=0, help="of the photos and the kills")
     options, options.arguments = parser.parse_known_args()
-    megapixels = make_photos(options.source, options.work / "photos", options.photos, options.seed)
-    peace, killed = options.work / "peace", options.work / "killed"
-    for folder in (peace, killed):
-        shutil.rmtree(folder, ignore_errors=True)
-    seconds, peak = run(command(options.work, peace, options))
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    between = options.between or seconds / (options.kills + 1)
-    result = run_with_kills(command(options.work, killed, options), killed, options.kills, between, options.seed)
-    same = all(
-        path.read_bytes() == (killed / folder / path.name).read_bytes()
-        for folder in ("faces", "photos", "done", "plan")
-        for path in (peace / folder).iterdir()
-    )
-    marks = [json.loads(mark.read_text()) for mark in (peace / "done").iterdir()]
-    report = {
-        "photos": options.photos,
-        "megapixels, mean": round(megapixels, 3),
-        "faces": sum(mark["faces"] for mark in marks),
-        "errors": sum(mark["errors"] for mark in marks),
-        "workers": options.workers or "one per core",
-        "seconds": round(seconds, 1),
-        "photos/s": round(options.photos / seconds, 2),
-        "peak of the largest process, MB": round(peak),
-        "processor time, s": round(used.ru_utime + used.ru_stime, 1),
-        "bytes per photo in faces/ and photos/": round(
-            sum(path.stat().st_size for name in ("faces", "photos") for path in (peace / name).iterdir())
-            / options.photos
-        ),
-        "with kills": {name: round(value, 1) for name, value in result.items()}
-        | {"photos/s": round(options.photos / result["seconds"], 2), "same bytes": same},
-    }
-    print(json.dumps(report, indent=1))
-    if not same:
-        raise SystemExit("the results of the two runs differ")
+    options.sizes.sort()
+    if options.sizes[0] < options.shard or options.sizes[0] > options.peace:
+        parser.error("the smallest of --sizes must hold a shard (--shard), and run in peace (--peace)")
+    options.work = options.work.absolute()
+    options.work.mkdir(parents=True, exist_ok=True)
+    settings = {name: getattr(options, name) for name in ("workers", "sizes", "kills", "peace", "shard", "seed")}
+    lines = Figures(options.work / "figures.jsonl", settings | {"arguments": options.arguments})
+    lines.stage("machine", lambda: {"jvcr": jvcr.__version__, "cores": os.cpu_count(), "cpu": cpu_name()})
+    lines.stage("photos", lambda: photos_made(options))
+    growth = {}
+    for count in options.sizes:
+        if count <= options.peace:
+            peace = lines.stage(f"peace-{count}", lambda: run_in_peace(options, count))  # noqa: B023 - called at once
+        expected_s = count * peace["seconds"] / peace["photos"]
+        growth[count] = lines.stage(
+            f"killed-{count}",
+            lambda: run_with_kills(options, count, expected_s, peace["photos"]),  # noqa: B023 - called at once
+        )
+    kept = ("photos/s", "photos/s, starts left out", "memory of all processes together, peak RSS, MB")
+    lines.stage("growth", lambda: {name: {count: line[name] for count, line in growth.items()} for name in kept})
+
+
+def cpu_name() -> str:
+    """Of the processor (Linux)."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

@@ -12,12 +12,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import PIL.Image
 import pytest
 
+import jvcr.batch.local
 import jvcr.batch.reading
 from jvcr import Landmarker, read_image
 from jvcr.batch import Shard
@@ -37,6 +39,8 @@ parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow comes with the 
 Batch = Callable[..., Tally]
 COMMAND = [sys.executable, "-m", "jvcr.cli.app", "batch"]
 BOX = [28.0, 40.0, 113.0, 100.0]
+HOLDS: dict[str, Any] = {"photos_per_pass": 1, "time_limit_s": 600.0}
+"""Settings with which a worker reports the first photos of a shard, and then waits at the one that is held."""
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -46,6 +50,53 @@ def contents(folder: Path) -> dict[str, bytes]:
         for part in ("faces", "photos", "done", "plan")
         for path in sorted((folder / part).iterdir())
     }
+
+
+class Held:
+    """A list of a folder's photos, one of which is held: it is a FIFO that nobody writes to.
+
+    A worker that reads it waits there until it is killed. So it never finishes the shard before a signal arrives,
+    however busy the machine is.
+    """
+
+    def __init__(self, photos: Path, name: str) -> None:
+        self.list = photos.with_suffix(".txt")
+        self._path, self._kept = photos / name, photos / f"{name}.kept"
+        names = sorted(path.relative_to(photos).as_posix() for path in photos.rglob("*.jpg"))
+        # Only through a URL: a FIFO in a folder is refused at once.
+        lines = [self._path.as_uri() if one == name else f"{photos.name}/{one}" for one in names]
+        self.list.write_text("\n".join(lines), "utf-8")
+
+    def hold(self) -> None:
+        """From now on, workers wait there."""
+        self._path.rename(self._kept)
+        os.mkfifo(self._path)
+
+    def release(self) -> None:
+        """Put the photo back, for those that come later."""
+        self._kept.replace(self._path)
+
+
+needs_fifo = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+
+
+def kill_workers() -> None:
+    for child in multiprocessing.active_children():
+        child.kill()
+        child.join()
+
+
+def marks_in(out: Path) -> dict[str, int]:
+    """When each shard that is done was marked."""
+    return {path.name: path.stat().st_mtime_ns for path in (out / "done").glob("*.json")}
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
+    until = time.monotonic() + 240
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until, "nothing happens"
+        time.sleep(0.02)
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -117,57 +168,53 @@ def test_no_name_of_this_machine_is_in_a_shard(photos: Path, tmp_path: Path, bat
         assert name.startswith("plan/") or str(tmp_path).encode() not in data
 
 
+@needs_fifo
 def test_kills_lose_the_shards_in_hand_at_most(
     photos: Path, tmp_path: Path, batch: Batch, make_photos: Callable[[Path, int], list[str]]
 ) -> None:
     """The whole command is killed with -9 again and again, as soon as it has done something."""
-    make_photos(photos, 40)
-    batch(photos, "whole", shard=4, settings={"time_limit_s": 60.0})
-    options = ["--shard", 4, "--workers", 1, "--no-mirror", "--no-refine", "--per-pass", 3]
-    done = tmp_path / "out" / "done"
+    names = make_photos(photos, 40)
+    held = Held(photos, names[-1])
+    batch(held.list, "whole", shard=4, settings={"time_limit_s": 600.0})
+    out = tmp_path / "out"
+    options = ["--shard", 4, "--workers", 1, "--no-mirror", "--no-refine", "--per-pass", 3, "--time-limit", 600]
+    arguments = [*COMMAND, str(held.list), str(out), *map(str, options)]
+    held.hold()
     marks: dict[str, int] = {}
-    kills = 0
     for _ in range(3):
-        process = subprocess.Popen(
-            [*COMMAND, str(photos), str(tmp_path / "out"), *map(str, options)], stderr=subprocess.DEVNULL
-        )
-        until = time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < until:
-            now = {path.name: path.stat().st_mtime_ns for path in done.iterdir()} if done.is_dir() else {}
-            if len(now) > len(marks):
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-                break
-            time.sleep(0.02)
-        process.wait()
-        time.sleep(1.5)  # its worker notices within a second
-        now = {path.name: path.stat().st_mtime_ns for path in done.iterdir()}
+        process = subprocess.Popen(arguments, stderr=subprocess.PIPE)
+        # All but the last shard, at which it waits.
+        wait_for(lambda: len(marks_in(out)) > min(len(marks), 8), process)  # noqa: B023 - called at once
+        process.kill()
+        # Until its worker, too, has noticed and ended: the error output is open until then.
+        process.communicate(timeout=240)
         # What was done was not computed again.
-        assert marks.items() <= now.items()
-        marks = now
-    assert kills
-    assert command(photos, tmp_path / "out", *options).returncode == 0
-    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
-    assert command("verify", tmp_path / "out").returncode == 0
+        assert marks.items() <= marks_in(out).items()
+        marks = marks_in(out)
+    held.release()
+    assert len(marks) < 10
+    assert command(held.list, out, *options).returncode == 0
+    assert marks.items() <= marks_in(out).items()
+    assert contents(out) == contents(tmp_path / "whole")
+    assert command("verify", out).returncode == 0
 
 
+@needs_fifo
 def test_a_run_that_is_asked_to_end_says_how_to_go_on(
     photos: Path, tmp_path: Path, make_photos: Callable[[Path, int], list[str]]
 ) -> None:
-    make_photos(photos, 60)
+    held = Held(photos, make_photos(photos, 12)[-1])
+    held.hold()
     out = tmp_path / "out"
-    arguments = [*COMMAND, str(photos), str(out), "--shard", "4", "--workers", "1"]
+    arguments = [*COMMAND, str(held.list), str(out), "--shard", "4", "--workers", "1", "--time-limit", "600"]
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
-    until = time.monotonic() + 120
-    while time.monotonic() < until and not list((out / "done").glob("*.json")):
-        time.sleep(0.02)
+    wait_for(lambda: len(marks_in(out)) == 2, process)
     process.terminate()
-    _, errors = process.communicate(timeout=60)
+    # The error output is open until its worker has ended, too.
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 130
     assert "the same command goes on" in errors
-    done = len(list((out / "done").iterdir()))
-    time.sleep(2)
-    assert len(list((out / "done").iterdir())) == done < 15
+    assert len(marks_in(out)) == 2
 
 
 def test_a_missing_extra_is_named(photos: Path, tmp_path: Path) -> None:
@@ -181,61 +228,74 @@ def test_a_missing_extra_is_named(photos: Path, tmp_path: Path) -> None:
     assert 'pip install ".[batch]"' in ran.stderr.replace("\n", " ")
 
 
+@needs_fifo
 def test_a_worker_that_dies_is_replaced(photos: Path, tmp_path: Path, batch: Batch) -> None:
-    batch(photos, "whole")
+    held = Held(photos, "b/007.jpg")
+    batch(held.list, "whole", settings=HOLDS)
+    held.hold()
     events: list[Event] = []
 
     def kill_once(event: Event) -> None:
         events.append(event)
-        if event.kind is EventKind.PHOTO and event.shard == 1 and not any(e.kind is EventKind.DEATH for e in events):
-            for child in multiprocessing.active_children():
-                child.kill()
-                child.join()
+        if event.kind is EventKind.PHOTO and event.shard == 1 and not deaths():
+            kill_workers()
+            held.release()
 
-    after = batch(photos, engine=Engine.PROCESSES, workers=1, notify=kill_once)
+    def deaths() -> list[Event]:
+        return [event for event in events if event.kind is EventKind.DEATH]
+
+    after = batch(held.list, settings=HOLDS, engine=Engine.PROCESSES, workers=1, notify=kill_once)
     assert after.done == Counts(8, 8, 0)
-    # The worker may have finished shard 1 before the signal reached it: then it is missed at the next one.
-    (death,) = [event for event in events if event.kind is EventKind.DEATH]
-    assert death.shard in (1, 2)
-    assert death.text == "the worker died (signal 9)"
+    assert deaths() == [Event(EventKind.DEATH, 1, text="the worker died (signal 9)")]
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
-@pytest.mark.skipif(os.name != "posix", reason="stops a process with SIGSTOP")
-def test_a_worker_that_reports_nothing_is_replaced(photos: Path, tmp_path: Path, batch: Batch) -> None:
-    batch(photos, "whole")
-    batch(photos)
+@needs_fifo
+def test_a_worker_that_reports_nothing_is_replaced(
+    photos: Path, tmp_path: Path, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(photos, "a/006.jpg")
+    batch(held.list, "whole", settings=HOLDS)
+    batch(held.list, settings=HOLDS)
     for path in (tmp_path / "out" / "done").iterdir():
         path.unlink()
+    held.hold()
     deaths: list[str] = []
+    passed_s = [0.0]
+    monkeypatch.setattr(jvcr.batch.local, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + passed_s[0]))
 
     def stop_once(event: Event) -> None:
         if event.kind is EventKind.PHOTO and event.shard == 0 and not deaths:
             for child in multiprocessing.active_children():
                 os.kill(child.pid or 0, signal.SIGSTOP)
+            held.release()
+            passed_s[0] = 1001.0
         if event.kind is EventKind.DEATH:
             deaths.append(event.text)
 
-    run_processes(str(tmp_path / "out"), [0, 1, 2], stop_once, workers=1, stall_s=20)
-    assert deaths == ["the worker reported nothing for 20 s and was ended"]
+    run_processes(str(tmp_path / "out"), [0, 1, 2], stop_once, workers=1, stall_s=1000)
+    assert deaths == ["the worker reported nothing for 1000 s and was ended"]
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
 
+@needs_fifo
 def test_a_shard_that_kills_twice_is_set_aside(photos: Path, tmp_path: Path, batch: Batch) -> None:
+    held = Held(photos, "b/007.jpg")
+    held.hold()
+
     def kill(event: Event) -> None:
         if event.kind is EventKind.PHOTO and event.shard == 1:
-            for child in multiprocessing.active_children():
-                child.kill()
-                child.join()
+            kill_workers()
 
-    after = batch(photos, engine=Engine.PROCESSES, workers=1, notify=kill)
+    after = batch(held.list, settings=HOLDS, engine=Engine.PROCESSES, workers=1, notify=kill)
     assert (after.shards, after.aside, after.done.photos) == (2, 1, 5)
     (mark,) = (tmp_path / "out" / "aside").iterdir()
     assert json.loads(mark.read_text()) == {"shard": 1, "reasons": ["the worker died (signal 9)"] * 2}
+    held.release()
     # It is left alone until it is asked for.
-    assert batch(photos).aside == 1
+    assert batch(held.list, settings=HOLDS).aside == 1
     assert retry(Store(str(tmp_path / "out"))) == 1
-    assert batch(photos).done == Counts(8, 8, 0)
+    assert batch(held.list, settings=HOLDS).done == Counts(8, 8, 0)
 
 
 def test_bad_photos_are_rows(photos: Path, tmp_path: Path, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:

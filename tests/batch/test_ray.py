@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from jvcr.batch.events import Event, EventKind
+import jvcr.batch.ray
+from jvcr.batch.events import EngineError, Event, EventKind
 from jvcr.batch.job import Engine, Tally
 from jvcr.batch.plan import read_plan
 from jvcr.batch.shard import Counts
@@ -72,8 +73,6 @@ def test_a_node_that_is_killed_loses_nothing(
 def test_a_shard_that_kills_its_actors_is_set_aside(
     cluster: Any, photos: Path, tmp_path: Path, batch: Callable[..., Tally], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import jvcr.batch.ray
-
     class Fatal(jvcr.batch.ray._Actor):
         def run(self, number: int) -> tuple[int, ...]:
             if number == 1:
@@ -85,3 +84,16 @@ def test_a_shard_that_kills_its_actors_is_set_aside(
     monkeypatch.setattr(jvcr.batch.ray, "_NODE_WAIT_S", 1.0)
     after = batch(photos, engine=Engine.RAY)
     assert (after.shards, after.aside, after.done.photos) == (2, 1, 5)
+
+
+def test_a_cluster_that_is_missing_is_named_and_no_statistics_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: Any) -> None:
+        assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+        raise ConnectionError("refused")
+
+    # Set first, so that it is restored.
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
+    monkeypatch.delenv("RAY_USAGE_STATS_ENABLED")
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(EngineError, match=r"--address 10\.0\.0\.1:6379: no Ray cluster answers there"):
+        jvcr.batch.ray.run_ray("out", [0], lambda event: None, address="10.0.0.1:6379")

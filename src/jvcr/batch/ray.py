@@ -49,6 +49,8 @@ def run_ray(
         raise missing("ray", error) from error
     started = not ray.is_initialized()
     if started:
+        # A cluster that Ray starts here would send usage statistics to its makers.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
             ray.init(address=address or None, log_to_driver=False)
         except ConnectionError as error:
