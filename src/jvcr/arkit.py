@@ -27,7 +27,7 @@ UNSUPPORTED = {
     "rolled, pressed and shrugged lips change the skin more than the outlines of the lips": (
         "mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthPressLeft mouthPressRight"
     ),
-    "each lip's height alone is smaller than the landmarks' error": (
+    "the expression has the gap between the lips, and not the height of each": (
         "mouthUpperUpLeft mouthUpperUpRight mouthLowerDownLeft mouthLowerDownRight"
     ),
     "no landmarks on the cheeks": "cheekPuff cheekSquintLeft cheekSquintRight mouthDimpleLeft mouthDimpleRight",

@@ -94,6 +94,30 @@ def test_noise_alone_is_no_blink() -> None:
     assert summary.blinks == summary.long_closures == [] and summary.perclos == 0
 
 
+def found_of_100(rate: float, length_s: float) -> int:
+    """Blinks of both eyes that are found, of 100. A third of one is closing, half of it opening."""
+    chance = np.random.default_rng(0)
+    starts = 1.2 * np.arange(1, 101) + chance.uniform(0, 0.5, 100)
+
+    def opening(time_s: float) -> float:
+        since = time_s - starts[min(max(int(np.searchsorted(starts, time_s)) - 1, 0), 99)]
+        return OPEN * float(np.interp(since / length_s, [0, 1 / 3, 1 / 2, 1], [1, 0, 0, 1]))
+
+    summary = watched(times_at(rate, 123), opening, noise=0.03).summary()
+    near = [bool((np.abs(blink.start_s - starts) < 0.2).any()) for blink in summary.blinks]
+    assert all(near) and not summary.long_closures
+    return sum(blink.eyes == "both" for blink in summary.blinks)
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"), [(15, (65, 98, 100)), (20, (89, 100, 100)), (30, (100, 100, 100)), (60, (100, 100, 100))]
+)
+def test_short_blinks_need_frames(rate: float, expected: tuple[int, int, int]) -> None:
+    """The table of docs/video.md: blinks of 100, 150 and 200 ms."""
+    found = [found_of_100(rate, length_s) for length_s in (0.1, 0.15, 0.2)]
+    assert found == pytest.approx(expected, abs=1)
+
+
 @pytest.mark.parametrize("opened", [0.28, 0.45, 0.8])
 def test_the_open_eye_is_the_persons_own(opened: float) -> None:
     """An opening of 0.28 is half closed for one person, and open for another."""
@@ -263,9 +287,7 @@ def test_a_summary_needs_a_time() -> None:
 
 
 @given(
-    st.lists(
-        st.tuples(st.floats(0.001, 2), st.floats(-0.5, 1.5) | st.just(math.nan), st.floats(-0.5, 1.5)), min_size=1
-    )
+    st.lists(st.tuples(st.floats(0.001, 2), st.floats(-0.5, 1.5) | st.just(math.nan), st.floats(-0.5, 1.5)), min_size=1)
 )
 def test_anything_adds_up(steps: list[tuple[float, float, float]]) -> None:
     watch, time_s = EyeWatch(EyeLimits(window_s=3)), 0.0

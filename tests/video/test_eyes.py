@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -25,15 +26,12 @@ from jvcr.images import Image
 from jvcr.markups.file import markup_from
 from jvcr.video.blinks import EyeLimits
 from jvcr.video.eyes import EyesOfFaces
-from jvcr.video.track import TrackedFace, TrackedFrame, Tracker
+from jvcr.video.track import TrackedFace, TrackedFrame
 
 RATE = 30.0
-END_S = 7.0
-BOTH = [(1.0, 1.2), (2.0, 2.15), (2.6, 2.9)]
-"""Blinks of both eyes: from half closed to half open."""
-WINK = (3.6, 3.9)
-"""Of her left eye."""
-SLEEP = (4.6, 5.8)
+END_S = 2.5
+BLINK, SLEEP = (0.7, 0.9), (1.4, 2.1)
+"""From half closed to half open."""
 LID_S = 0.05
 """Time of half the lid's way."""
 
@@ -76,65 +74,38 @@ def closed_at(time_s: float, *closures: tuple[float, float]) -> float:
     return float(np.clip(0.5 + max(inside) / (2 * LID_S), 0, 1))
 
 
-def right_closed(time_s: float) -> float:
-    return closed_at(time_s, *BOTH, SLEEP)
-
-
-def left_closed(time_s: float) -> float:
-    return closed_at(time_s, *BOTH, WINK, SLEEP)
-
-
 @pytest.fixture(scope="module")
-def with_lids(tracking: Landmarker) -> Callable[[float, float], Image]:
-    """How far her right and left eye are closed, 0 to 1 → the photo."""
+def with_lids(tracking: Landmarker) -> Callable[[float], Image]:
+    """How far her eyes are closed, 0 to 1 → the photo."""
     photo = astronaut()
     points = tracking.predict(photo, [[179, 87, 269, 178]])[0].landmarks
 
     @cache
-    def at(right: float, left: float) -> Image:
-        return lid(lid(photo, points, 36, 17, right), points, 42, 22, left)
+    def at(closed: float) -> Image:
+        return lid(lid(photo, points, 36, 17, closed), points, 42, 22, closed)
 
-    return lambda right, left: at(round(right, 1), round(left, 1))
+    return lambda closed: at(round(closed, 1))
 
 
 @pytest.fixture(scope="module")
-def clip(with_lids: Callable[[float, float], Image], faces_on: Callable[..., MovingFaces]) -> Callable[[float], Image]:
+def clip(with_lids: Callable[[float], Image], faces_on: Callable[..., MovingFaces]) -> Callable[[float], Image]:
     """Time → frame: she sways, and blinks."""
     still = faces_on(lambda t: Placement(240 + 20 * np.sin(2 * t), 135, 130, 5 * np.sin(3 * t)))
 
     def frame(time_s: float) -> Image:
-        return replace(still, photo=with_lids(right_closed(time_s), left_closed(time_s))).frame(time_s)
+        return replace(still, photo=with_lids(closed_at(time_s, BLINK, SLEEP))).frame(time_s)
 
     return frame
 
 
-def test_the_network_sees_the_lids_come_down(tracking: Landmarker, with_lids: Callable[[float, float], Image]) -> None:
+def test_the_network_sees_the_lids_come_down(tracking: Landmarker, with_lids: Callable[[float], Image]) -> None:
     """Otherwise the other tests of this file would prove nothing."""
     ratios = []
     for closed in (0.0, 0.5, 0.75, 1.0):
-        (face,) = tracking.predict(with_lids(closed, closed), [[179, 87, 269, 178]])
+        (face,) = tracking.predict(with_lids(closed), [[179, 87, 269, 178]])
         ratios.append(eye_openings(face.landmarks))
     assert (np.diff(np.stack(ratios), axis=0) < 0).all()
     assert (ratios[0] > 0.28).all() and (ratios[-1] < 0.15).all()
-
-
-def test_blinks_of_a_made_video(tracking: Landmarker, clip: Callable[[float], Image]) -> None:
-    tracker, eyes = Tracker(tracking), EyesOfFaces()
-    for number, time_s in enumerate(np.arange(round(END_S * RATE)) / RATE):
-        image = clip(float(time_s))
-        states = eyes(TrackedFrame(number, float(time_s), image, tracker(image, float(time_s))))
-        assert list(states) == [1]
-    (summary,) = eyes.summaries().values()
-    assert [blink.eyes for blink in summary.blinks] == ["both", "both", "both", "left"]
-    for blink, (start_s, end_s) in zip(summary.blinks, [*BOTH, WINK], strict=True):
-        # A frame, and the time constant of the filter.
-        assert blink.start_s == pytest.approx(start_s, abs=0.055), summary.blinks
-        assert blink.end_s == pytest.approx(end_s, abs=0.055), summary.blinks
-    (sleep,) = summary.long_closures
-    assert sleep.eyes == "both" and (sleep.start_s, sleep.end_s) == pytest.approx(SLEEP, abs=0.055)
-    shut = [(right_closed(t) + left_closed(t)) / 2 >= 0.8 for t in np.arange(0, END_S, 0.001)]
-    assert summary.perclos == pytest.approx(np.mean(shut), abs=0.03)
-    assert summary.unknown_s == 0 and summary.frames_per_s == pytest.approx(RATE)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +115,7 @@ def film(clip: Callable[[float], Image], tmp_path_factory: pytest.TempPathFactor
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=30, options={"crf": "16"})
         stream.width, stream.height, stream.pix_fmt = 480, 270, "yuv420p"
-        for number in range(round(2.5 * RATE)):
+        for number in range(round(END_S * RATE)):
             frame = av.VideoFrame.from_ndarray(clip(number / RATE), format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, 30)
             container.mux(stream.encode(frame))
@@ -160,15 +131,22 @@ def test_the_command_writes_blinks(film: Path, tmp_path: Path) -> None:
     found = json.loads(out.read_text(encoding="utf-8"))
     (face,) = found["faces"]
     assert face["id"] == 1 and found["limits"]["closed"] == 0.2 and found["limits"]["max_yaw_deg"] == 45
-    assert [blink["start_s"] for blink in face["blinks"]] == pytest.approx([1.0, 2.0], abs=0.055)
-    assert "face 1: 2 blinks, 0 over 0.5 s, PERCLOS" in done.output.replace("\n", " ")
+    (blink,), (sleep,) = face["blinks"], face["long_closures"]
+    # A frame, and the time constant of the filter.
+    assert (blink["start_s"], blink["end_s"]) == pytest.approx(BLINK, abs=0.055)
+    assert (sleep["start_s"], sleep["end_s"]) == pytest.approx(SLEEP, abs=0.055)
+    assert blink["eyes"] == sleep["eyes"] == "both"
+    shut = np.mean([closed_at(t, BLINK, SLEEP) >= 0.8 for t in np.arange(0, END_S, 0.001)])
+    assert face["perclos"] == pytest.approx(shut, abs=0.04)
+    assert face["unknown_s"] == 0 and face["frames_per_s"] == pytest.approx(RATE)
+    assert re.search(r"face 1: 1 blink, 1 over 0.5 s \(longest 0\.[67] s\), PERCLOS 2\d\.\d %", done.output)
     assert str(out) in done.output.replace("\n", "")
     records = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
-    shut = [record["faces"][0]["eyes"]["closed"] for record in records]
-    times = [record["time"] for record in records]
-    assert all(closed == (1 < time < 1.2 or 2 < time < 2.15) for closed, time in zip(shut, times, strict=True) if
-               min(abs(time - edge) for edge in (1, 1.2, 2, 2.15)) > 0.07)
-    assert any(shut) and records[0]["faces"][0]["eyes"]["right"] == 1.0
+    eyes = [record["faces"][0]["eyes"] for record in records]
+    assert eyes[0] == {"right": 1.0, "left": 1.0, "closed": False, "perclos": None}
+    assert all(eyes[round(RATE * t)]["closed"] for t in (0.8, 1.6, 1.8, 2.0))
+    assert not any(eyes[round(RATE * t)]["closed"] for t in (0.5, 1.1, 2.3))
+    assert eyes[-1]["perclos"] == pytest.approx(face["perclos"], abs=2e-3)
     # A second run does not replace it.
     again = CliRunner().invoke(app, command[:4])
     assert again.exit_code != 0 and "already exists" in str(again.exception)
