@@ -9,6 +9,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -157,6 +158,14 @@ def test_without_the_option_records_have_no_eyes(film: Path) -> None:
     done = CliRunner().invoke(app, ["video", str(film), "--json", "-", "--seconds", "0.1", "--threads", "1"])
     assert done.exit_code == 0, f"{done.output} {done.exception}"
     assert "eyes" not in json.loads(done.stdout.splitlines()[0])["faces"][0]
+
+
+def test_eyes_of_other_markups_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    others = SimpleNamespace(markup=markup_from("66"))
+    monkeypatch.setattr("jvcr.cli.video.chosen_landmarker", lambda *arguments, **options: others)
+    done = CliRunner().invoke(app, ["video", "film.mp4", "--eyes", str(tmp_path / "eyes.json")])
+    assert done.exit_code != 0 and "--eyes needs weights with the landmarks 'ibug-68'" in str(done.exception)
+    assert not list(tmp_path.iterdir())
 
 
 MakeHead = Callable[..., NDArray[np.float32]]

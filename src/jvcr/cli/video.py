@@ -38,6 +38,7 @@ from jvcr.files import write_text
 from jvcr.io.lines import json_lines
 from jvcr.io.outputs import ExistingResults, check_outputs
 from jvcr.io.records import frame_record
+from jvcr.markups.markup import MARKUP_68
 from jvcr.runtime.backends import Backend
 from jvcr.video.blinks import EyeState
 from jvcr.video.eyes import EyesOfFaces
@@ -108,6 +109,11 @@ def video(
     landmarker = chosen_landmarker(
         weights, detector, detect_size, threads, mirror=mirror, backend=backend, device=device, precision=precision
     )
+    if eyes_to is not None and landmarker.markup.name != MARKUP_68.name:
+        raise ValueError(
+            f"--eyes needs weights with the landmarks {MARKUP_68.name!r}; {weights} has {landmarker.markup.name!r}: "
+            "leave the option out, or choose other weights"
+        )
     tracker = Tracker(landmarker, smooth, detect_every, most_faces=most_faces)
     eyes = EyesOfFaces()
     frames, started = 0, time.monotonic()
