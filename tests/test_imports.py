@@ -15,7 +15,7 @@ PACKAGE = Path(jvcr.__file__).parent
 LAYERS = (
     ("frames", "extras", "files", "report", "suggest", "markups", "weights"),
     ("geometry", "volume", "metrics", "images", "expression", "io.outputs", "runtime.landmark_confidence"),
-    ("io.exports", "camera"),
+    ("io.exports", "camera", "arkit"),
     ("results", "runtime.base", "runtime.mirror", "runtime.confidence", "detect.base", "distinct"),
     ("locate", "io"),
     ("runtime", "detect", "draw"),

@@ -44,7 +44,7 @@ API = {
         "compat",
     ),
     "Extend": ("detect", "runtime", "volume", "find", "locate", "weights", "extras", "report"),
-    "Score": ("metrics", "expression", "evaluate", "paper", "bench"),
+    "Score": ("metrics", "expression", "arkit", "evaluate", "paper", "bench"),
     "Train": ("data", "train", "model", "export"),
 }
 

@@ -23,6 +23,7 @@ from jvcr import Box, Face
 from jvcr.cli.app import app
 from jvcr.extras import MissingExtra
 from jvcr.geometry import rotation_from_angles
+from jvcr.video.blinks import EyeState
 from jvcr.video.osc import OscSink, expression_of, own_messages, quaternion, vmc_messages
 from jvcr.video.track import TrackedFace, TrackedFrame
 
@@ -196,6 +197,29 @@ def test_expressions_of_any_shape(make_head: Callable[..., NDArray[np.float32]])
     assert expression_of(SimpleNamespace(expression=SimpleNamespace(to_dict=lambda: {"a": 1}))) == {"a": 1.0}
     assert expression_of(SimpleNamespace(expression=3)) == {}
     assert all(address.startswith("/jvcr/") for address, _ in own_messages(frame_of((1, face))))
+
+
+def test_blinks_are_the_persons_own(make_head: Callable[..., NDArray[np.float32]], receiver: Receiver) -> None:
+    """With the state of the eyes, a blink is relative to the open eye; without it, to an ordinary one."""
+    points = make_head()
+    points[[43, 44]] = points[[47, 46]]  # the person's left eye is shut
+    frame = frame_of((4, face_of(points)))
+    with OscSink(receiver.target) as sink:
+        sink.send(frame, {4: EyeState(right=0.9, left=0.25, closed=False, perclos=0.125)})
+        sink.send(frame, {4: EyeState(None, None, None, None)})
+        sink.send(frame)
+    bundles = [receiver.bundle() for _ in range(3)]
+    own = [by_address(bundle) for bundle in bundles]
+    assert own[0]["/jvcr/face/4/blink"] == pytest.approx([0.1, 0.75])
+    assert own[0]["/jvcr/face/4/perclos"] == [0.125]
+    assert not any(name in found for found in own[1:] for name in ("/jvcr/face/4/blink", "/jvcr/face/4/perclos"))
+    shapes = [dict(values for address, values in bundle if address == "/VMC/Ext/Blend/Val") for bundle in bundles]
+    assert shapes[0]["EyeBlinkRight"] == pytest.approx(0.1) and shapes[0]["EyeBlinkLeft"] == 0.75
+    for found in shapes[1:]:
+        assert found["EyeBlinkLeft"] == 1.0 and found["EyeBlinkRight"] < 0.5
+    for found in shapes:
+        assert found["eye_left"] == pytest.approx(frame.faces[0].face.expression.eye_left, abs=1e-3)
+        assert "BrowInnerUp" in found and "JawOpen" in found and len(found) == 8 + 14
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,10 +34,14 @@ from jvcr.cli.options import (
 from jvcr.detect.named import DetectorName
 from jvcr.detect.network import DETECT_SIZE
 from jvcr.draw.landmarks import draw_faces
+from jvcr.files import write_text
 from jvcr.io.lines import json_lines
 from jvcr.io.outputs import ExistingResults, check_outputs
 from jvcr.io.records import frame_record
+from jvcr.markups.markup import MARKUP_68
 from jvcr.runtime.backends import Backend
+from jvcr.video.blinks import EyeState
+from jvcr.video.eyes import EyesOfFaces
 from jvcr.video.files import VideoSink, VideoSource
 from jvcr.video.osc import OscSink
 from jvcr.video.track import TrackedFrame, Tracker
@@ -55,7 +59,16 @@ def video(
     osc: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST:PORT", help="Send head pose as OSC and VMC messages over UDP (extra: osc; docs/video.md)."
+            metavar="HOST:PORT",
+            help="Send head pose, expression and blinks as OSC and VMC messages over UDP (extra: osc; docs/video.md).",
+        ),
+    ] = None,
+    eyes_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--eyes",
+            metavar="FILE",
+            help="Write blinks, long closures and PERCLOS of each face as JSON, and add the eyes to --json's lines.",
         ),
     ] = None,
     show: Annotated[bool, typer.Option("--show", help="Show the video while it is processed; q quits.")] = False,
@@ -77,17 +90,17 @@ def video(
 ) -> None:
     """Track the faces of a video: 3D landmarks with an identity for each face, smoothed over time.
 
-    Without --out, --json, --osc and --show, FILE_landmarks.mp4 and FILE_landmarks.jsonl are written beside the file. If
-    results already exist, the run refuses, unless you give --overwrite.
+    Without --out, --json, --osc, --eyes and --show, FILE_landmarks.mp4 and FILE_landmarks.jsonl are written beside the
+    file. If results already exist, the run refuses, unless you give --overwrite.
     """
     opened: str | int = int(source) if source.isdigit() and not Path(source).exists() else source
-    if out is None and json_to is None and osc is None and not show:
+    if out is None and json_to is None and osc is None and eyes_to is None and not show:
         stem = Path(f"camera{source}" if isinstance(opened, int) or "://" in source else source).with_suffix("")
         out, json_to = Path(f"{stem}_landmarks.mp4"), f"{stem}_landmarks.jsonl"
     _check_numbers(smooth=smooth, detect_every=detect_every, seconds=seconds)
     try:
         inputs = [None if isinstance(opened, int) else source, weights_file(weights)]
-        check_outputs({"--out": out, "--json": json_to}, inputs, may_replace=overwrite)
+        check_outputs({"--out": out, "--json": json_to, "--eyes": eyes_to}, inputs, may_replace=overwrite)
     except ExistingResults as error:
         raise ValueError(
             f"{error}; nothing was written: replace it with --overwrite, or choose another place (a film is not "
@@ -96,7 +109,13 @@ def video(
     landmarker = chosen_landmarker(
         weights, detector, detect_size, threads, mirror=mirror, backend=backend, device=device, precision=precision
     )
+    if eyes_to is not None and landmarker.markup.name != MARKUP_68.name:
+        raise ValueError(
+            f"--eyes needs weights with the landmarks {MARKUP_68.name!r}; {weights} has {landmarker.markup.name!r}: "
+            "leave the option out, or choose other weights"
+        )
     tracker = Tracker(landmarker, smooth, detect_every, most_faces=most_faces)
+    eyes = EyesOfFaces()
     frames, started = 0, time.monotonic()
     with contextlib.ExitStack() as stack:
         messages = stack.enter_context(OscSink(osc)) if osc is not None else None
@@ -108,11 +127,12 @@ def video(
         stopped = stack.enter_context(_stopping())
         for frame in itertools.takewhile(lambda f: f.time_s <= seconds, reader):
             seen = tracker.frame(frame)
+            states = eyes(seen) if messages is not None or eyes_to is not None else {}
             if lines is not None:
-                lines.write(json.dumps(_record(seen)) + "\n")
+                lines.write(json.dumps(_record(seen, states if eyes_to is not None else {})) + "\n")
                 lines.flush()
             if messages is not None:
-                messages.send(seen)
+                messages.send(seen, states)
             faces = [tracked.face for tracked in seen.faces]
             drawn = draw_faces(frame.image, faces, enlarge=False) if sink or show else frame.image
             if sink is not None:
@@ -123,7 +143,11 @@ def video(
                 break
     rate = frames / max(time.monotonic() - started, 1e-9)
     log.print(f"{frames} frames, {rate:.1f} a second, {tracker.searches} searches", highlight=False)
-    for path in (out, None if json_to == "-" else json_to):
+    if eyes_to is not None:
+        write_eyes(eyes_to, eyes, overwrite)
+        for line in eye_lines(eyes):
+            log.print(line, highlight=False)
+    for path in (out, None if json_to == "-" else json_to, eyes_to):
         if path is not None:
             typer.echo(f"→ {printable(str(path))}", err=json_to == "-")
     if stopped.is_set():
@@ -150,8 +174,40 @@ def _check_numbers(**numbers: float) -> None:
             raise ValueError(f"--{name.replace('_', '-')} is nan; expected a number")
 
 
-def _record(frame: TrackedFrame) -> dict[str, Any]:
-    return frame_record(frame.index, frame.time_s, frame.image, [(f.identity, f.face) for f in frame.faces])
+def _record(frame: TrackedFrame, states: Mapping[int, EyeState]) -> dict[str, Any]:
+    eyes = {identity: state.to_dict() for identity, state in states.items()}
+    return frame_record(frame.index, frame.time_s, frame.image, [(f.identity, f.face) for f in frame.faces], eyes)
+
+
+def write_eyes(path: Path, eyes: EyesOfFaces, overwrite: bool) -> None:
+    """Write the file of ``--eyes``, completely or not at all.
+
+    Raises:
+        ExistingResults: it has appeared since the run began, and may not be replaced.
+        CannotWrite: it cannot be written (a full disk, for example).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_file() and not overwrite:
+        raise ExistingResults(f"{path}: already exists")
+    write_text(path, json.dumps(eyes.to_dict(), indent=1) + "\n")
+
+
+def eye_lines(eyes: EyesOfFaces) -> Iterator[str]:
+    """A readable line for each face."""
+    limit_s = eyes.limits.blink_s
+    for identity, face in eyes.summaries().items():
+        if face.perclos is None:
+            yield f"face {identity}: eyes unknown (never two frames in a row within {eyes.max_yaw_deg:.0f}° of yaw)"
+            continue
+        line = f"face {identity}: {_count(len(face.blinks), 'blink')}, {len(face.long_closures)} over {limit_s:g} s"
+        if face.long_closures:
+            line += f" (longest {max(closure.duration_s for closure in face.long_closures):.1f} s)"
+        line += f", PERCLOS {100 * face.perclos:.1f} %, {face.known_s:.1f} s known, {face.unknown_s:.1f} s unknown"
+        yield line + (f"; at {face.frames_per_s:.0f} frames/s, short blinks are missed" if face.is_slow else "")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jvcr.images import Image
@@ -14,14 +14,28 @@ def photo_record(name: str, image: Image, faces: list[Face]) -> dict[str, Any]:
     return {"image": name, **_size(image), "faces": [face.to_dict() for face in faces]}
 
 
-def frame_record(index: int, time_s: float, image: Image, faces: Iterable[tuple[int, Face]]) -> dict[str, Any]:
-    """The JSON object of one frame of a video; ``faces`` are (identity, face)."""
+def frame_record(
+    index: int,
+    time_s: float,
+    image: Image,
+    faces: Iterable[tuple[int, Face]],
+    eyes: Mapping[int, dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """The JSON object of one frame of a video.
+
+    Args:
+        faces: identity and face. eyes: by identity, values to add to a face as ``eyes``.
+    """
     return {
         "frame": index,
         "time": round(time_s, 6),
         **_size(image),
-        "faces": [{"id": identity, **face.to_dict()} for identity, face in faces],
+        "faces": [_tracked(identity, face, (eyes or {}).get(identity)) for identity, face in faces],
     }
+
+
+def _tracked(identity: int, face: Face, eyes: dict[str, Any] | None) -> dict[str, Any]:
+    return {"id": identity, **face.to_dict(), **({} if eyes is None else {"eyes": eyes})}
 
 
 def _size(image: Image) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Head pose as OSC messages over UDP, for live tools (extra ``osc``; docs/video.md).
+"""Head pose and expression as OSC messages over UDP, for live tools (extra ``osc``; docs/video.md).
 
 Each frame is one bundle: messages of our own for every face, and the messages of the VMC protocol for one face, which
 VTuber tools understand. Receivers ignore addresses that they do not know.
@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jvcr.arkit import arkit
+from jvcr.expression import Expression
 from jvcr.extras import missing
 from jvcr.frames import px_to_share
 from jvcr.results import Face
+from jvcr.video.blinks import EyeState
 from jvcr.video.track import TrackedFace, TrackedFrame
 
 Message = tuple[str, tuple[int | float | str, ...]]
@@ -44,7 +47,7 @@ def quaternion(rotation: NDArray[np.floating]) -> tuple[float, float, float, flo
     return sign * x, sign * y, sign * z, sign * w
 
 
-def own_messages(frame: TrackedFrame) -> Iterator[Message]:
+def own_messages(frame: TrackedFrame, eyes: Mapping[int, EyeState] | None = None) -> Iterator[Message]:
     """``/jvcr/…`` of every face.
 
     - ``/jvcr/frame``: number, seconds since the first frame, number of faces.
@@ -52,6 +55,11 @@ def own_messages(frame: TrackedFrame) -> Iterator[Message]:
     - ``/jvcr/face/ID/position``: x, y of the box's middle and its larger side, in shares of the frame's width, height
       and larger side.
     - ``/jvcr/face/ID/expression/NAME``: one number each, for faces that have an expression.
+    - ``/jvcr/face/ID/blink``: how far the right and the left eye are closed, 0 to 1; left out while they are unknown.
+    - ``/jvcr/face/ID/perclos``: 0 to 1 (docs/video.md).
+
+    Args:
+        eyes: states by identity (``jvcr.video.eyes``); None leaves out the last two.
     """
     yield "/jvcr/frame", (frame.index, float(frame.time_s), len(frame.faces))
     height, width = frame.image.shape[:2]
@@ -64,14 +72,31 @@ def own_messages(frame: TrackedFrame) -> Iterator[Message]:
         yield f"{start}/position", (px_to_share(x, width), px_to_share(y, height), size)
         for name, value in expression_of(face).items():
             yield f"{start}/expression/{name}", (value,)
+        state = (eyes or {}).get(tracked.identity)
+        if state is not None and (closed := closed_shares(state)) is not None:
+            yield f"{start}/blink", closed
+        if state is not None and state.perclos is not None:
+            yield f"{start}/perclos", (state.perclos,)
 
 
-def vmc_messages(face: Face | None, time_s: float) -> Iterator[Message]:
+def closed_shares(state: EyeState) -> tuple[float, float] | None:
+    """How far the right and the left eye are closed, 0 (open) to 1; None if unknown."""
+    if state.right is None or state.left is None:
+        return None
+    return min(max(1 - state.right, 0.0), 1.0), min(max(1 - state.left, 0.0), 1.0)
+
+
+def vmc_messages(face: Face | None, time_s: float, state: EyeState | None = None) -> Iterator[Message]:
     """The VMC protocol's messages (performer → marionette) of one face; without one, that tracking is lost.
 
     The bone ``Head`` gets a rotation and no position. VMC has Unity's left-handed axes on the performer: x to their
     right, y up, z forward. These are ours, x to their left, y down, z backward, each reversed. So the rotation matrix
     is the same, and a quaternion is made of it in the same way.
+
+    Blendshapes are sent under our own names, and under ARKit's as VRM models spell them (``EyeBlinkLeft``).
+
+    Args:
+        state: of its eyes. With it, blinks are relative to the person's own open eyes.
     """
     if face is None or not face.has_pose:
         yield "/VMC/Ext/OK", (0,)
@@ -80,11 +105,21 @@ def vmc_messages(face: Face | None, time_s: float) -> Iterator[Message]:
     yield "/VMC/Ext/OK", (1,)
     yield "/VMC/Ext/T", (float(time_s),)
     yield "/VMC/Ext/Bone/Pos", ("Head", 0.0, 0.0, 0.0, *quaternion(face.pose.rotation))
-    values = expression_of(face)
+    values = expression_of(face) | blendshapes(face, state)
     for name, value in values.items():
         yield "/VMC/Ext/Blend/Val", (name, value)
     if values:
         yield "/VMC/Ext/Blend/Apply", ()
+
+
+def blendshapes(face: Face, state: EyeState | None = None) -> dict[str, float]:
+    """ARKit's blendshapes of a face as VRM models spell them, with a capital; empty without an expression."""
+    if not face.has_expression or not isinstance(face.expression, Expression):
+        return {}
+    values = arkit(face.expression)
+    if state is not None and (closed := closed_shares(state)) is not None:
+        values |= {"eyeBlinkRight": closed[0], "eyeBlinkLeft": closed[1]}
+    return {name[0].upper() + name[1:]: value for name, value in values.items() if math.isfinite(value)}
 
 
 def expression_of(face: Any) -> dict[str, float]:
@@ -126,13 +161,17 @@ class OscSink:
         """Close the socket."""
         self._socket.close()
 
-    def send(self, frame: TrackedFrame) -> None:
+    def send(self, frame: TrackedFrame, eyes: Mapping[int, EyeState] | None = None) -> None:
         """Send the messages of one frame.
 
+        Args:
+            eyes: states of its faces' eyes, by identity (``jvcr.video.eyes.EyesOfFaces``).
         Raises:
             OSError: the system refuses to send (no route to the host, for example); the target is named.
         """
-        messages = [*own_messages(frame), *vmc_messages(self._face(frame.faces), frame.time_s)]
+        face = self._face(frame.faces)
+        state = (eyes or {}).get(self._followed) if self._followed is not None else None
+        messages = [*own_messages(frame, eyes), *vmc_messages(face, frame.time_s, state)]
         try:
             self._socket.sendto(_bundle(self._build, messages), self._address)
         except ConnectionError:
