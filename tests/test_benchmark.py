@@ -48,10 +48,13 @@ def test_a_film_is_decoded() -> None:
 
 
 def test_a_precision_says_how_far_it_is_from_the_default() -> None:
-    pytest.importorskip("openvino")
+    openvino = pytest.importorskip("openvino")
     settings = {"backend": "openvino", "precision": "bf16", "threads": 1, "batch": 1}
     row = measure(Work("network", astronaut(), BOX, "small", settings, 0.01))
-    assert 0 < float(row.remark.split()[0]) < 0.3
+    # On a CPU without bf16, OpenVINO computes in 32 bits instead.
+    rounded = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    assert (float(row.remark.split()[0]) > 0) == rounded
+    assert float(row.remark.split()[0]) < 0.3
 
 
 def test_the_command_prints_and_writes_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -243,14 +243,15 @@ def _many_boxes(work: Work) -> _Prepared:
     return lambda: landmarker.predict(work.photo, [work.box] * count), count, ""
 
 
-def _jpeg(photo: Image) -> bytes:
+def jpeg_of(photo: Image) -> bytes:
+    """The photo at 1280 × 720, as a JPEG file."""
     ok, data = cv2.imencode(".jpg", _wide(photo)[:, :, ::-1])
     assert ok
     return data.tobytes()
 
 
 def _decode(work: Work) -> _Prepared:
-    data = _jpeg(work.photo)
+    data = jpeg_of(work.photo)
     return lambda: decode_image(data, "photo"), 1, ""
 
 
@@ -262,7 +263,7 @@ def _crop(work: Work) -> _Prepared:
 
 
 def _photo(work: Work) -> _Prepared:
-    landmarker, data = _landmarker(work), _jpeg(work.photo)
+    landmarker, data = _landmarker(work), jpeg_of(work.photo)
 
     def call() -> None:
         assert len(landmarker.predict(decode_image(data, "photo"))) == 1
@@ -279,7 +280,7 @@ def _search(work: Work) -> _Prepared:
 def _video(work: Work) -> _Prepared:
     """Tracking of frames that are already decoded."""
     landmarker = _tracking(work)
-    frames = list(_frames(landmarker, work))
+    frames = list(moving_frames(work))
 
     def call() -> None:
         tracker = Tracker(landmarker)
@@ -310,7 +311,7 @@ def _write_film(file: Path, work: Work) -> int:
     with av.open(str(file), "w") as container:
         stream = container.add_stream("h264", rate=30)
         stream.width, stream.height = 1280, 720
-        for frame in _frames(_tracking(work), work):
+        for frame in moving_frames(work):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
             count += 1
         container.mux(stream.encode())
@@ -321,9 +322,9 @@ def _tracking(work: Work) -> Landmarker:
     return Landmarker(work.weights, mirror=False, threads=work.settings["threads"])
 
 
-def _frames(landmarker: Landmarker, work: Work) -> Iterator[Image]:
+def moving_frames(work: Work) -> Iterator[Image]:
     """Moving faces, 1280 × 720 pixels, 30 frames per second."""
-    points = landmarker.predict(work.photo, [work.box])[0].landmarks
+    points = _tracking(work).predict(work.photo, [work.box])[0].landmarks
     one = [(640.0, 360.0, 220.0)]
     places = one if work.settings["faces"] == 1 else [(x, y, 140.0) for x in (320.0, 960.0) for y in (180.0, 540.0)]
 
