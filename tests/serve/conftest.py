@@ -25,7 +25,8 @@ from jvcr.serve.pool import Pool
 from jvcr.serve.settings import Settings, WorkerSettings
 
 BASE = "http://localhost:8468"
-LIMITS = Limits(body_bytes=2_000_000, pixels=1_000_000)
+LIMITS = Limits(body_bytes=2_000_000, pixels=1_000_000, time_s=120.0, body_s=60.0)
+"""Small, but with time for a busy machine."""
 
 
 def encoded(image: np.ndarray[Any, Any]) -> bytes:
