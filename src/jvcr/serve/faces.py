@@ -82,9 +82,7 @@ def router(site: Site) -> APIRouter:
         """Find the faces of a photo and predict their landmarks in 3D."""
         return await site.respond(request, Task.FACES, options)
 
-    @routes.post(
-        "/draw", openapi_extra=_BODY, responses={200: _content("image/jpeg", "image/png")}, response_class=Response
-    )
+    @routes.post("/draw", openapi_extra=_BODY, responses=_PICTURE, response_class=Response)
     async def draw(request: Request, options: Drawing) -> Response:
         """The photo with the landmarks drawn on it. A small photo is enlarged."""
         own = FaceOptions(**options.model_dump(exclude_unset=True, exclude={"format"}))
@@ -93,7 +91,7 @@ def router(site: Site) -> APIRouter:
     @routes.post(
         "/view",
         openapi_extra=_BODY,
-        responses={200: _content("text/html"), **errors(_501=_NO_PAGES)},
+        responses=_VIEW,
         response_class=Response,
     )
     async def view(request: Request, options: Options) -> Response:
