@@ -88,12 +88,7 @@ def router(site: Site) -> APIRouter:
         own = FaceOptions(**options.model_dump(exclude_unset=True, exclude={"format"}))
         return await site.respond(request, Task.DRAW, own, picture=options.format)
 
-    @routes.post(
-        "/view",
-        openapi_extra=_BODY,
-        responses=_VIEW,
-        response_class=Response,
-    )
+    @routes.post("/view", openapi_extra=_BODY, responses=_VIEW, response_class=Response)
     async def view(request: Request, options: Options) -> Response:
         """A page that shows the faces and their volumes in 3D; it contains all that it needs."""
         return await site.respond(request, Task.VIEW, options)
