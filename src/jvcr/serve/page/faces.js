@@ -28,6 +28,6 @@ function choice(face, index, picture, record) {
   const thumb = element("canvas", { ariaHidden: "true" });
   cutOut(thumb, picture, record, face.box, THUMB_PX);
   const text = element("span", { textContent: `Face ${index + 1}` });
-  const score = element("small", { textContent: `score ${face.score.toFixed(2)}` });
+  const score = element("small", { textContent: `score ${face.score.toFixed(3)}` });
   return [element("label", {}, radio, thumb, element("span", { className: "face-name" }, text, score)), radio];
 }

@@ -18,6 +18,9 @@ export function imageToShare(square, [x, y]) {
   return [(x + 0.5 - square.left) / square.side, (y + 0.5 - square.top) / square.side];
 }
 
+/** The side of the views of a face, in lengths of its box. */
+export const FACE_MARGIN = 1.5;
+
 /**
  * The square around a face that the page cuts out, in pixels counted from the photo's upper left corner.
  * It is as large as the crop that the network sees: 1.6 times the longer side of the box.

@@ -10,6 +10,8 @@ import { findFaces, serviceInfo, useToken } from "./service.js";
 import { copyText } from "./table.js";
 
 const MAX_NAME = 200;
+// A face has about 4,000 voxels over the threshold.
+const MAX_VOXELS = 6000;
 
 const result = new Result();
 const camera = new Camera();
@@ -17,10 +19,17 @@ let info = null;
 let request = null;
 
 const counted = (count) => (count === 1 ? "1 face" : `${count} faces`);
-const wanted = (name, volume) => ({ name: name.slice(0, MAX_NAME), weights: byId("weights").value, volume });
+const volumeWanted = () => document.querySelector("[data-layer=cloud]").checked;
+
+/** Parameters of a request. */
+function wanted(name) {
+  const options = { name: name.slice(0, MAX_NAME), weights: byId("weights").value };
+  return volumeWanted() ? { ...options, volume: true, voxels: MAX_VOXELS } : options;
+}
 
 listenForPhotos(takePhoto, complain);
 byId("camera").addEventListener("click", toggleCamera);
+document.querySelector("[data-layer=cloud]").addEventListener("change", fetchVolumes);
 byId("copy").addEventListener("click", copyTable);
 byId("token-form").addEventListener("submit", takeToken);
 start();
@@ -35,12 +44,21 @@ async function start() {
   byId("version").textContent = info.version;
   byId("token-form").hidden = !info.token_needed;
   showWeights();
+  showLicence();
   showDownloads(info, () => result.shown, report);
 }
 
 function showWeights() {
   byId("weights").replaceChildren(...info.weights.map(({ name }) => new Option(name, name)));
   byId("weights-choice").hidden = info.weights.length < 2;
+}
+
+/** The licence of weights of the server's own is what the server says; the page's text is that of the package's. */
+function showLicence() {
+  const others = info.weights.filter(({ licence }) => !licence?.startsWith("research only"));
+  const lines = others.map(({ name, licence }) => `Licence of the weights ${name}: ${licence ?? "not stated"}.`);
+  if (others.length === info.weights.length) byId("licence").textContent = "The code is under the MIT licence.";
+  if (lines.length) byId("licence").append(` ${lines.join(" ")}`);
 }
 
 function takeToken(event) {
@@ -53,26 +71,50 @@ function takeToken(event) {
 /** Find the faces of a photo and show them. A newer photo replaces one that is still being worked on. */
 async function takePhoto(image, name) {
   camera.stop();
-  request?.abort();
-  request = new AbortController();
-  const { signal } = request;
   const limit = info?.limits.body_bytes;
   if (image.size > limit) {
     return complain(`${name} has ${megabytes(image.size)}; this server takes up to ${megabytes(limit)}. Choose a smaller photo.`);
   }
-  say("Looking for faces …");
-  byId("drop").classList.add("busy");
-  try {
-    const options = wanted(name, true);
+  await requested("Looking for faces …", async (signal) => {
+    const options = wanted(name);
     const [record, picture] = await Promise.all([findFaces(image, options, signal), readable(image)]);
     if (signal.aborted) return;
     result.show({ record, picture, image, options });
     say(summary(record, picture));
+  });
+}
+
+/** The volume is large, so it is asked for when it is to be seen. */
+async function fetchVolumes() {
+  const { shown } = result;
+  if (!volumeWanted() || camera.running || !shown?.record.faces.length || shown.record.faces[0].volume) return;
+  await requested("Fetching the volume …", async (signal) => {
+    const record = await findFaces(shown.image, wanted(shown.options.name), signal);
+    if (signal.aborted || result.shown !== shown) return;
+    result.addVolumes(record);
+    say("The volume is shown.");
+  });
+}
+
+/** One request at a time: a newer one ends the older one. Errors are shown. */
+async function requested(text, work) {
+  cancelRequest();
+  const { signal } = (request = new AbortController());
+  byId("drop").classList.add("busy");
+  say(text);
+  try {
+    await work(signal);
   } catch (error) {
     if (error.name !== "AbortError") fail(error);
   } finally {
-    if (!signal.aborted) byId("drop").classList.remove("busy");
+    if (request?.signal === signal) cancelRequest();
   }
+}
+
+function cancelRequest() {
+  request?.abort();
+  request = null;
+  byId("drop").classList.remove("busy");
 }
 
 /** The photo as the browser reads it, upright; null if it cannot read this type. */
@@ -90,13 +132,14 @@ const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 
 async function toggleCamera() {
   if (camera.running) return camera.stop();
-  request?.abort();
+  cancelRequest();
   const rate = new Rate();
   say("The camera is on. Frames go to this server only.");
   showCamera(true);
   try {
     await camera.run((frame, signal) => takeFrame(frame, signal, rate));
-    say("The camera is off. The last frame stays.");
+    // A photo that ended the camera has something else to say.
+    if (!request) say("The camera is off. The last frame stays.");
   } catch (error) {
     fail(error);
   } finally {
@@ -111,8 +154,7 @@ function showCamera(on) {
 }
 
 async function takeFrame(image, signal, rate) {
-  // The volume is only sent if it is seen.
-  const options = wanted("camera.jpg", document.querySelector("[data-layer=cloud]").checked);
+  const options = wanted("camera.jpg");
   const record = await patiently(() => findFaces(image, options, signal), signal);
   const picture = await readable(image);
   if (signal.aborted) return;

@@ -27,6 +27,10 @@ export const MARKUP_68 = {
     30, 35, 34, 33, 32, 31, 45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40, 54, 53, 52, 51, 50, 49, 48, 59, 58,
     57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
   ],
+  // Outlines of the eyes and of the open mouth: the groups with gaps.
+  openings: [
+    [36, 37, 38, 39, 40, 41], [42, 43, 44, 45, 46, 47], [60, 61, 62, 63, 64, 65, 66, 67],
+  ],
   // The outer eye corners.
   normaliser: [36, 45],
   triangles: [

@@ -1,11 +1,10 @@
 // The photo with its landmarks.
 
-import { canvasToImage, imageToCanvas, squareAround } from "./frames.js";
+import { FACE_MARGIN, canvasToImage, imageToCanvas, squareAround } from "./frames.js";
 import { between, css, depthColours, farFirst, hiddenPoints } from "./look.js";
 import { markupOf } from "./markup.js";
 import { sharpContext } from "./dom.js";
 
-const FACE_MARGIN = 1.5;
 const REACH_PX = 14;
 
 export class PhotoView {
@@ -121,13 +120,13 @@ function centred(left, top, across, down, width, height) {
   return { left: left - (width / scale - across) / 2, top: top - (height / scale - down) / 2, scale };
 }
 
-const radiusOf = (size) => Math.min(4.5, Math.max(1.6, size / 90));
+const radiusOf = (size) => Math.min(4.5, Math.max(1.6, size / 85));
 
 function drawLines(context, face, markup, points, { colours, hidden, size }) {
   const depth = ([a, b]) => face.landmarks[a][2] + face.landmarks[b][2];
   context.lineCap = "round";
   for (const [a, b] of farFirst(markup.edges, depth)) {
-    context.lineWidth = hidden[a] && hidden[b] ? 1 : Math.min(2.5, Math.max(1, size / 180));
+    context.lineWidth = hidden[a] && hidden[b] ? 1 : Math.min(2.5, Math.max(1, size / 150));
     context.strokeStyle = css(between(colours[a], colours[b]));
     context.beginPath();
     context.moveTo(...points[a]);

@@ -26,6 +26,12 @@ export class Result {
     this.#startScene();
   }
 
+  /** Put the volumes of a second reply on the faces that are shown. */
+  addVolumes(record) {
+    record.faces.forEach(({ volume }, index) => (this.shown.record.faces[index].volume = volume));
+    this.#scene?.show(this.shown);
+  }
+
   async #startScene() {
     try {
       const { Scene } = await import("./scene.js");
@@ -41,7 +47,10 @@ export class Result {
 
   #listenToScene() {
     for (const box of document.querySelectorAll("[data-layer]")) {
-      const apply = () => this.#scene.toggle(box.dataset.layer, box.checked);
+      const apply = () => {
+        this.#scene.toggle(box.dataset.layer, box.checked);
+        if (box.dataset.layer === "axes") byId("axes-hint").hidden = !box.checked;
+      };
       box.addEventListener("change", apply);
       // A reloaded page may have kept its ticks.
       apply();

@@ -2,16 +2,17 @@
 
 import * as THREE from "./three.module.min.js";
 import { cutOut } from "./cutout.js";
-import { viewerFrame } from "./frames.js";
+import { FACE_MARGIN, viewerFrame } from "./frames.js";
 import { markupOf } from "./markup.js";
 import { Orbit } from "./orbit.js";
 import { axesShape, cloudShape, dispose, landmarkShapes, markShape, planeShape, skinShape } from "./shapes.js";
 
-const HALF_HEIGHT = 0.78;
+// The front view has the extent of the photo's "Face" view, so that both show the same.
+const HALF_HEIGHT = FACE_MARGIN / 2;
 const DISTANCE = 4;
 const TEXTURE_PX = 512;
 
-export const VIEWS = { front: [0, 0], half: [-35, 12], side: [-90, 0] };
+export const VIEWS = { front: [0, 0], turned: [-32, 10], side: [-90, 0] };
 
 export class Scene {
   #renderer;
@@ -33,7 +34,7 @@ export class Scene {
     this.#texture.colorSpace = THREE.SRGBColorSpace;
     this.#light();
     this.orbit = new Orbit(canvas, () => this.#draw());
-    this.look("half");
+    this.look("turned");
     new ResizeObserver(() => this.#draw()).observe(canvas);
     canvas.addEventListener("webglcontextrestored", () => this.#draw());
   }
@@ -85,7 +86,7 @@ export class Scene {
     this.#draw();
   }
 
-  /** Look from "front", "half" or "side". */
+  /** Look from "front", "turned" or "side". */
   look(name) {
     this.orbit.set(...VIEWS[name], 1);
   }
@@ -135,11 +136,11 @@ export class Scene {
     this.#camera.updateProjectionMatrix();
   }
 
-  /** Dots as large as two voxels of the volume, which is as wide as the network's crop. */
+  /** Dots somewhat larger than two voxels, so that they merge of the volume, which is as wide as the network's crop. */
   #dotPx(height) {
     const { shape } = this.#shown.face.volume;
     const voxel = 1.6 / shape[2];
     const perUnit = (height * this.orbit.zoom) / (this.#camera.top - this.#camera.bottom);
-    return 2 * voxel * perUnit;
+    return 2.2 * voxel * perUnit;
   }
 }

@@ -61,20 +61,29 @@ function along(start, end, radius) {
 const matter = (hidden) =>
   new THREE.MeshLambertMaterial(hidden ? { transparent: true, opacity: HIDDEN.opacity, depthWrite: false } : {});
 
-/** The mask of the 68 points with the photo on it. `square` is where `texture` was cut out. */
+/**
+ * The mask of the 68 points with the photo on it; `square` is where `texture` was cut out. Eyes and mouth are closed by
+ * flat pieces, because the photo shows what is in them.
+ */
 export function skinShape(face, markup, frame, texture, square) {
   const geometry = new THREE.BufferGeometry();
   const positions = face.landmarks.flatMap((point) => imageToViewer(frame, point));
   const shares = face.landmarks.flatMap((point) => textureShare(square, point));
   geometry.setAttribute("position", new THREE.Float32BufferAttribute(positions, 3));
   geometry.setAttribute("uv", new THREE.Float32BufferAttribute(shares, 2));
-  geometry.setIndex(markup.triangles.flat());
+  geometry.setIndex([...markup.triangles, ...markup.openings.flatMap(fan)].flat());
   const material = new THREE.MeshBasicMaterial({ map: texture, polygonOffset: true, polygonOffsetFactor: 1 });
   // From behind, the mask is a plain dark surface.
   const back = new THREE.MeshBasicMaterial({ color: 0x2a2f3a, side: THREE.BackSide });
   const group = new THREE.Group();
   group.add(new THREE.Mesh(geometry, material), new THREE.Mesh(geometry, back));
   return group;
+}
+
+/** The triangles of a closed outline. It runs clockwise on the photo; triangles face the viewer the other way round. */
+function fan(outline) {
+  const [first, ...others] = outline;
+  return others.slice(1).map((point, place) => [first, point, others[place]]);
 }
 
 /** Textures count upwards from the lower edge. */
@@ -111,7 +120,7 @@ export function cloudShape(volume, frame) {
 function cloudColour(value) {
   const weak = new THREE.Color(0x3a5bff);
   const { r, g, b } = weak.lerp(new THREE.Color(0xffffff), value ** 2);
-  return [r, g, b, 0.1 + 0.4 * value ** 1.5];
+  return [r, g, b, 0.12 + 0.4 * value ** 1.5];
 }
 
 let dot = null;
@@ -151,7 +160,9 @@ function arrow(start, direction, rgb) {
   const end = start.clone().addScaledVector(direction, 0.6);
   const neck = start.clone().addScaledVector(direction, 0.52);
   return [[rod, start, neck, 0.009], [tip, neck, end, 0.026]].map(([geometry, from, to, radius]) => {
-    const mesh = new THREE.Mesh(geometry, new THREE.MeshLambertMaterial({ color: colour(rgb) }));
+    // Seen through the skin, or an arrow would seem to float in front of it.
+    const mesh = new THREE.Mesh(geometry, new THREE.MeshLambertMaterial({ color: colour(rgb), depthTest: false }));
+    mesh.renderOrder = 1;
     mesh.applyMatrix4(along(from, to, radius));
     return mesh;
   });

@@ -1,0 +1,183 @@
+"""A server as a process of its own, and pages in a real Chromium (Debian's, or the one that is on the PATH)."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+from numpy.typing import NDArray
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
+astronaut = pytest.importorskip("skimage.data", reason="scikit-image is not installed (extra demo)").astronaut
+pytest.importorskip("fastapi", reason="the extra serve is not installed")
+
+Page = sync_api.Page
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+VIEWPORT = {"width": 1100, "height": 760}
+TIMEOUT_MS = 30_000
+# The message of the browser about an answer of 400 or more, which the page itself handles.
+REFUSED = "Failed to load resource"
+
+
+def jpeg(image: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    PIL.Image.fromarray(image).save(file, "jpeg", quality=92)
+    return file.getvalue()
+
+
+@contextmanager
+def running_server(*options: str) -> Iterator[str]:
+    """``jvcr serve`` on a free port; gives its URL."""
+    command = [sys.executable, "-m", "jvcr.cli.app", "serve", "--port", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            url = server.stdout.readline().strip()
+            assert url.startswith("http://"), f"{' '.join(command)} printed {url!r} instead of its URL"
+            yield url
+        finally:
+            server.terminate()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    with running_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def photo() -> NDArray[np.uint8]:
+    """(200, 210, 3) the astronaut's face with some of what is around it."""
+    return np.ascontiguousarray(astronaut()[40:240, 120:330])
+
+
+@pytest.fixture(scope="session")
+def photo_file(photo: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lossless file, so that the server sees the very pixels of ``photo``."""
+    path = tmp_path_factory.mktemp("photos") / "astro.png"
+    PIL.Image.fromarray(photo).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the browser's camera shows, over and over: the astronaut, 640 × 480, moving a few pixels."""
+    path = tmp_path_factory.mktemp("film") / "camera.mjpeg"
+    wide = cv2.copyMakeBorder(astronaut(), 0, 0, 80, 80, cv2.BORDER_REPLICATE)
+    frames = [wide[:480, shift : shift + 640] for shift in range(0, 32, 8)]
+    path.write_bytes(b"".join(jpeg(np.ascontiguousarray(frame)) for frame in frames))
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser(film: Path) -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+    flags = [
+        # Root in a container has no sandbox. The page is our own.
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        # WebGL without a graphics card.
+        "--use-angle=swiftshader",
+        "--enable-unsafe-swiftshader",
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-video-capture={film}",
+    ]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visit:
+    """An open page, with what it asked for and complained about."""
+
+    page: Any
+    hosts: set[str] = field(default_factory=set)
+    complaints: list[str] = field(default_factory=list)
+    open_requests: int = 0
+    most_open: int = 0
+    frames: int = 0
+
+    def watch(self) -> None:
+        self.page.on("request", self._request)
+        self.page.on("requestfinished", self._finished)
+        self.page.on("requestfailed", self._finished)
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _request(self, request: Any) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme not in ("blob", "data"):
+            self.hosts.add(f"{parts.scheme}://{parts.netloc}")
+        if "/v1/faces" in request.url:
+            self.frames += 1
+            self.open_requests += 1
+            self.most_open = max(self.most_open, self.open_requests)
+
+    def _finished(self, request: Any) -> None:
+        self.open_requests -= "/v1/faces" in request.url
+
+    def _console(self, message: Any) -> None:
+        if message.type in ("error", "warning") and REFUSED not in message.text and "GPU stall" not in message.text:
+            self.complaints.append(message.text)
+
+
+Open = Callable[..., Visit]
+
+
+@pytest.fixture
+def open_page(browser: Any, server: str) -> Iterator[Open]:
+    """Open the page; keywords are those of a browser context. Afterwards, no request has left the server, and the
+    console holds neither errors nor warnings, such as those of the content policy."""
+    visits: list[tuple[Visit, str]] = []
+
+    def visit(url: str = server, **settings: Any) -> Visit:
+        context = browser.new_context(**{"viewport": VIEWPORT, "reduced_motion": "reduce", **settings})
+        context.set_default_timeout(TIMEOUT_MS)
+        opened = Visit(context.new_page())
+        opened.watch()
+        visits.append((opened, url))
+        opened.page.goto(url)
+        return opened
+
+    yield visit
+    for opened, url in visits:
+        opened.page.context.close()
+        assert opened.hosts == {url}
+        assert opened.complaints == []
+
+
+@pytest.fixture
+def page(open_page: Open) -> Any:
+    return open_page().page
+
+
+def has_result(page: Any, faces: int = 1) -> None:
+    """Wait until so many faces are shown."""
+    sync_api.expect(page.locator("#status")).to_contain_text(f"{faces} face")
+    page.locator("#photo").wait_for()
+
+
+def settled(page: Any) -> bytes:
+    """A picture of the 3D view, after it was drawn."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return page.locator("#shape").screenshot()
+
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
