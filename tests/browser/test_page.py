@@ -270,7 +270,8 @@ NAMED = """() => {
     const label = at.labels?.[0]?.textContent ?? at.getAttribute("aria-label") ?? at.textContent;
     const ring = getComputedStyle(at).outlineStyle !== "none" || [at.nextElementSibling, at.closest("label")]
         .some((other) => other && getComputedStyle(other).outlineStyle !== "none");
-    return [at.id || at.dataset.format || at.dataset.layer || at.name || at.className || at.tagName, label.trim(), ring];
+    const place = at.id || at.dataset.format || at.dataset.layer || at.name || at.className || at.tagName;
+    return [place, label.trim(), ring];
 }"""
 
 

@@ -52,7 +52,8 @@ export class Camera {
 }
 
 const reasons = {
-  NotAllowedError: "The browser did not allow the camera. Allow it for this page in the browser’s settings, then try again.",
+  NotAllowedError:
+    "The browser did not allow the camera. Allow it for this page in the browser’s settings, then try again.",
   NotFoundError: "There is no camera. Connect one, or choose a photo instead.",
   NotReadableError: "The camera is in use by another program. Close it, then try again.",
 };

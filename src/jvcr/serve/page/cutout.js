@@ -12,8 +12,6 @@ export function cutOut(canvas, picture, record, box, size) {
   if (!picture) return square;
   const scale = size / square.side;
   context.imageSmoothingQuality = "high";
-  context.drawImage(
-    picture, -square.left * scale, -square.top * scale, record.width * scale, record.height * scale,
-  );
+  context.drawImage(picture, -square.left * scale, -square.top * scale, record.width * scale, record.height * scale);
   return square;
 }

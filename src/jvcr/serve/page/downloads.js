@@ -38,16 +38,22 @@ export function showDownloads(info, current, follow) {
     const [name, note] = FORMATS[format] ?? [format, ""];
     buttons.push(button(format, name, note, () => saveExport(current(), format)));
   }
-  buttons.push(button("draw", "JPEG", "the photo with landmarks", () => saveRendering(current(), "draw", "_landmarks.jpg")));
+  buttons.push(
+    button("draw", "JPEG", "the photo with landmarks", () => saveRendering(current(), "draw", "_landmarks.jpg")),
+  );
   if (info.view) {
-    buttons.push(button("view", "HTML", "a page that shows the 3D shape", () => saveRendering(current(), "view", "_3d.html")));
+    buttons.push(
+      button("view", "HTML", "a page that shows the 3D shape", () => saveRendering(current(), "view", "_3d.html")),
+    );
   }
   byId("downloads").replaceChildren(...buttons);
 
   function button(format, name, note, act) {
     const made = element(
-      "button", { type: "button", className: "download" },
-      element("strong", { textContent: name }), element("span", { textContent: note }),
+      "button",
+      { type: "button", className: "download" },
+      element("strong", { textContent: name }),
+      element("span", { textContent: note }),
     );
     made.dataset.format = format;
     made.addEventListener("click", () => follow(act()));

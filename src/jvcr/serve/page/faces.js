@@ -5,7 +5,10 @@ import { cutOut } from "./cutout.js";
 
 const THUMB_PX = 96;
 
-/** Show a radio button with a small picture for each face; nothing for one face. `onPick(number)` is called on a choice. */
+/**
+ * Show a radio button with a small picture for each face; nothing for one face.
+ * `onPick(number)` is called on a choice.
+ */
 export function showFaces({ picture, record, selected }, onPick) {
   const several = record.faces.length > 1;
   byId("faces").hidden = !several;

@@ -3,7 +3,7 @@
 // The service answers in the image frame: pixels of the upright photo, x right, y down, z away from the camera. An
 // integer is the centre of a pixel, so the first pixel covers -0.5 to 0.5.
 
-/** Image frame → CSS pixels of a canvas that shows the photo from `view.left`, `view.top`, with `view.scale` per pixel. */
+/** Image frame → CSS pixels of a canvas. It shows the photo from `view.left`, `view.top` on, at `view.scale`. */
 export function imageToCanvas(view, [x, y]) {
   return [(x + 0.5 - view.left) * view.scale, (y + 0.5 - view.top) * view.scale];
 }
@@ -31,7 +31,7 @@ export function squareAround(box, margin = 1.6) {
   return { left: (x0 + x1 + 1 - side) / 2, top: (y0 + y1 + 1 - side) / 2, side };
 }
 
-/** What the 3D view is centred on, and the length that it calls 1: the middle and the longer side of the landmark box. */
+/** The middle of the 3D view, and the length that it calls 1: those of the landmark box, and of its longer side. */
 export function viewerFrame(box) {
   const [x0, y0, x1, y1] = box;
   return { x: (x0 + x1) / 2, y: (y0 + y1) / 2, unit: Math.max(x1 - x0, y1 - y0, 1) };

@@ -73,7 +73,9 @@ async function takePhoto(image, name) {
   camera.stop();
   const limit = info?.limits.body_bytes;
   if (image.size > limit) {
-    return complain(`${name} has ${megabytes(image.size)}; this server takes up to ${megabytes(limit)}. Choose a smaller photo.`);
+    return complain(
+      `${name} has ${megabytes(image.size)}; this server takes up to ${megabytes(limit)}. Choose a smaller photo.`,
+    );
   }
   await requested("Looking for faces …", async (signal) => {
     const options = wanted(name);

@@ -97,9 +97,7 @@ export class PhotoView {
   #faceAt(event) {
     if (!this.#view) return -1;
     const [x, y] = canvasToImage(this.#view, this.#at(event));
-    return this.#shown.record.faces.findIndex(
-      ({ box: [x0, y0, x1, y1] }) => x >= x0 && x <= x1 && y >= y0 && y <= y1,
-    );
+    return this.#shown.record.faces.findIndex(({ box: [x0, y0, x1, y1] }) => x >= x0 && x <= x1 && y >= y0 && y <= y1);
   }
 
   #pointAt(event) {

@@ -35,21 +35,30 @@ function angleEntry([key, name, positive, negative], pose) {
   const value = pose[key];
   const way = Math.abs(value) < STRAIGHT_DEG ? "straight" : value > 0 ? positive : negative;
   return element(
-    "div", {},
+    "div",
+    {},
     element("dt", { textContent: name }),
-    element("dd", {}, element("strong", { textContent: `${signed(value, 1)}°` }), element("span", { textContent: way })),
+    element(
+      "dd",
+      {},
+      element("strong", { textContent: `${signed(value, 1)}°` }),
+      element("span", { textContent: way }),
+    ),
   );
 }
 
 function expressionEntries(values) {
-  return Object.entries(EXPRESSION).filter(([key]) => key in values).map(([key, name]) => {
-    const fill = element("i");
-    fill.style.width = `${100 * Math.min(1, Math.max(0, values[key]))}%`;
-    const bar = element("span", { className: "bar", ariaHidden: "true" }, fill);
-    return element(
-      "div", {},
-      element("dt", { textContent: name }),
-      element("dd", {}, bar, element("span", { textContent: signed(values[key], 2) })),
-    );
-  });
+  return Object.entries(EXPRESSION)
+    .filter(([key]) => key in values)
+    .map(([key, name]) => {
+      const fill = element("i");
+      fill.style.width = `${100 * Math.min(1, Math.max(0, values[key]))}%`;
+      const bar = element("span", { className: "bar", ariaHidden: "true" }, fill);
+      return element(
+        "div",
+        {},
+        element("dt", { textContent: name }),
+        element("dd", {}, bar, element("span", { textContent: signed(values[key], 2) })),
+      );
+    });
 }

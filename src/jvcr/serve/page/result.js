@@ -108,7 +108,9 @@ export class Result {
   #chooseExtent() {
     const { record } = this.shown;
     const [face] = record.faces;
-    const share = face ? Math.max(face.box[2] - face.box[0], face.box[3] - face.box[1]) / Math.max(record.width, record.height) : 1;
+    const share = face
+      ? Math.max(face.box[2] - face.box[0], face.box[3] - face.box[1]) / Math.max(record.width, record.height)
+      : 1;
     const extent = record.faces.length === 1 && share < SMALL_FACE ? "face" : "photo";
     document.querySelector(`input[name=extent][value=${extent}]`).checked = true;
     this.#photo.extent = extent;
@@ -135,7 +137,9 @@ function showTip(text, at) {
 /** What the two pictures show, for screen readers. */
 function describe({ record, selected }) {
   const count = record.faces.length;
-  const photo = count ? `Photo with landmarks on ${count === 1 ? "one face" : `${count} faces`}` : "Photo without a face";
+  const photo = count
+    ? `Photo with landmarks on ${count === 1 ? "one face" : `${count} faces`}`
+    : "Photo without a face";
   const which = count > 1 ? `; face ${selected + 1} is selected` : "";
   byId("photo").setAttribute("aria-label", `${photo}${which}.`);
 }

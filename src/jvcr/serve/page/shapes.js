@@ -112,7 +112,11 @@ export function cloudShape(volume, frame) {
   geometry.setAttribute("position", new THREE.Float32BufferAttribute(positions, 3));
   geometry.setAttribute("color", new THREE.Float32BufferAttribute(colours, 4));
   const material = new THREE.PointsMaterial({
-    map: softDot(), vertexColors: true, transparent: true, depthWrite: false, blending: THREE.AdditiveBlending,
+    map: softDot(),
+    vertexColors: true,
+    transparent: true,
+    depthWrite: false,
+    blending: THREE.AdditiveBlending,
   });
   return new THREE.Points(geometry, material);
 }
@@ -143,7 +147,7 @@ const AXES = [
   { column: 2, sign: -1, colour: [90, 160, 255] }, // where the face points
 ];
 
-/** The head's own axes as arrows from the middle of the landmarks. `rotation` takes the head frame to the image frame. */
+/** The head's own axes as arrows from the middle of the landmarks. `rotation`: head frame → image frame. */
 export function axesShape(face, frame) {
   const { rotation } = face.pose;
   const mean = [0, 1, 2].map((axis) => face.landmarks.reduce((sum, p) => sum + p[axis], 0) / face.landmarks.length);
@@ -159,7 +163,10 @@ export function axesShape(face, frame) {
 function arrow(start, direction, rgb) {
   const end = start.clone().addScaledVector(direction, 0.6);
   const neck = start.clone().addScaledVector(direction, 0.52);
-  return [[rod, start, neck, 0.009], [tip, neck, end, 0.026]].map(([geometry, from, to, radius]) => {
+  return [
+    [rod, start, neck, 0.009],
+    [tip, neck, end, 0.026],
+  ].map(([geometry, from, to, radius]) => {
     // Seen through the skin, or an arrow would seem to float in front of it.
     const mesh = new THREE.Mesh(geometry, new THREE.MeshLambertMaterial({ color: colour(rgb), depthTest: false }));
     mesh.renderOrder = 1;
@@ -170,7 +177,10 @@ function arrow(start, direction, rgb) {
 
 /** A white ring of light around a landmark that is pointed at. */
 export function markShape(face, frame, landmark) {
-  const mesh = new THREE.Mesh(ball, new THREE.MeshBasicMaterial({ transparent: true, opacity: 0.45, depthTest: false }));
+  const mesh = new THREE.Mesh(
+    ball,
+    new THREE.MeshBasicMaterial({ transparent: true, opacity: 0.45, depthTest: false }),
+  );
   mesh.position.set(...imageToViewer(frame, face.landmarks[landmark]));
   mesh.scale.setScalar(2.4 * POINT_RADIUS);
   return mesh;
