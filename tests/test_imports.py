@@ -26,7 +26,7 @@ LAYERS = (
     ("export", "data"),
     ("evaluate",),
     ("train",),
-    ("paper", "bench", "batch"),
+    ("paper", "bench", "batch", "serve"),
     ("cli",),
 )
 
@@ -104,6 +104,9 @@ def test_prediction_does_not_load_torch() -> None:
         "supervision",
         "fsspec",
         "ray",
+        "fastapi",
+        "uvicorn",
+        "prometheus_client",
         "jvcr.model",
         "jvcr.data",
         "jvcr.train",

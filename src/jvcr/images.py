@@ -59,6 +59,14 @@ class ImageError(ValueError):
     """An image that cannot be read. The message names the file, the fault and what to do."""
 
 
+class UnknownFormat(ImageError):
+    """Not an image, or one of a format that is not read here."""
+
+
+class TooManyPixels(ImageError):
+    """An image over the limit, which was not decoded."""
+
+
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
     """Read a photo as a viewer shows it: rotated by its EXIF tag, transparency on white, the first of several frames.
 
@@ -158,9 +166,9 @@ def _decode(file: BinaryIO, size: int, name: str, max_pixels: int) -> Image:
         image.load()
         return _to_rgb(image)
     except PIL.UnidentifiedImageError:
-        raise ImageError(f"{name}: not an image in a known format (expected JPEG, PNG, WebP, TIFF, …)") from None
+        raise UnknownFormat(f"{name}: not an image in a known format (expected JPEG, PNG, WebP, TIFF, …)") from None
     except PIL.Image.DecompressionBombError as error:
-        raise ImageError(
+        raise TooManyPixels(
             f"{name}: larger than the limit of {max_pixels / 1e6:g} megapixels; reduce it first, or raise the limit, "
             f"max_pixels ({error})"
         ) from None
@@ -191,7 +199,7 @@ def _register_heif(name: str, brand: bytes) -> None:
     except ModuleNotFoundError:
         if brand in _SHARED_BRANDS:
             return
-        raise ImageError(
+        raise UnknownFormat(
             f"{name}: a HEIC photo; reading it needs the package pillow-heif: in a clone of jvcr, "
             'pip install ".[heic]", or export the photo as JPEG'
         ) from None

@@ -24,6 +24,7 @@ from jvcr.cli.export import export
 from jvcr.cli.figure import figure
 from jvcr.cli.markup import markup
 from jvcr.cli.predict import predict
+from jvcr.cli.serve import serve
 from jvcr.cli.train import train
 from jvcr.cli.video import video
 from jvcr.files import cannot_write
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(predict)
 app.command()(video)
+app.command()(serve)
 app.command()(convert)
 app.command()(train)
 app.command()(bench)

@@ -77,8 +77,7 @@ class NetworkDetector:
         min_score: float = PROPOSE_SCORE,
         threads: int = 0,
     ) -> None:
-        if size < 64:
-            raise ValueError(f"detect size is {size}; expected at least 64 pixels")
+        _check_size(size)
         path = weights_path(weights)
         self._session, metadata = open_session(path, threads)
         if "jvcr-detector" not in metadata:
@@ -87,11 +86,24 @@ class NetworkDetector:
         check_ends(path, self._session.get_inputs(), {"photos": (None, None, None, 3)})
         check_ends(path, self._session.get_outputs(), {"cells": (None, 7, None, None)})
         self._size, self._min_score = size, min_score
-        self._settings = (weights, size, min_score, threads)
+        self._settings: tuple[Any, ...] = (weights, size, min_score, threads)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A session cannot be pickled; the copy opens its own.
         return type(self), self._settings
+
+    def with_size(self, size: int) -> NetworkDetector:
+        """The same network, opened once, with another ``size``.
+
+        Raises:
+            ValueError: a size below 64.
+        """
+        _check_size(size)
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        weights, _, *rest = self._settings
+        other._size, other._settings = size, (weights, size, *rest)
+        return other
 
     def cells(self, pictures: Image) -> NDArray[np.float32]:
         """(B, H, W, 3) uint8, H and W as the network needs them → (B, 7, H/8, W/8) (``jvcr.detect.cells``)."""
@@ -184,6 +196,11 @@ class NetworkDetector:
 
     def _decoded(self, pictures: Image, min_score: float) -> list[Found]:
         return [decode(cells, min_score) for cells in self.cells(pictures)]
+
+
+def _check_size(size: int) -> None:
+    if size < 64:
+        raise ValueError(f"detect size is {size}; expected at least 64 pixels")
 
 
 class _Tile(NamedTuple):

@@ -12,15 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jvcr.draw.landmarks import depth_colours
+from jvcr.draw.voxels import occupied
 from jvcr.extras import missing
 from jvcr.files import write_text
-from jvcr.frames import Crop, unit_to_crop, vox_to_unit
+from jvcr.frames import Crop
 from jvcr.images import Image, extract
 from jvcr.results import Face
 
 _PICTURE_PX = 96
-_VOXEL_FROM = 0.15
-"""Voxels of lower density are not shown."""
 
 
 def import_plotly() -> tuple[Any, Any]:
@@ -35,6 +34,15 @@ def import_plotly() -> tuple[Any, Any]:
 
 def write_html(path: Path, image: Image, faces: Sequence[Face], title: str) -> None:
     """Write one page with a 3D scene for each face.
+
+    Raises:
+        MissingExtra: plotly is not installed.
+    """
+    write_text(path, to_page(image, faces, title), errors="replace")
+
+
+def to_page(image: Image, faces: Sequence[Face], title: str) -> str:
+    """The page of ``write_html`` as text.
 
     Raises:
         MissingExtra: plotly is not installed.
@@ -64,8 +72,7 @@ def write_html(path: Path, image: Image, faces: Sequence[Face], title: str) -> N
         parts.append(to_html(figure, include_plotlyjs=number == 1, full_html=False))
     body = "\n".join(parts) or "<p>No face found.</p>"
     head = f"<meta charset='utf-8'><title>{html.escape(title)}</title>"
-    page = f"<!doctype html><html><head>{head}</head><body>{body}</body></html>"
-    write_text(path, page, errors="replace")
+    return f"<!doctype html><html><head>{head}</head><body>{body}</body></html>"
 
 
 def _traces(go: Any, image: Image, face: Face) -> list[Any]:
@@ -96,8 +103,7 @@ def _landmark_traces(go: Any, face: Face) -> list[Any]:
 
 def _volume_trace(go: Any, volume: NDArray[np.float32], crop: Crop) -> Any:
     """Occupied voxels, as dots where they lie in the image."""
-    index = np.argwhere(volume > _VOXEL_FROM)[:, ::-1]  # z, y, x → x, y, z
-    points = crop.to_image(unit_to_crop(vox_to_unit(index, volume.shape), crop.size_px))
+    points, values = occupied(volume, crop)
     return go.Scatter3d(
         x=points[:, 0],
         y=points[:, 1],
@@ -105,7 +111,7 @@ def _volume_trace(go: Any, volume: NDArray[np.float32], crop: Crop) -> Any:
         mode="markers",
         marker={
             "size": 5,
-            "color": volume[volume > _VOXEL_FROM],
+            "color": values,
             "colorscale": "Viridis",
             "opacity": 0.12,
             "cmin": 0,

@@ -13,6 +13,9 @@ from jvcr.markups.file import built_in
 from jvcr.markups.markup import MARKUP_68, Markup
 from jvcr.results import Face
 
+NO_RECORD = (*MALFORMED, KeyError, TypeError, AttributeError, OverflowError)
+"""What reading raises for anything but a record."""
+
 _EXPECTED = "expected JSON lines of `jvcr predict --json` or `jvcr video --json`"
 
 
@@ -36,10 +39,9 @@ def read_results(path: Path, markup: Markup | None = None) -> list[PhotoFaces]:
             if not line.strip():
                 continue
             try:
-                photo = _photo(json.loads(line), markup)
-            except (*MALFORMED, KeyError, TypeError, AttributeError, OverflowError) as error:
-                reason = f"{type(error).__name__} {error}" if not isinstance(error, ValueError) else str(error)
-                raise ValueError(f"{path}: line {number}: {reason}; {_EXPECTED}") from None
+                photo = photo_of(json.loads(line), markup)
+            except NO_RECORD as error:
+                raise ValueError(f"{path}: line {number}: {fault(error)}; {_EXPECTED}") from None
             found.pop(photo.image, None)
             found[photo.image] = photo
     if not found:
@@ -47,7 +49,19 @@ def read_results(path: Path, markup: Markup | None = None) -> list[PhotoFaces]:
     return list(found.values())
 
 
-def _photo(record: Any, markup: Markup | None) -> PhotoFaces:
+def fault(error: Exception) -> str:
+    """One of ``NO_RECORD`` as a text."""
+    return f"{type(error).__name__} {error}" if not isinstance(error, ValueError) else str(error)
+
+
+def photo_of(record: Any, markup: Markup | None = None) -> PhotoFaces:
+    """The photo or frame of one record.
+
+    Args:
+        record: a line's JSON, parsed. markup: as in ``read_results``.
+    Raises:
+        one of ``NO_RECORD``: it is none.
+    """
     if not isinstance(record, dict) or "faces" not in record or not ("image" in record or "frame" in record):
         raise ValueError("no record of a photo or frame")
     frame = int(record["frame"]) if "frame" in record else None

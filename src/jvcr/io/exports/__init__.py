@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,7 +22,17 @@ from jvcr.io.exports.rows import import_pyarrow, write_csv, write_csv_points, wr
 from jvcr.io.outputs import check_outputs
 from jvcr.suggest import did_you_mean
 
-__all__ = ["ENDINGS", "FORMATS", "ExportedFace", "Format", "FormatName", "PhotoFaces", "format_of", "write_export"]
+__all__ = [
+    "ENDINGS",
+    "FORMATS",
+    "ExportedFace",
+    "Format",
+    "FormatName",
+    "PhotoFaces",
+    "export_bytes",
+    "format_of",
+    "write_export",
+]
 
 
 class FormatName(StrEnum):
@@ -56,6 +67,13 @@ class Format:
     many: Callable[[BinaryIO, Sequence[PhotoFaces]], None] | None = None
     best_only: bool = False
     needs: Callable[[], object] = bool
+
+    def write(self, file: BinaryIO, photos: Sequence[PhotoFaces]) -> None:
+        """Write photos to an open file; a format of one photo a file takes the first."""
+        if self.many is not None:
+            self.many(file, photos)
+        elif self.one is not None:
+            self.one(file, photos[0])
 
 
 FORMATS: dict[FormatName, Format] = {
@@ -106,13 +124,23 @@ def write_export(path: Path, photos: Sequence[PhotoFaces], name: FormatName | No
         )
     try:
         with written_whole(path) as file:
-            if form.many is not None:
-                form.many(file, photos)
-            elif form.one is not None:
-                form.one(file, photos[0])
+            form.write(file, photos)
     except OSError as error:
         # Devices and pipes give errors without a name.
         raise cannot_write(path, error) from error
+
+
+def export_bytes(photo: PhotoFaces, name: FormatName) -> bytes:
+    """The file of one photo's faces, in memory.
+
+    Raises:
+        ValueError: faces that the format cannot hold. MissingExtra: an optional package is not installed.
+    """
+    form = FORMATS[name]
+    form.needs()
+    file = io.BytesIO()
+    form.write(file, [photo])
+    return file.getvalue()
 
 
 def save_face(
