@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,31 +14,27 @@ from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
-import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
-astronaut = pytest.importorskip("skimage.data", reason="scikit-image is not installed (extra demo)").astronaut
-pytest.importorskip("fastapi", reason="the extra serve is not installed")
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-VIEWPORT = {"width": 1100, "height": 760}
 # Tests must not fail because the machine is busy.
 TIMEOUT_MS = 240_000
 # The message of the browser about an answer of 400 or more, which the page itself handles.
 REFUSED = "Failed to load resource"
+# What a software renderer says about its own speed.
+SLOW = "GPU stall"
 
 
-def jpeg(image: NDArray[np.uint8]) -> bytes:
-    file = io.BytesIO()
-    PIL.Image.fromarray(image).save(file, "jpeg", quality=92)
-    return file.getvalue()
+def _astronaut() -> NDArray[np.uint8]:
+    """(512, 512, 3) RGB."""
+    data = pytest.importorskip("skimage.data", reason="scikit-image is not installed (extra demo)")
+    photo: NDArray[np.uint8] = data.astronaut()
+    return photo
 
 
 @contextmanager
-def running_server(*options: str) -> Iterator[str]:
-    """``jvcr serve`` on a free port; gives its URL."""
+def _running(*options: str) -> Iterator[str]:
+    pytest.importorskip("fastapi", reason="fastapi is not installed (extra serve)")
     command = [sys.executable, "-m", "jvcr.cli.app", "serve", "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
@@ -51,26 +46,32 @@ def running_server(*options: str) -> Iterator[str]:
             server.terminate()
 
 
-sync_api.expect.set_options(timeout=TIMEOUT_MS)
+StartServer = Callable[..., AbstractContextManager[str]]
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    with running_server() as url:
+def start_server() -> StartServer:
+    """``jvcr serve`` on a free port, with more options; a context that gives its URL."""
+    return _running
+
+
+@pytest.fixture(scope="session")
+def server(start_server: StartServer) -> Iterator[str]:
+    with start_server() as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def photo() -> NDArray[np.uint8]:
     """(200, 210, 3) the astronaut's face with some of what is around it."""
-    return np.ascontiguousarray(astronaut()[40:240, 120:330])
+    return np.ascontiguousarray(_astronaut()[40:240, 120:330])
 
 
 @pytest.fixture(scope="session")
 def photo_file(photo: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lossless file, so that the server sees the very pixels of ``photo``."""
     path = tmp_path_factory.mktemp("photos") / "astro.png"
-    PIL.Image.fromarray(photo).save(path)
+    cv2.imwrite(str(path), photo[:, :, ::-1])
     return path
 
 
@@ -78,16 +79,19 @@ def photo_file(photo: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactor
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the browser's camera shows, over and over: the astronaut, 640 × 480, moving a few pixels."""
     path = tmp_path_factory.mktemp("film") / "camera.mjpeg"
-    wide = cv2.copyMakeBorder(astronaut(), 0, 0, 80, 80, cv2.BORDER_REPLICATE)
+    wide = cv2.copyMakeBorder(_astronaut()[:, :, ::-1], 0, 0, 80, 80, cv2.BORDER_REPLICATE)
     frames = [wide[:480, shift : shift + 640] for shift in range(0, 32, 8)]
-    path.write_bytes(b"".join(jpeg(np.ascontiguousarray(frame)) for frame in frames))
+    path.write_bytes(b"".join(cv2.imencode(".jpg", frame)[1].tobytes() for frame in frames))
     return path
 
 
 @pytest.fixture(scope="session")
 def browser(film: Path) -> Iterator[Any]:
-    if CHROMIUM is None:
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
         pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+    api.expect.set_options(timeout=TIMEOUT_MS)
     flags = [
         # Root in a container has no sandbox. The page is our own.
         "--no-sandbox",
@@ -99,8 +103,8 @@ def browser(film: Path) -> Iterator[Any]:
         "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-video-capture={film}",
     ]
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags, timeout=TIMEOUT_MS)
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags, timeout=TIMEOUT_MS)
         yield browser
         browser.close()
 
@@ -136,7 +140,7 @@ class Visit:
         self.open_requests -= "/v1/faces" in request.url
 
     def _console(self, message: Any) -> None:
-        if message.type in ("error", "warning") and REFUSED not in message.text and "GPU stall" not in message.text:
+        if message.type in ("error", "warning") and not any(word in message.text for word in (REFUSED, SLOW)):
             self.complaints.append(message.text)
 
 
@@ -150,7 +154,9 @@ def open_page(browser: Any, server: str) -> Iterator[Open]:
     visits: list[tuple[Visit, str]] = []
 
     def visit(url: str = server, **settings: Any) -> Visit:
-        context = browser.new_context(**{"viewport": VIEWPORT, "reduced_motion": "reduce", **settings})
+        context = browser.new_context(
+            **{"viewport": {"width": 1100, "height": 760}, "reduced_motion": "reduce", **settings}
+        )
         context.set_default_timeout(TIMEOUT_MS)
         opened = Visit(context.new_page())
         opened.watch()
@@ -168,15 +174,3 @@ def open_page(browser: Any, server: str) -> Iterator[Open]:
 @pytest.fixture
 def page(open_page: Open) -> Any:
     return open_page().page
-
-
-def has_result(page: Any, faces: int = 1) -> None:
-    """Wait until so many faces are shown."""
-    sync_api.expect(page.locator("#status")).to_contain_text(f"{faces} face")
-    page.locator("#photo").wait_for()
-
-
-def settled(page: Any) -> bytes:
-    """A picture of the 3D view, after it was drawn."""
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    return page.locator("#shape").screenshot()
