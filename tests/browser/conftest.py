@@ -99,6 +99,10 @@ def browser(film: Path) -> Iterator[Any]:
         # WebGL without a graphics card.
         "--use-angle=swiftshader",
         "--enable-unsafe-swiftshader",
+        "--disable-gpu-rasterization",
+        "--disable-extensions",
+        "--disable-background-networking",
+        "--disable-features=OptimizationGuideOnDeviceModel,OptimizationHints,MediaRouter,Translate",
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-video-capture={film}",
@@ -147,16 +151,13 @@ class Visit:
 Open = Callable[..., Visit]
 
 
-@pytest.fixture
-def open_page(browser: Any, server: str) -> Iterator[Open]:
-    """Open the page; keywords are those of a browser context. Afterwards, no request has left the server, and the
-    console holds neither errors nor warnings, such as those of the content policy."""
+@contextmanager
+def _visits(browser: Any, server: str) -> Iterator[Open]:
     visits: list[tuple[Visit, str]] = []
 
     def visit(url: str = server, **settings: Any) -> Visit:
-        context = browser.new_context(
-            **{"viewport": {"width": 1100, "height": 760}, "reduced_motion": "reduce", **settings}
-        )
+        usual = {"viewport": {"width": 900, "height": 640}, "reduced_motion": "reduce"}
+        context = browser.new_context(**{**usual, **settings})
         context.set_default_timeout(TIMEOUT_MS)
         opened = Visit(context.new_page())
         opened.watch()
@@ -172,5 +173,28 @@ def open_page(browser: Any, server: str) -> Iterator[Open]:
 
 
 @pytest.fixture
-def page(open_page: Open) -> Any:
-    return open_page().page
+def open_page(browser: Any, server: str) -> Iterator[Open]:
+    """Open the page anew; keywords are those of a browser context. Afterwards, no request has left the server, and the
+    console holds neither errors nor warnings, such as those of the content policy."""
+    with _visits(browser, server) as visit:
+        yield visit
+
+
+@pytest.fixture(scope="module")
+def visit(browser: Any, server: str) -> Iterator[Visit]:
+    """One page for all tests of a file, because the 3D view takes seconds to start without a graphics card. It is
+    checked like those of ``open_page``."""
+    with _visits(browser, server) as visit:
+        yield visit(permissions=["clipboard-read", "clipboard-write", "camera"])
+
+
+@pytest.fixture
+def page(visit: Visit) -> Any:
+    """The shared page, with the ticks that it began with."""
+    visit.page.evaluate(
+        """() => {
+            for (const box of document.querySelectorAll("[data-layer]"))
+                if (box.checked !== box.defaultChecked) box.click();
+        }"""
+    )
+    return visit.page

@@ -75,7 +75,7 @@ export class PhotoView {
     const style = { colours: depthColours(face.landmarks), hidden: hiddenPoints(face.landmarks, markup), size };
     drawLines(context, face, markup, points, style);
     drawPoints(context, face, points, style);
-    if (selected && this.#marked >= 0) drawMark(context, points[this.#marked], radiusOf(size));
+    if (selected && points[this.#marked]) drawMark(context, points[this.#marked], radiusOf(size));
     context.globalAlpha = 1;
   }
 

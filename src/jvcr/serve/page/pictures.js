@@ -9,10 +9,13 @@ export function listenForPhotos(take, refuse) {
   listenForFile(take);
   listenForDrop(take, refuse);
   listenForPaste(take);
-  byId("sample").addEventListener("click", async () => {
-    const answer = await fetch(SAMPLE);
-    take(await answer.blob(), "astronaut.jpg");
-  });
+  byId("sample").addEventListener("click", () => takeSample(take, refuse));
+}
+
+async function takeSample(take, refuse) {
+  const answer = await fetch(SAMPLE).catch(() => null);
+  if (answer?.ok) take(await answer.blob(), "astronaut.jpg");
+  else refuse("The server does not send the sample. Check that jvcr serve is still running, then try again.");
 }
 
 function listenForFile(take) {
