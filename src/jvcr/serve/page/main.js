@@ -177,14 +177,16 @@ async function patiently(ask, signal) {
   }
 }
 
-/** Frames a second, over the last second or so. */
+/** Frames a second, as text, over the last frames. */
 class Rate {
   #times = [];
 
   tick() {
     this.#times = [...this.#times.slice(-20), performance.now()];
     const span = this.#times.at(-1) - this.#times[0];
-    return span ? Math.round((1000 * (this.#times.length - 1)) / span) : 0;
+    if (!span) return "–";
+    const rate = (1000 * (this.#times.length - 1)) / span;
+    return rate.toFixed(rate < 10 ? 1 : 0);
   }
 }
 
