@@ -65,7 +65,8 @@ def test_no_other_host_is_named(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
 def test_imports_and_elements_exist(path: Path, index: Tags) -> None:
     text = path.read_text(encoding="utf-8")
-    imported = re.findall(r"""(?:from|import\(?)\s*["']([^"']+)["']""", text)
+    imported = re.findall(r"""(?m)(?:^(?:import|\}) .*from |import\()["']([^"']+)["']""", text)
+    assert imported or not re.search(r"(?m)^import ", text)
     assert [name for name in imported if not (name.startswith("./") and (FOLDER / name).is_file())] == []
     ids = {attributes["id"] for _, attributes in index.tags if "id" in attributes}
     assert set(re.findall(r'byId\("([^"]+)"\)', text)) <= ids

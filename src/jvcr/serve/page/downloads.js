@@ -33,7 +33,7 @@ export function plainRecord(record, only = -1) {
  * @param {(work: Promise) => void} follow is given every download, to report it.
  */
 export function showDownloads(info, current, follow) {
-  const buttons = [button("json", "JSON", "a line as jvcr predict writes it", () => saveJson(current()))];
+  const buttons = [button("json", "JSON", "as jvcr predict writes it", () => saveJson(current()))];
   for (const format of info.formats) {
     const [name, note] = FORMATS[format] ?? [format, ""];
     buttons.push(button(format, name, note, () => saveExport(current(), format)));

@@ -11,6 +11,7 @@ import { axesShape, cloudShape, dispose, landmarkShapes, markShape, planeShape, 
 const HALF_HEIGHT = FACE_MARGIN / 2;
 const DISTANCE = 4;
 const TEXTURE_PX = 512;
+const DIM = 0.2;
 
 export const VIEWS = { front: [0, 0], turned: [-32, 10], side: [-90, 0] };
 
@@ -69,6 +70,13 @@ export class Scene {
       shape.visible = this.#visible[name] ?? true;
       this.#scene.add(shape);
     }
+    this.#dimSkin();
+  }
+
+  /** The cloud adds its light to what is behind it, so a bright skin would drown it. */
+  #dimSkin() {
+    const { skin, cloud } = this.#layers;
+    if (skin) skin.children[0].material.color.setScalar(cloud && this.#visible.cloud ? DIM : 1);
   }
 
   #clear() {
@@ -83,6 +91,7 @@ export class Scene {
   toggle(name, visible) {
     this.#visible[name] = visible;
     if (this.#layers[name]) this.#layers[name].visible = visible;
+    this.#dimSkin();
     this.#draw();
   }
 

@@ -124,7 +124,7 @@ export function cloudShape(volume, frame) {
 function cloudColour(value) {
   const weak = new THREE.Color(0x3a5bff);
   const { r, g, b } = weak.lerp(new THREE.Color(0xffffff), value ** 2);
-  return [r, g, b, 0.12 + 0.4 * value ** 1.5];
+  return [r, g, b, 0.08 + 0.3 * value ** 1.5];
 }
 
 let dot = null;

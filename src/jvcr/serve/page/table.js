@@ -6,8 +6,8 @@ import { markupOf } from "./markup.js";
 
 const HEADER = ["landmark", "name", "x", "y", "z", "seen"];
 const seen = (hidden) => (hidden ? "hidden" : "yes");
-// A true minus sign is as wide as a digit.
-const fixed = (value) => value.toFixed(1).replace("-", "−");
+// A true minus sign is as wide as a digit; zero has none.
+const fixed = (value) => value.toFixed(1).replace(/^-0\.0$/, "0.0").replace("-", "−");
 
 export class LandmarkTable {
   #body = byId("rows");
