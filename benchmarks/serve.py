@@ -109,8 +109,8 @@ def request(body: bytes, query: str) -> bytes:
 async def reply(reader: asyncio.StreamReader) -> str:
     """Read a response; its status."""
     first = await reader.readuntil(b"\r\n\r\n")
-    length = next(int(line.split(b":")[1]) for line in first.lower().split(b"\r\n") if line.startswith(b"content-len"))
-    await reader.readexactly(length)
+    lengths = [int(line.split(b":")[1]) for line in first.lower().split(b"\r\n") if line.startswith(b"content-len")]
+    await reader.readexactly(sum(lengths))
     return first.split()[1].decode()
 
 
@@ -140,11 +140,15 @@ async def endless(reader: Any, writer: Any, rng: random.Random) -> str:
     """A body without a length that does not end."""
     writer.write(head("Transfer-Encoding: chunked"))
     answer = asyncio.ensure_future(reply(reader))
-    while not answer.done():
-        writer.write(b"10000\r\n" + bytes(65536) + b"\r\n")
-        await writer.drain()
-        await asyncio.sleep(0)
-    return await answer
+    try:
+        while not answer.done():
+            writer.write(b"10000\r\n" + bytes(65536) + b"\r\n")
+            await writer.drain()
+            await asyncio.sleep(0)
+    finally:
+        await asyncio.wait({answer}, timeout=5)
+        answer.cancel()
+    return answer.result()
 
 
 async def garbage(reader: Any, writer: Any, rng: random.Random) -> str:

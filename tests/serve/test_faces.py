@@ -50,6 +50,16 @@ def test_boxes_and_options_are_those_of_predict(client: TestClient, face: bytes)
     assert record_of(reply) == json.loads(json.dumps(photo_record("a/b.png", image, faces)))
 
 
+def test_the_size_for_detection_is_that_of_predict(client: TestClient, face: bytes) -> None:
+    """The workers share one detector among all sizes."""
+    image = decode_image(face, "face")
+    faces = Landmarker(threads=1, refine=False, mirror=False, detect_size=96).predict(image)
+    reply = client.post("/v1/faces", content=face, headers=PNG, params=FAST | {"detect_size": "96"})
+    other = client.post("/v1/faces", content=face, headers=PNG, params=FAST)
+    assert record_of(reply) == json.loads(json.dumps(photo_record("photo", image, faces)))
+    assert reply.json()["faces"][0]["landmarks"] != other.json()["faces"][0]["landmarks"]
+
+
 def test_no_face_is_a_result(client: TestClient, no_face: bytes) -> None:
     assert record_of(client.post("/v1/faces", content=no_face, headers=PNG)) == {
         "image": "photo",

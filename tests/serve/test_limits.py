@@ -10,6 +10,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from jvcr.serve.limits import Limits
+from jvcr.serve.pool import Pool
+from jvcr.serve.queue import Job
+from jvcr.serve.work import Work
 
 PNG = {"Content-Type": "image/png"}
 
@@ -72,6 +75,25 @@ def test_other_types_of_bodies(client: TestClient, kind: str) -> None:
 def test_an_empty_body(client: TestClient) -> None:
     reply = client.post("/v1/faces", content=b"", headers=PNG)
     assert (reply.status_code, "the body is empty" in reply.json()["error"]) == (400, True)
+
+
+@pytest.mark.parametrize("skipped", [False, True])
+def test_the_time_of_a_request(
+    make_client: Any, pool: Pool, no_face: bytes, monkeypatch: pytest.MonkeyPatch, skipped: bool
+) -> None:
+    """It waits for its answer, or the queue has skipped it because it is too late."""
+
+    def submit(work: Work) -> Job:
+        job = Job(work, work.received)
+        if skipped:
+            job.answer.cancel()
+        return job
+
+    monkeypatch.setattr(pool, "submit", submit)
+    client = make_client(limits=Limits(time_s=0.05))
+    reply = client.post("/v1/faces", content=no_face, headers=PNG)
+    assert reply.status_code == 504
+    assert reply.json() == {"error": "no result after 0.05 s, the limit; try again later"}
 
 
 def test_limits_are_positive() -> None:

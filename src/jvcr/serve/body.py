@@ -33,20 +33,24 @@ class Bodies:
         self._check_length(request)
         received = bytearray()
         try:
+            await self._receive(request, received)
+            yield bytes(received)
+        finally:
+            self.held_bytes -= len(received)
+
+    async def _receive(self, request: Request, received: bytearray) -> None:
+        try:
             async with asyncio.timeout(self._limits.body_s):
                 async for chunk in request.stream():
                     self.held_bytes += len(chunk)
                     received += chunk
                     self._check(len(received))
-            if not received:
-                raise Refused(400, "the body is empty; expected an image, or a form with one")
-            yield bytes(received)
         except TimeoutError:
             raise Refused(408, f"the body took longer than {self._limits.body_s:g} s to arrive, the limit") from None
         except ClientDisconnect:
             raise Refused(GONE, "the client is gone") from None
-        finally:
-            self.held_bytes -= len(received)
+        if not received:
+            raise Refused(400, "the body is empty; expected an image, or a form with one")
 
     def _check_length(self, request: Request) -> None:
         declared = request.headers.get("content-length")

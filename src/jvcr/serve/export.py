@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from jvcr.io.exports import FormatName
+from jvcr.serve.media import MEDIA_TYPES
 from jvcr.serve.options import FaceOptions
 from jvcr.serve.refused import Refused
 from jvcr.serve.replies import EXAMPLE, errors
@@ -21,7 +22,7 @@ _BODY: dict[str, Any] = {
         "content": {JSON: {"schema": {"$ref": "#/components/schemas/FacesReply"}, "example": EXAMPLE}},
     }
 }
-_FILE = {"content": {"application/octet-stream": {}}, "description": "The file, with its name."}
+_FILE: dict[str, Any] = {"content": {kind: {} for kind in MEDIA_TYPES}, "description": "The file, with its name."}
 _ERRORS = errors(
     _400="The body is not JSON.",
     _401="The token is missing or wrong.",
@@ -40,7 +41,7 @@ def router(site: Site) -> APIRouter:
     """``/v1/export``."""
     routes = APIRouter(prefix="/v1", tags=["export"], responses=_ERRORS)
 
-    @routes.post("/export", openapi_extra=_BODY, responses={200: _FILE})
+    @routes.post("/export", openapi_extra=_BODY, responses={200: _FILE}, response_class=Response)
     async def export(
         request: Request,
         form: Annotated[FormatName, Query(alias="format", description="Format of the file (docs/exports.md).")],

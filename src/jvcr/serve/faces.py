@@ -45,7 +45,13 @@ _ERRORS = errors(
     _504="It took too long.",
 )
 
-_NO_PAGES = "The server lacks the package that makes 3D pages (extra demo)."
+_PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {}, "image/png": {}}, "description": "The picture."}
+}
+_VIEW = {
+    200: {"content": {"text/html": {}}, "description": "The page."},
+    **errors(_501="The server lacks the package that makes 3D pages (extra demo)."),
+}
 
 
 def _check_type(request: Request) -> None:
@@ -76,19 +82,15 @@ def router(site: Site) -> APIRouter:
         """Find the faces of a photo and predict their landmarks in 3D."""
         return await site.respond(request, Task.FACES, options)
 
-    @routes.post("/draw", openapi_extra=_BODY, responses={200: _content("image/jpeg", "image/png")})
+    @routes.post("/draw", openapi_extra=_BODY, responses=_PICTURE, response_class=Response)
     async def draw(request: Request, options: Drawing) -> Response:
         """The photo with the landmarks drawn on it. A small photo is enlarged."""
         own = FaceOptions(**options.model_dump(exclude_unset=True, exclude={"format"}))
         return await site.respond(request, Task.DRAW, own, picture=options.format)
 
-    @routes.post("/view", openapi_extra=_BODY, responses={200: _content("text/html"), **errors(_501=_NO_PAGES)})
+    @routes.post("/view", openapi_extra=_BODY, responses=_VIEW, response_class=Response)
     async def view(request: Request, options: Options) -> Response:
         """A page that shows the faces and their volumes in 3D; it contains all that it needs."""
         return await site.respond(request, Task.VIEW, options)
 
     return routes
-
-
-def _content(*kinds: str) -> dict[str, Any]:
-    return {"content": {kind: {} for kind in kinds}, "description": "The file."}

@@ -14,26 +14,18 @@ from jvcr.draw.page import to_page
 from jvcr.draw.voxels import OCCUPIED_FROM, occupied
 from jvcr.extras import MissingExtra
 from jvcr.images import Image
-from jvcr.io.exports import FORMATS, FormatName, PhotoFaces, export_bytes
+from jvcr.io.exports import FORMATS, PhotoFaces, export_bytes
 from jvcr.io.read_results import NO_RECORD, fault, photo_of
 from jvcr.io.records import photo_record
 from jvcr.markups.markup import Markup
 from jvcr.results import Face
 from jvcr.serve.limits import MOST_BOXES
+from jvcr.serve.media import media_type
 from jvcr.serve.options import FaceOptions
 from jvcr.serve.refused import Refused
 from jvcr.serve.work import Answer, PictureFormat, Task, Work
 
 _ENDINGS = {PictureFormat.JPEG: ".jpg", PictureFormat.PNG: ".png"}
-_EXPORT_TYPES = {
-    FormatName.CSV: "text/csv",
-    FormatName.CSV_POINTS: "text/csv",
-    FormatName.COCO: "application/json",
-    FormatName.DLIB: "application/xml",
-    FormatName.GLB: "model/gltf-binary",
-    FormatName.OBJ: "model/obj",
-    FormatName.PTS: "text/plain",
-}
 
 
 def result(work: Work, options: FaceOptions, image: Image, faces: list[Face], weights: str) -> Answer:
@@ -90,8 +82,7 @@ def exported(work: Work, markups: dict[str, Markup]) -> Answer:
         raise Refused(501, f"this server cannot write {form.ending} files: {error}") from None
     except (ValueError, OverflowError) as error:
         raise Refused(422, str(error)) from None
-    media_type = _EXPORT_TYPES.get(work.export, "application/octet-stream")
-    return Answer(200, data, media_type, len(photo.faces), f"{_file_name(photo.image)}{form.ending}")
+    return Answer(200, data, media_type(work.export), len(photo.faces), f"{_file_name(photo.image)}{form.ending}")
 
 
 def _photo(body: bytes, markups: dict[str, Markup]) -> PhotoFaces:

@@ -54,8 +54,9 @@ class Site:
         waited: set[asyncio.Future[Any]] = {answer, gone}
         try:
             await asyncio.wait(waited, timeout=self.settings.limits.time_s, return_when=asyncio.FIRST_COMPLETED)
-            if answer.done():
-                return await answer
+            # The queue cancels a request that is too late for a worker.
+            if answer.done() and not answer.cancelled():
+                return answer.result()
             if gone.done():
                 raise Refused(GONE, "the client is gone")
             raise Refused(504, f"no result after {self.settings.limits.time_s:g} s, the limit; try again later")
