@@ -94,7 +94,7 @@ describe("shapes against Python", () => {
 
 describe("numbers", () => {
   it("rounds halves to even", () => {
-    expect([0.5, 1.5, 2.5, -0.5, -1.5, 2.49, 2.51].map(roundHalfEven)).toEqual([0, 2, 2, -0, -2, 2, 3]);
+    expect([0.5, 1.5, 2.5, -0.5, -1.5, 2.49, 2.51].map(roundHalfEven)).toEqual([0, 2, 2, 0, -2, 2, 3]);
   });
 });
 

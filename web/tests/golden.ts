@@ -52,3 +52,9 @@ export function largestDistance(a: readonly Readonly<Point>[], b: readonly Reado
   if (a.length !== b.length) return Infinity;
   return Math.max(...a.map((p, i) => Math.hypot(p[0] - b[i][0], p[1] - b[i][1], p[2] - b[i][2])));
 }
+
+/** The face whose landmarks are nearest. */
+export function nearestFace(face: Face, others: readonly Face[]): Face {
+  const gaps = others.map((other) => largestDistance(face.landmarks, other.landmarks));
+  return others[gaps.indexOf(Math.min(...gaps))];
+}

@@ -33,9 +33,11 @@ describe("predict", () => {
     const landmarker = makeLandmarker(networks, request.settings, request.detect_size);
     const image = readRgb(`${picture}.rgb`, golden.pictures[picture]);
     const found = await landmarker.predict(image, request.boxes);
-    expect(found.map((face) => face.score.toFixed(2))).toEqual(faces.map((face) => face.score.toFixed(2)));
+    expect(found.length).toBe(faces.length);
+    if (!request.boxes) expect(found).toEqual(found.toSorted((a, b) => b.score - a.score));
     found.forEach((face, index) => {
-      expectSameFace(face, faces[index]);
+      // Two faces whose scores differ by a rounding error may change places.
+      expectSameFace(face, request.boxes ? faces[index] : nearestFace(face, faces));
     });
   });
 

@@ -33,4 +33,7 @@ for (const [name, { sha256 }] of Object.entries(known)) {
     process.exit(1);
   }
 }
+for (const name of ["sample.jpg", "icon.svg"]) {
+  copyFileSync(new URL(`page/static/${name}`, here), new URL(`dist/public/${name}`, here));
+}
 writeFileSync(new URL("manifest.json", out), `${JSON.stringify({ files }, null, 1)}\n`);

@@ -205,6 +205,17 @@ def tracking(photo: Image, folder: Path) -> dict[str, Any]:
     return {"width": 320, "height": 240, "detect_every_s": 0.4, "searches": tracker.searches, "frames": frames}
 
 
+def camera(photo: Image, path: Path) -> None:
+    """Two seconds of 1280 × 720 pixels as Motion JPEG, for Chromium's fake camera: a face that moves."""
+    background = np.full((720, 1280, 3), 80, np.uint8)
+    with path.open("wb") as file:
+        for index in range(60):
+            frame = background.copy()
+            left = 300 + round(60 * np.sin(index * np.pi / 30))
+            frame[100:612, left : left + 512] = photo
+            file.write(cv2.imencode(".jpg", frame[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
+
+
 def fingerprint() -> str:
     """Of everything that the cases depend on."""
     package = Path(jvcr.__file__).parent
@@ -235,6 +246,7 @@ def main() -> int:
         "smoothing": smoothing(),
         "tracking": tracking(photos["astronaut"], OUT),
     }
+    camera(photos["astronaut"], OUT / "camera.mjpeg")
     (OUT / "golden.json").write_text(json.dumps(golden), encoding="utf-8")
     stamp.write_text(current)
     print(f"{OUT}: {len(golden['predictions'])} predictions written")

@@ -8,6 +8,10 @@ import { Link } from "./link.ts";
 import type { Picture } from "./messages.ts";
 import { framesOf } from "./video_frames.ts";
 
+/** Of this script. In a variable, because bundlers take `new URL(…, import.meta.url)` for a file to pack. */
+const OWN_SCRIPT = import.meta.url;
+const OWN_FOLDER = new URL(".", OWN_SCRIPT);
+
 /** Anything that the browser can draw, an encoded file, or pixels in RGB or RGBA. */
 export type ImageInput = ImageBitmapSource | Pixels;
 
@@ -47,7 +51,7 @@ export class Landmarker {
    * Throws if the weights are unknown, a file is missing or damaged, or the browser has no WASM.
    */
   static async create(options: CreateOptions = {}): Promise<Landmarker> {
-    const { weights = "small", base = new URL(".", import.meta.url), detectSize, threads = usualThreads(), ...settings } = options;
+    const { weights = "small", base = OWN_FOLDER, detectSize, threads = usualThreads(), ...settings } = options;
     landmarkWeights(weights); // throws if the name is unknown
     const folder = new URL(base, location.href).href;
     if (!folder.endsWith("/")) throw new RangeError(`base is ${folder}; expected a folder, which ends in /`);
