@@ -20,6 +20,12 @@ export default tseslint.config(
   },
   { files: ["tests/**/*.ts"], rules: { "max-lines-per-function": "off" } },
   {
+    files: ["page/service-worker.js"],
+    languageOptions: {
+      globals: { self: "readonly", caches: "readonly", fetch: "readonly", URL: "readonly", __FILES__: "readonly" },
+    },
+  },
+  {
     files: ["tools/*.mjs"],
     languageOptions: { globals: { process: "readonly", console: "readonly", URL: "readonly" } },
   },

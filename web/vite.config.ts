@@ -5,5 +5,11 @@ export default defineConfig({
   root: "page",
   base: "./",
   publicDir: "../dist/public",
-  build: { outDir: "../dist/page", emptyOutDir: true, target: "es2022", assetsInlineLimit: 0, chunkSizeWarningLimit: 800 },
+  build: {
+    outDir: "../dist/page",
+    emptyOutDir: true,
+    target: "es2022",
+    assetsInlineLimit: 0,
+    chunkSizeWarningLimit: 800,
+  },
 });

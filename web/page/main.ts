@@ -68,7 +68,6 @@ async function startCamera(landmarker: Landmarker): Promise<void> {
     camera = own;
     buttons.camera.setAttribute("aria-pressed", "true");
     await stage.video.play();
-    stage.showVideo();
     await follow(landmarker, own.signal);
   } catch (error) {
     stopCamera();
@@ -78,12 +77,11 @@ async function startCamera(landmarker: Landmarker): Promise<void> {
 
 async function follow(landmarker: Landmarker, signal: AbortSignal): Promise<void> {
   const rate = new FrameRate();
-  for await (const { faces: tracked } of landmarker.track(stage.video, { signal })) {
+  for await (const { image, faces: tracked } of landmarker.track(stage.video, { signal })) {
     if (signal.aborted) return;
     const faces = tracked.map((one) => one.face);
-    const { videoWidth: width, videoHeight: height } = stage.video;
-    results.show({ image: "camera", width, height, faces });
-    stage.drawVideo(faces, results.selected);
+    results.show({ image: "camera", width: image.width, height: image.height, faces });
+    stage.drawFrame(image, faces, results.selected);
     say(`${countOf(faces.length)}, ${rate.next(performance.now()).toFixed(1)} frames/s`);
   }
 }

@@ -38,7 +38,9 @@ function reachPx(a: Box, b: Box): number {
 }
 
 function shareFeature(a: readonly Place[][], b: readonly Place[][], reach: number): boolean {
-  return a.some((kind, k) => kind.some((one) => b[k].some((two) => Math.hypot(one[0] - two[0], one[1] - two[1]) < reach)));
+  return a.some((kind, k) =>
+    kind.some((one) => b[k].some((two) => Math.hypot(one[0] - two[0], one[1] - two[1]) < reach)),
+  );
 }
 
 function centreOf(points: Points, group: readonly number[]): Place {

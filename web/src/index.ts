@@ -1,5 +1,11 @@
 /** 3D facial landmarks in the browser, on the visitor's own machine. */
-export { Landmarker, type CreateOptions, type ImageInput, type TrackOptions, type TrackedFrame } from "./browser/client.ts";
+export {
+  Landmarker,
+  type CreateOptions,
+  type ImageInput,
+  type TrackOptions,
+  type TrackedFrame,
+} from "./browser/client.ts";
 export type { Expression } from "./expression.ts";
 export type { Point, Points } from "./frames.ts";
 export type { HeadPose } from "./geometry.ts";

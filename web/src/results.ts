@@ -32,10 +32,7 @@ export interface BoxValues {
 }
 
 /** The fields of `jvcr.frames.Crop`. */
-export type CropValues = Pick<
-  Crop,
-  "centre_x" | "centre_y" | "side_px" | "size_px" | "rotation_deg" | "centre_z"
->;
+export type CropValues = Pick<Crop, "centre_x" | "centre_y" | "side_px" | "size_px" | "rotation_deg" | "centre_z">;
 
 /** Put a face together. */
 export function makeFace(landmarks: Points, box: Box, score: number, crop: Crop, markup: Markup): Face {

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { Tracker } from "../src/video/track.ts";
 import type { Expression } from "../src/expression.ts";
 import type { Face } from "../src/results.ts";
-import { largestDistance, readGolden, readRgb } from "./golden.ts";
+import { largestDistance, nearestFace, readGolden, readRgb } from "./golden.ts";
 import { makeLandmarker, openNetworks, type Networks } from "./node.ts";
 
 const golden = readGolden();

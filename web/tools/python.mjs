@@ -8,7 +8,8 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const [script, ...rest] = process.argv.slice(2);
 
 /** $JVCR_PYTHON, an environment in the checkout, or the Python on the path. */
-const python = [process.env.JVCR_PYTHON, `${root}.venv/bin/python`].find((path) => path && existsSync(path)) ?? "python3";
+const python =
+  [process.env.JVCR_PYTHON, `${root}.venv/bin/python`].find((path) => path && existsSync(path)) ?? "python3";
 
 const done = spawnSync(python, [fileURLToPath(new URL(script, import.meta.url)), ...rest], {
   stdio: "inherit",

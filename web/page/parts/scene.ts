@@ -42,7 +42,9 @@ export class FaceScene {
   /** Show a face, or nothing. */
   show(face: Face | null): void {
     this.scene.remove(this.head);
-    for (const part of this.head.children) (part as Points).geometry.dispose();
+    this.head.traverse((part) => {
+      if (part instanceof Points || part instanceof LineSegments) (part.geometry as BufferGeometry).dispose();
+    });
     this.head = face ? this.model(face) : new Group();
     this.scene.add(this.head);
     this.render();
@@ -59,8 +61,20 @@ export class FaceScene {
     for (const hidden of [false, true]) {
       const indices = points.map((_, index) => index).filter((index) => face.hidden[index] === hidden);
       const geometry = new BufferGeometry();
-      geometry.setAttribute("position", new Float32BufferAttribute(indices.flatMap((i) => points[i]), 3));
-      geometry.setAttribute("color", new Float32BufferAttribute(indices.flatMap((i) => colours[i]), 3));
+      geometry.setAttribute(
+        "position",
+        new Float32BufferAttribute(
+          indices.flatMap((i) => points[i]),
+          3,
+        ),
+      );
+      geometry.setAttribute(
+        "color",
+        new Float32BufferAttribute(
+          indices.flatMap((i) => colours[i]),
+          3,
+        ),
+      );
       group.add(new Points(geometry, this.material(hidden)));
     }
     return group;
@@ -77,7 +91,7 @@ export class FaceScene {
     if (!width || !height) return;
     this.renderer.setPixelRatio(devicePixelRatio);
     this.renderer.setSize(width, height, false);
-    const reach = 1.15 / this.turn.zoom;
+    const reach = 1.06 / this.turn.zoom;
     const [across, up] = width > height ? [(reach * width) / height, reach] : [reach, (reach * height) / width];
     Object.assign(this.camera, { left: -across, right: across, top: up, bottom: -up });
     this.camera.updateProjectionMatrix();
@@ -129,14 +143,15 @@ export class FaceScene {
   }
 }
 
-/** Landmarks in the axes of 3D tools, about the middle, reaching about 1. */
+/** Landmarks in the axes of 3D tools, about the middle, none further from it than 1. */
 function normalised(landmarks: Landmarks): [number, number, number][] {
   const box = Box.around(landmarks);
   const [x, y] = box.centre;
-  const size = box.longer / 2;
   const depths = landmarks.map((point) => point[2]);
   const z = (Math.min(...depths) + Math.max(...depths)) / 2;
-  return yUp(landmarks.map((point) => [(point[0] - x) / size, (point[1] - y) / size, (point[2] - z) / size]));
+  const centred = landmarks.map((point): [number, number, number] => [point[0] - x, point[1] - y, point[2] - z]);
+  const size = Math.max(...centred.map((point) => Math.hypot(...point)));
+  return yUp(centred).map((point) => [point[0] / size, point[1] / size, point[2] / size]);
 }
 
 function discTexture(hollow: boolean): CanvasTexture {

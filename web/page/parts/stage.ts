@@ -1,4 +1,4 @@
-/** The picture with its landmarks: a photo on a canvas, or a video under one. */
+/** The picture with its landmarks: a photo, or the frame of a video that they were read from. */
 import type { Face } from "../../src/index.ts";
 import { drawFaces } from "./draw.ts";
 import { element } from "./elements.ts";
@@ -12,7 +12,6 @@ export class Stage {
   readonly video = element("video", HTMLVideoElement);
   readonly frame = element("frame", HTMLElement);
   private readonly picture = element("picture", HTMLCanvasElement);
-  private readonly overlay = element("overlay", HTMLCanvasElement);
   private readonly hint = element("hint", HTMLElement);
   private photo: ImageBitmap | null = null;
 
@@ -20,7 +19,7 @@ export class Stage {
   showPhoto(photo: ImageBitmap): void {
     this.photo?.close();
     this.photo = photo;
-    this.reveal(this.picture);
+    this.reveal();
     this.drawPhoto([], 0);
   }
 
@@ -35,20 +34,17 @@ export class Stage {
     drawFaces(context, faces, scale, selected);
   }
 
-  /** Show the video, with an empty overlay. */
-  showVideo(): void {
-    this.reveal(this.video, this.overlay);
-    this.drawVideo([], 0);
-  }
-
-  /** Draw the faces of a frame over the video. */
-  drawVideo(faces: readonly Face[], selected: number): void {
-    const context = sized(this.overlay, this.video.videoWidth, this.video.videoHeight);
+  /** Draw a frame with its own faces. A video below would be ahead of them. */
+  drawFrame(frame: ImageBitmap, faces: readonly Face[], selected: number): void {
+    this.reveal();
+    const context = sized(this.picture, frame.width, frame.height);
+    context.drawImage(frame, 0, 0);
     drawFaces(context, faces, 1, selected);
   }
 
-  private reveal(...shown: Element[]): void {
-    for (const part of [this.picture, this.video, this.overlay, this.hint]) part.hidden = !shown.includes(part);
+  private reveal(): void {
+    this.picture.hidden = false;
+    this.hint.hidden = true;
     this.frame.classList.add("full");
   }
 }

@@ -37,6 +37,8 @@ export interface TrackedFrame {
   readonly index: number;
   /** The video's own time. */
   readonly time_s: number;
+  /** The frame itself. It is closed when the next frame is asked for. */
+  readonly image: ImageBitmap;
   readonly faces: readonly TrackedFace[];
 }
 
@@ -83,9 +85,11 @@ export class Landmarker {
     let index = 0;
     try {
       for await (const timeS of framesOf(video, signal)) {
-        const picture = await createImageBitmap(video);
-        const faces = await this.link.ask({ kind: "track", tracker, picture, timeS, settings }, [picture]);
-        yield { index: index++, time_s: timeS, faces };
+        const sent = await createImageBitmap(video);
+        const request = { kind: "track", tracker, picture: sent, timeS, settings } as const;
+        const { faces, picture } = await this.link.ask(request, [sent]);
+        yield { index: index++, time_s: timeS, image: picture, faces };
+        picture.close();
       }
     } finally {
       await this.link.ask({ kind: "endTrack", tracker }).catch(() => null);

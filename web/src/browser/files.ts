@@ -18,7 +18,9 @@ export class Files {
   static async open(base: string): Promise<Files> {
     const response = await fetch(new URL("manifest.json", base));
     if (!response.ok) {
-      throw new Error(`${response.url}: ${response.status}; expected the library's folder at ${base} (option \`base\`)`);
+      throw new Error(
+        `${response.url}: ${response.status}; expected the library's folder at ${base} (option \`base\`)`,
+      );
     }
     return new Files(base, (await response.json()) as Manifest);
   }
@@ -90,7 +92,8 @@ async function keep(cache: Cache | undefined, address: string, bytes: Uint8Array
 
 /** In hexadecimal digits. Browsers compute it on HTTPS and localhost only. */
 async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  if (!("subtle" in crypto)) throw new Error("the page is not in a secure context; serve it over HTTPS or from localhost");
+  if (!("subtle" in crypto))
+    throw new Error("the page is not in a secure context; serve it over HTTPS or from localhost");
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -26,7 +26,7 @@ export interface PredictRequest {
 export interface TrackRequest {
   readonly kind: "track";
   readonly tracker: number;
-  readonly picture: Picture;
+  readonly picture: ImageBitmap;
   readonly timeS: number;
   readonly settings: TrackerSettings;
 }
@@ -38,16 +38,21 @@ export interface EndTrackRequest {
 
 export type Request = OpenRequest | PredictRequest | TrackRequest | EndTrackRequest;
 
+/** The faces of a frame, and the frame, which goes back to the page. */
+export interface TrackedPicture {
+  readonly faces: TrackedFace[];
+  readonly picture: ImageBitmap;
+}
+
 /** What each kind of request is answered with. */
 export interface Answers {
   open: null;
   predict: Face[];
-  track: TrackedFace[];
+  track: TrackedPicture;
   endTrack: null;
 }
 
 export type Envelope = Request & { readonly id: number };
 
 export type Answer =
-  | { readonly id: number; readonly value: Answers[keyof Answers] }
-  | { readonly id: number; readonly error: string };
+  { readonly id: number; readonly value: Answers[keyof Answers] } | { readonly id: number; readonly error: string };

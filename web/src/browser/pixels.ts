@@ -5,7 +5,7 @@ import type { Picture } from "./messages.ts";
 
 let canvas: OffscreenCanvas | undefined;
 
-/** The pixels of a picture, transparency on white. A bitmap is closed. */
+/** The pixels of a picture, transparency on white. */
 export function pixelsOf(picture: Picture): Image {
   if (!(picture instanceof ImageBitmap)) return asImage(picture);
   const { width, height } = picture;
@@ -16,6 +16,5 @@ export function pixelsOf(picture: Picture): Image {
   context.fillStyle = "white";
   context.fillRect(0, 0, width, height);
   context.drawImage(picture, 0, 0);
-  picture.close();
   return { width, height, channels: 4, data: context.getImageData(0, 0, width, height).data };
 }

@@ -26,8 +26,12 @@ export class Service {
     }
     if (!this.landmarker) throw new Error("the landmarker is not open");
     const image = pixelsOf(request.picture);
-    if (request.kind === "predict") return this.landmarker.predict(image, request.boxes);
-    return this.tracker(request.tracker, this.landmarker, request.settings).next(image, request.timeS);
+    if (request.kind === "predict") {
+      if (request.picture instanceof ImageBitmap) request.picture.close();
+      return this.landmarker.predict(image, request.boxes);
+    }
+    const tracker = this.tracker(request.tracker, this.landmarker, request.settings);
+    return { faces: await tracker.next(image, request.timeS), picture: request.picture };
   }
 
   private tracker(number: number, landmarker: Landmarker, settings: ConstructorParameters<typeof Tracker>[1]): Tracker {

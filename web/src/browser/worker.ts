@@ -16,6 +16,8 @@ async function answered(request: Envelope): Promise<Answer> {
 self.addEventListener("message", ({ data }: MessageEvent<Envelope>) => {
   // One at a time: ONNX Runtime's WASM runs one session call at a time, and trackers need their frames in order.
   earlier = earlier.then(async () => {
-    self.postMessage(await answered(data));
+    const answer = await answered(data);
+    const value = "value" in answer ? answer.value : null;
+    self.postMessage(answer, { transfer: value && "picture" in value ? [value.picture] : [] });
   });
 });

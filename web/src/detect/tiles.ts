@@ -29,7 +29,12 @@ export class Tile {
 
   /** The part of it that lies in a picture. */
   within({ width, height }: Size): Tile {
-    return new Tile(Math.max(0, this.left), Math.max(0, this.top), Math.min(width, this.right), Math.min(height, this.bottom));
+    return new Tile(
+      Math.max(0, this.left),
+      Math.max(0, this.top),
+      Math.min(width, this.right),
+      Math.min(height, this.bottom),
+    );
   }
 
   /**

@@ -6,7 +6,12 @@ import { chromium, type Browser } from "playwright-core";
 const CAMERA = fileURLToPath(new URL("../../build/golden/camera.mjpeg", import.meta.url));
 
 export function openChromium(): Promise<Browser> {
-  const candidates = [process.env["JVCR_CHROMIUM"], "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+  const candidates = [
+    process.env["JVCR_CHROMIUM"],
+    "/usr/bin/chromium",
+    "/usr/bin/chromium-browser",
+    "/usr/bin/google-chrome",
+  ];
   const executablePath = candidates.find((path) => path && existsSync(path));
   if (!executablePath) throw new Error("Chromium is missing: `apt-get install chromium`, or name it in JVCR_CHROMIUM");
   return chromium.launch({
