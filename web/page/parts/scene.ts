@@ -19,7 +19,7 @@ import { depthColours } from "./colours.ts";
 const TURN_PER_PX = 0.01;
 const TURN_PER_KEY = 0.12;
 /** A little from the side, so that the depth is seen. */
-const START = { x: 0.12, y: 0.5, zoom: 1 };
+const START = { x: 0.12, y: 0.4, zoom: 1 };
 
 export class FaceScene {
   private readonly renderer: WebGLRenderer;

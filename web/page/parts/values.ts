@@ -22,13 +22,18 @@ export function showValues(table: HTMLTableElement, face: Face | null): void {
     rows.push(["yaw", angle(yaw_deg)], ["pitch", angle(pitch_deg)], ["roll", angle(roll_deg)]);
   }
   for (const [name, value] of Object.entries(face.expression ?? {}) as [string, number][]) {
-    rows.push([NAMES[name] ?? name, value.toFixed(2)]);
+    rows.push([NAMES[name] ?? name, number(value, 2)]);
   }
   table.tBodies[0].replaceChildren(...rows.map(([name, value]) => row(name, value)));
 }
 
+/** Without a sign before zero. */
+function number(value: number, places: number): string {
+  return value.toFixed(places).replace(/^-(0(\.0*)?)$/, "$1");
+}
+
 function angle(degrees: number): string {
-  return `${degrees.toFixed(1)}°`;
+  return `${number(degrees, 1)}°`;
 }
 
 function row(name: string, value: string): HTMLTableRowElement {

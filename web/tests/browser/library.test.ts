@@ -23,6 +23,7 @@ afterAll(async () => {
 
 declare global {
   interface Window {
+    jvcr: typeof Library;
     landmarker: Library.Landmarker;
   }
 }
@@ -32,9 +33,7 @@ async function opened(address: string, options: Library.CreateOptions = {}): Pro
   const page = await browser.newPage();
   await page.goto(`${address}/empty`);
   await page.evaluate(async (given) => {
-    const script = "/jvcr/jvcr.js";
-    const { Landmarker } = (await import(script)) as typeof Library;
-    window.landmarker = await Landmarker.create(given);
+    window.landmarker = await window.jvcr.Landmarker.create(given);
   }, options);
   return page;
 }
@@ -93,9 +92,7 @@ describe("on a host without special headers", () => {
     await other.goto(`${host.address}/empty`);
     const create = (weights: string) =>
       other.evaluate(async (name) => {
-        const script = "/jvcr/jvcr.js";
-        const { Landmarker } = (await import(script)) as typeof Library;
-        await Landmarker.create({ weights: name });
+        await window.jvcr.Landmarker.create({ weights: name });
       }, weights);
     await expect(create("small")).rejects.toThrow("damaged or of another version");
     await expect(create("huge")).rejects.toThrow('weights: "huge" is unknown');

@@ -20,18 +20,21 @@ const TYPES: Record<string, string> = {
 };
 const ISOLATED = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 
+const EMPTY = `<!doctype html><title>empty</title>
+<script type="module">import * as jvcr from "/jvcr/jvcr.js"; window.jvcr = jvcr;</script>`;
+
 export interface Host {
   readonly address: string;
   close(): void;
 }
 
-/** `/golden/` are the golden cases, `/empty` is a page without anything, the rest is `dist/page`. */
+/** `/golden/` are the golden cases, `/empty` is a page with nothing but the library, as `window.jvcr`, the rest is `dist/page`. */
 export async function serve(isolated = false): Promise<Host> {
   const server: Server = createServer((request, response) => {
     const path = new URL(request.url ?? "/", "http://host").pathname;
     const headers = isolated ? ISOLATED : {};
     if (path === "/empty") {
-      response.writeHead(200, { ...headers, "Content-Type": "text/html" }).end("<!doctype html><title>empty</title>");
+      response.writeHead(200, { ...headers, "Content-Type": "text/html" }).end(EMPTY);
       return;
     }
     const file = fileOf(path);
