@@ -1,4 +1,4 @@
-"""Write the golden cases of the browser package's tests to ``web/build/golden``: pictures, and what Python says of them.
+"""Write the golden cases of the browser tests to ``web/build/golden``: pictures, and what Python says of them.
 
     python web/tools/golden.py
 
