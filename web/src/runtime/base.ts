@@ -1,0 +1,38 @@
+/** The interface of the runtimes (`jvcr.runtime.base`). */
+import { CropRule, type Points } from "../frames.ts";
+import type { LandmarkWeights } from "../constants.ts";
+import { Markup } from "../markup.ts";
+import type { Cells } from "../volume.ts";
+import { Confidence } from "./confidence.ts";
+
+/** A network's output for one crop. */
+export interface Prediction {
+  readonly cells: Cells;
+  /** x, y, z in the unit frame. */
+  readonly points_unit: Points;
+}
+
+/** What a network says of itself. */
+export interface Description {
+  /** Side of the input crops, pixels. */
+  readonly image_size: number;
+  readonly markup: Markup;
+  readonly crop_rule: CropRule;
+  readonly confidence: Confidence;
+}
+
+/** A loaded network. */
+export interface Runtime extends Description {
+  /** Crops, RGB, each `image_size` × `image_size` → one prediction each. */
+  run(crops: readonly Uint8Array[]): Promise<Prediction[]>;
+}
+
+/** The description in the header of landmark weights. */
+export function description(weights: LandmarkWeights): Description {
+  return {
+    image_size: weights.image_size,
+    markup: new Markup(weights.markup),
+    crop_rule: CropRule.from(weights.crop_rule),
+    confidence: new Confidence(weights.confidence),
+  };
+}

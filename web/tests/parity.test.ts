@@ -1,0 +1,67 @@
+/** Every prediction agrees with Python's on the same pixels. */
+import { beforeAll, describe, expect, it } from "vitest";
+import { Tracker } from "../src/video/track.ts";
+import type { Expression } from "../src/expression.ts";
+import type { Face } from "../src/results.ts";
+import { largestDistance, nearestFace, readGolden, readRgb } from "./golden.ts";
+import { makeLandmarker, openNetworks, type Networks } from "./node.ts";
+
+const golden = readGolden();
+let networks: Networks;
+
+beforeAll(async () => {
+  networks = await openNetworks();
+});
+
+function expectSameFace(face: Face, expected: Face): void {
+  expect(largestDistance(face.landmarks, expected.landmarks)).toBeLessThan(0.05);
+  for (const side of ["x0", "y0", "x1", "y1"] as const) expect(face.box[side]).toBeCloseTo(expected.box[side], 1);
+  expect(Math.abs(face.score - expected.score)).toBeLessThan(0.005);
+  for (const angle of ["yaw_deg", "pitch_deg", "roll_deg"] as const) {
+    expect(Math.abs(face.pose![angle] - expected.pose![angle])).toBeLessThan(0.1);
+  }
+  for (const [name, value] of Object.entries(expected.expression!)) {
+    expect(Math.abs(face.expression![name as keyof Expression] - (value as number)), name).toBeLessThan(0.03);
+  }
+  expect(face.hidden).toEqual(expected.hidden);
+  expect(face.crop.side_px).toBeCloseTo(expected.crop.side_px, 0);
+  expect(face.crop.rotation_deg).toBeCloseTo(expected.crop.rotation_deg, 0);
+}
+
+describe("predict", () => {
+  it.each(golden.predictions)("$picture $settings $detect_size", async ({ picture, faces, ...request }) => {
+    const landmarker = makeLandmarker(networks, request.settings, request.detect_size);
+    const image = readRgb(`${picture}.rgb`, golden.pictures[picture]);
+    const found = await landmarker.predict(image, request.boxes);
+    expect(found.length).toBe(faces.length);
+    if (!request.boxes) expect(found).toEqual(found.toSorted((a, b) => b.score - a.score));
+    found.forEach((face, index) => {
+      // Two faces whose scores differ by a rounding error may change places.
+      expectSameFace(face, request.boxes ? faces[index] : nearestFace(face, faces));
+    });
+  });
+
+  it("finds faces in most pictures, and none where there is none", () => {
+    const counts = Object.fromEntries(golden.predictions.slice(0, 13).map((one) => [one.picture, one.faces.length]));
+    expect(counts["astronaut"]).toBe(1);
+    expect(counts["crowd"]).toBeGreaterThanOrEqual(10);
+    expect(counts["no_face"]).toBe(0);
+  });
+});
+
+describe("track", () => {
+  it("gives identities, smoothed and raw landmarks as Python", async () => {
+    const { frames, searches, detect_every_s, ...size } = golden.tracking;
+    const tracker = new Tracker(makeLandmarker(networks), { detect_every_s });
+    for (const { file, time_s, faces } of frames) {
+      const tracked = await tracker.next(readRgb(file, size), time_s);
+      expect(tracked.map((one) => one.identity)).toEqual(faces.map((one) => one.identity));
+      tracked.forEach(({ face, raw }, index) => {
+        expect(largestDistance(raw, faces[index].raw)).toBeLessThan(0.05);
+        expect(largestDistance(face.landmarks, faces[index].face.landmarks)).toBeLessThan(0.05);
+        expect(face.pose!.yaw_deg).toBeCloseTo(faces[index].face.pose!.yaw_deg, 0);
+      });
+    }
+    expect(tracker.searches).toBe(searches);
+  });
+});
