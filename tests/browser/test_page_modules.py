@@ -36,8 +36,12 @@ def test_the_markup_is_the_packages(page: Any) -> None:
 @pytest.mark.parametrize("yaw_deg", [0, 8, -40, 75])
 def test_hidden_points_and_colours_are_those_of_drawings(page: Any, make_head: Any, yaw_deg: float) -> None:
     head = make_head(yaw_deg)
-    hidden = ask(page, "look", "m.hiddenPoints(v[0], (await import('/page/markup_68.js')).MARKUP_68)", head.tolist())
+    script = "m.hiddenPoints(v[0], (await import('/page/markup_68.js')).MARKUP_68)"
+    hidden = ask(page, "look", script, {"landmarks": head.tolist()})
     assert hidden == far_side(head).tolist()
+    visibility = [0.4] + 67 * [0.6]
+    said = ask(page, "look", script, {"landmarks": head.tolist(), "visibility": visibility})
+    assert said == [True] + 67 * [False]
     assert any(hidden) == (abs(yaw_deg) > 30)
     colours = ask(page, "look", "m.depthColours(v[0])", head.tolist())
     assert np.abs(np.array(colours) - depth_colours(head)).max() <= 1

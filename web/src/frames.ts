@@ -25,6 +25,21 @@ export function borders(size: number): [number, number] {
   return [-0.5, size - 0.5];
 }
 
+/** Whether a point lies on an image of this size: its pixels reach half a pixel beyond their centres. */
+export function isInside([x, y]: Readonly<Point>, width: number, height: number): boolean {
+  const [[left, right], [top, bottom]] = [borders(width), borders(height)];
+  return x >= left && x < right && y >= top && y < bottom;
+}
+
+/** Diagonal of the 2D bounding box of landmarks. */
+export function diagonal(points: Points): number {
+  const extents = [0, 1].map((axis) => {
+    const values = points.map((point) => point[axis]);
+    return Math.max(...values) - Math.min(...values);
+  });
+  return Math.max(Math.hypot(...extents), 1e-6);
+}
+
 /** Coordinate on a grid → on the grid with `factor` times as many samples over the same extent. */
 export function rescaled(coordinate: number, factor: number): number {
   return (coordinate + 0.5) * factor - 0.5;

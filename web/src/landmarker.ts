@@ -4,7 +4,7 @@ import { DEFAULT_POLICY, FaceFinder } from "./find.ts";
 import { Box, Crop, type Points } from "./frames.ts";
 import { checkBoxes, type BoxInput } from "./inputs.ts";
 import type { Image } from "./images.ts";
-import { locate, locateTwice, uprightCrop, type LocatedFace } from "./locate.ts";
+import { locate, locateTwice, trustOf, uprightCrop, type LocatedFace } from "./locate.ts";
 import type { Markup } from "./markup.ts";
 import { makeFace, type Face } from "./results.ts";
 import type { Runtime } from "./runtime/base.ts";
@@ -46,7 +46,7 @@ export class Landmarker {
   async predict(image: Image, boxes?: readonly BoxInput[]): Promise<Face[]> {
     if (boxes) return this.inBoxes(image, checkBoxes(boxes, image));
     const found = await this.finder.faces(image);
-    return found.map(({ located, box, score }) => this.face(located, box, score));
+    return found.map(({ located, box, score }) => this.face(image, located, box, score));
   }
 
   /** One forward pass for each face whose landmarks are approximately known; null for one that has left the image. */
@@ -61,7 +61,7 @@ export class Landmarker {
     if (!Box.around(points).meets(width, height)) return null;
     const [found] = await locate(this.lastLook, image, [uprightCrop(this.runtime, points)]);
     const box = Box.around(found.points_img);
-    return box.meets(width, height) ? this.face(found, box, this.runtime.confidence.score(found.score)) : null;
+    return box.meets(width, height) ? this.face(image, found, box, this.runtime.confidence.score(found.score)) : null;
   }
 
   private async inBoxes(image: Image, boxes: readonly Box[]): Promise<Face[]> {
@@ -70,10 +70,11 @@ export class Landmarker {
     const found = this.refine
       ? await locateTwice(this.lastLook, this.runtime, image, crops)
       : await locate(this.lastLook, image, crops);
-    return found.map((located, index) => this.face(located, boxes[index], confidence.score(located.score)));
+    return found.map((located, index) => this.face(image, located, boxes[index], confidence.score(located.score)));
   }
 
-  private face(located: LocatedFace, box: Box, score: number): Face {
-    return makeFace(located.points_img, box, score, located.crop, this.markup);
+  private face(image: Image, located: LocatedFace, box: Box, score: number): Face {
+    const trust = trustOf(this.runtime, located, image);
+    return makeFace(located.points_img, box, score, located.crop, this.markup, trust);
   }
 }

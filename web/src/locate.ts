@@ -1,10 +1,11 @@
 /** From crops to landmarks in the image. Every prediction takes this path (`jvcr.locate`). */
 import { CONSTANTS } from "./constants.ts";
-import { asFloat32, Box, Crop, cropToUnit, unitToCrop, unitToVox, type Point, type Points } from "./frames.ts";
+import { asFloat32, Box, Crop, cropToUnit, diagonal, isInside, unitToCrop, unitToVox, type Point, type Points } from "./frames.ts";
 import { cropTiltDeg, meanHead } from "./geometry.ts";
 import { extract, type Image } from "./images.ts";
 import { clip, mean, modulo } from "./numbers.ts";
 import type { Prediction, Runtime } from "./runtime/base.ts";
+import type { Trust } from "./runtime/landmark_confidence.ts";
 import { MirrorAveraged } from "./runtime/mirror.ts";
 import { averagedCells, sampleCells, volumeShape, type Cells } from "./volume.ts";
 
@@ -18,13 +19,33 @@ export interface LocatedFace {
   readonly cells: Cells;
   /** Where the volume lies, in depth too. */
   readonly crop: Crop;
-  /** See `agreement`. */
+  /** The volume at the landmarks (`heightsAt`). */
+  readonly heights: readonly number[];
+  /** The agreement of volume and landmarks, 0…1: the mean of the heights. */
   readonly score: number;
 }
 
-/** Mean over the landmarks of the volume at the predicted points, 0…1. */
-export function agreement({ cells, points_unit }: Prediction): number {
-  return clip(mean(sampleCells(cells, unitToVox(points_unit, volumeShape(cells)))), 0, 1);
+/** The volume at the predicted points. */
+export function heightsAt({ cells, points_unit }: Prediction): number[] {
+  return sampleCells(cells, unitToVox(points_unit, volumeShape(cells)));
+}
+
+function agreement(heights: readonly number[]): number {
+  return clip(mean(heights), 0, 1);
+}
+
+/** Visibility and standard deviation (image pixels) of a face's landmarks; null if the weights cannot tell. */
+export function trustOf(runtime: Runtime, face: LocatedFace, image: Image): Trust | null {
+  const network = runtime.confidence.landmarks;
+  if (!network) return null;
+  const pointsUnit = cropToUnit(face.crop.toCrop(face.points_img), runtime.image_size);
+  const { visibility, sigma } = network.trust(pointsUnit, face.heights, face.crop.side_px / runtime.image_size);
+  const size = diagonal(face.points_img);
+  return {
+    // A landmark outside the image is not visible.
+    visibility: visibility.map((value, i) => (isInside(face.points_img[i], image.width, image.height) ? value : 0)),
+    sigma: sigma.map((value) => value * size),
+  };
 }
 
 /** Run the network on crops of one image, in their order. */
@@ -37,11 +58,13 @@ export async function locate(runtime: Runtime, image: Image, crops: readonly Cro
 function located(runtime: Runtime, crop: Crop, prediction: Prediction): LocatedFace {
   const points = crop.toImage(unitToCrop(prediction.points_unit, runtime.image_size));
   const meanZ = mean(points.map((point) => point[2]));
+  const heights = heightsAt(prediction);
   return {
     points_img: asFloat32(points.map(([x, y, z]): Point => [x, y, z - meanZ])),
     cells: prediction.cells,
     crop: crop.movedInDepth(-meanZ),
-    score: agreement(prediction),
+    heights,
+    score: agreement(heights),
   };
 }
 
@@ -104,7 +127,8 @@ export function averagedFaces(runtime: Runtime, face: LocatedFace, other: Locate
   const cells = averagedCells(face.cells, other.cells);
   const crop = face.crop.atDepth((face.crop.centre_z + other.crop.centre_z) / 2);
   const points_unit = cropToUnit(crop.toCrop(points_img), runtime.image_size);
-  return { points_img, cells, crop, score: agreement({ cells, points_unit }) };
+  const heights = heightsAt({ cells, points_unit });
+  return { points_img, cells, crop, heights, score: agreement(heights) };
 }
 
 function midpoint(a: Readonly<Point>, b: Readonly<Point>): Point {

@@ -23,9 +23,21 @@ function expectSameFace(face: Face, expected: Face): void {
   for (const [name, value] of Object.entries(expected.expression!)) {
     expect(Math.abs(face.expression![name as keyof Expression] - (value as number)), name).toBeLessThan(0.03);
   }
-  expect(face.hidden).toEqual(expected.hidden);
+  expect(face.reliable).toBe(expected.reliable);
+  expectClose(face.visibility, expected.visibility, 0.02);
+  expectClose(face.sigma_px, expected.sigma_px, 0.02 * Math.max(...(expected.sigma_px ?? [0])));
+  // A probability of about a half may fall on either side.
+  const sure = (index: number) => !expected.visibility || Math.abs(expected.visibility[index] - 0.5) > 0.02;
+  expect(face.hidden.filter((_, i) => sure(i))).toEqual(expected.hidden.filter((_, i) => sure(i)));
   expect(face.crop.side_px).toBeCloseTo(expected.crop.side_px, 0);
   expect(face.crop.rotation_deg).toBeCloseTo(expected.crop.rotation_deg, 0);
+}
+
+function expectClose(values: readonly number[] | null, expected: readonly number[] | null, tolerance: number): void {
+  expect(values?.length).toBe(expected?.length);
+  values?.forEach((value, index) => {
+    expect(Math.abs(value - expected![index])).toBeLessThan(tolerance);
+  });
 }
 
 describe("predict", () => {

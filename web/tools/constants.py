@@ -20,10 +20,10 @@ from typing import Any
 import onnxruntime
 
 import jvcr
-from jvcr import distinct, expression, find, frames, geometry, locate
+from jvcr import distinct, expression, find, frames, geometry, locate, results
 from jvcr.detect import network
 from jvcr.io import inputs
-from jvcr.runtime import confidence
+from jvcr.runtime import confidence, landmark_confidence
 from jvcr.runtime.header import detector_multiple, read_described
 from jvcr.video import smooth, track
 from jvcr.weights import DETECTORS, SHIPPED, weights_path
@@ -52,6 +52,13 @@ def constants() -> dict[str, Any]:
             "roll_off_deg": locate._ROLL_OFF_DEG,
         },
         "frames": {"crop_rule": dataclasses.asdict(frames.CROP_RULE)},
+        "results": {"reliable_sigma": results.RELIABLE_SIGMA},
+        "landmark_confidence": {
+            "faintest": landmark_confidence._FAINTEST,
+            "largest_logit": landmark_confidence._LARGEST_LOGIT,
+            "least_sigma": landmark_confidence._LEAST_SIGMA,
+            "most_sigma": landmark_confidence._MOST_SIGMA,
+        },
         "confidence": {"sizes_px": confidence.SIZES_PX, "least": confidence._LEAST},
         "distinct": {"shared_distance": distinct.SHARED_DISTANCE, "features": distinct._FEATURES},
         "expression": {"scales": {name: dataclasses.asdict(scale) for name, scale in expression.SCALES.items()}},

@@ -99,7 +99,10 @@ def face_values(face: Face) -> dict[str, Any]:
         "score": face.score,
         "pose": face.pose.to_dict(),
         "expression": vars(face.expression),
-        "hidden": far_side(face.landmarks).tolist(),
+        "visibility": None if face.visibility is None else face.visibility.tolist(),
+        "sigma_px": None if face.sigma_px is None else face.sigma_px.tolist(),
+        "reliable": face.reliable,
+        "hidden": face.hidden.tolist(),
         "crop": asdict(face.crop) if face.crop else None,
     }
 

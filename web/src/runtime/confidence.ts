@@ -1,6 +1,7 @@
 /** The score of a face: the probability that it is a real face with a correct landmark box (`jvcr.runtime.confidence`). */
 import { CONSTANTS, type ConfidenceValues } from "../constants.ts";
 import { clip } from "../numbers.ts";
+import { LandmarkConfidence } from "./landmark_confidence.ts";
 
 const LEAST = CONSTANTS.confidence.least;
 const SIZES_PX = CONSTANTS.confidence.sizes_px;
@@ -9,9 +10,12 @@ const SIZES_PX = CONSTANTS.confidence.sizes_px;
 export class Confidence {
   /** With less agreement after the first forward pass, the second one is skipped. */
   readonly least_agreement: number;
+  /** Visibility and standard deviation of single landmarks; null in weights that cannot tell. */
+  readonly landmarks: LandmarkConfidence | null;
 
   constructor(private readonly values: ConfidenceValues) {
     this.least_agreement = values.least_agreement;
+    this.landmarks = values.landmarks ? new LandmarkConfidence(values.landmarks) : null;
   }
 
   /**

@@ -20,8 +20,9 @@ export function depthColours(landmarks) {
   });
 }
 
-/** Which landmarks are on the half of the face that is turned away. */
-export function hiddenPoints(landmarks, markup) {
+/** Which landmarks are probably not visible. Without visibilities: those on the half that is turned away. */
+export function hiddenPoints({ landmarks, visibility }, markup) {
+  if (visibility) return visibility.map((value) => value < 0.5);
   if (!markup.mirror) return landmarks.map(() => false);
   const [a, b] = markup.normaliser.map((index) => landmarks[index]);
   const eyes = Math.hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]);

@@ -72,7 +72,7 @@ export class PhotoView {
     const size = Math.max(face.box[2] - face.box[0], face.box[3] - face.box[1]) * this.#view.scale;
     if (this.#shown.record.faces.length > 1) this.#drawBox(context, face.box, selected);
     context.globalAlpha = selected ? 1 : 0.6;
-    const style = { colours: depthColours(face.landmarks), hidden: hiddenPoints(face.landmarks, markup), size };
+    const style = { colours: depthColours(face.landmarks), hidden: hiddenPoints(face, markup), size };
     drawLines(context, face, markup, points, style);
     drawPoints(context, face, points, style);
     if (selected && points[this.#marked]) drawMark(context, points[this.#marked], radiusOf(size));

@@ -19,7 +19,7 @@ const colour = (rgb) => new THREE.Color().setRGB(...rgb.map((value) => value / 2
 export function landmarkShapes(face, markup, frame) {
   const points = face.landmarks.map((point) => new THREE.Vector3(...imageToViewer(frame, point)));
   const colours = depthColours(face.landmarks);
-  const hidden = hiddenPoints(face.landmarks, markup);
+  const hidden = hiddenPoints(face, markup);
   const group = new THREE.Group();
   for (const side of [false, true]) {
     const indices = [...points.keys()].filter((i) => hidden[i] === side);

@@ -57,7 +57,7 @@ export class LandmarkTable {
 
 function cells(face) {
   const markup = markupOf(face);
-  const hidden = hiddenPoints(face.landmarks, markup);
+  const hidden = hiddenPoints(face, markup);
   return face.landmarks.map(([x, y, z], index) => [index, markup.names[index], x, y, z, seen(hidden[index])]);
 }
 
