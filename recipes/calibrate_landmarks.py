@@ -119,7 +119,7 @@ class Looker:
     ) -> Iterator[tuple[np.ndarray, ...]]:
         size = self.runtime.image_size
         for start in range(0, len(rows), 8):
-            crops, truths, visible, weights, scales = [], [], [], [], []
+            crops, truths, visible, weights = [], [], [], []
             for row in rows[start : start + 8]:
                 sample = table[int(row)]
                 crop = augment(sample, size, MARKUP_68, how, self.backgrounds, rng, self.runtime.crop_rule)
@@ -129,19 +129,19 @@ class Looker:
                 points_crop = unit_to_crop(crop.points_unit, size)
                 if how is AUGMENTED and rng.random() < COVERED_SHARE:
                     image, hidden = covered(image, points_crop, self.backgrounds, rng)
-                    seen[hidden] = 0
+                    # Where nothing is known of the others, hidden landmarks alone would teach that all are hidden.
+                    seen[hidden & (seen >= 0)] = 0
                 crops.append(image)
                 truths.append(crop.points_unit)
                 visible.append(seen)
                 weights.append(crop.weight)
-                scales.append(diagonals(sample.points_img) / diagonals(points_crop))
             if not crops:
                 continue
             pixels = vary_pixels(torch.from_numpy(np.stack(crops)), how, Rows(len(crops), 0, len(crops)), start)
             prediction = self.runtime(pixels.round().clamp(0, 255).to(torch.uint8).numpy())
             errors = (prediction.points_unit - np.stack(truths))[..., :2]
             yield (
-                inputs_of(prediction.points_unit, heights_at(prediction), np.array(scales)),
+                inputs_of(prediction.points_unit, heights_at(prediction)),
                 errors / diagonals(prediction.points_unit)[:, None, None],
                 np.stack(visible),
                 np.array(weights),

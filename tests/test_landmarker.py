@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -307,3 +308,26 @@ def test_face_checks_its_shape() -> None:
         Face(np.zeros((66, 3), np.float32), Box(0, 0, 1, 1), 0.5)
     with pytest.raises(ValueError, match="not finite"):
         Face(np.full((68, 3), np.nan, np.float32), Box(0, 0, 1, 1), 0.5)
+
+
+def test_visible_and_covered_landmarks(landmarker: Landmarker) -> None:
+    """The astronaut's face is in plain view; a grey square then covers her mouth."""
+    seen = landmarker.predict(PHOTO, [FACE_BOX])[0]
+    assert seen.visibility is not None and seen.sigma_px is not None and seen.reliable
+    inner = seen.visibility[17:]
+    assert inner.mean() > 0.85 and not seen.hidden[27:].any()
+    photo = PHOTO.copy()
+    photo[133:162, 188:262] = 110
+    covered = landmarker.predict(photo, [FACE_BOX])[0]
+    assert covered.visibility is not None and covered.sigma_px is not None
+    assert covered.visibility[48:].mean() < 0.5 * seen.visibility[48:].mean()
+    assert covered.visibility[36:48].mean() > 0.8
+    assert covered.sigma_px[48:].mean() > 1.2 * seen.sigma_px[48:].mean()
+
+
+def test_a_coarse_face_is_less_certain(landmarker: Landmarker) -> None:
+    small = cv2.resize(PHOTO, (96, 96), interpolation=cv2.INTER_AREA)
+    coarse = np.asarray(cv2.resize(small, (512, 512), interpolation=cv2.INTER_LINEAR), np.uint8)
+    sharp, blurred = (landmarker.predict(photo, [FACE_BOX])[0].sigma_px for photo in (PHOTO, coarse))
+    assert sharp is not None and blurred is not None
+    assert blurred.mean() > 1.3 * sharp.mean()

@@ -74,7 +74,7 @@ def trust_of(
     if network is None:
         return None, None
     points_unit = crop_to_unit(face.crop.to_crop(face.points_img), runtime.image_size)
-    visibility, sigma = network(points_unit, face.heights, face.crop.side_px / runtime.image_size)
+    visibility, sigma = network(points_unit, face.heights)
     low, high = borders(np.array([image.shape[1], image.shape[0]]))
     inside = ((face.points_img[:, :2] >= low) & (face.points_img[:, :2] < high)).all(axis=1)
     return np.where(inside, visibility, np.float32(0)), (sigma * diagonals(face.points_img)).astype(np.float32)

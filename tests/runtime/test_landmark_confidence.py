@@ -35,11 +35,11 @@ def test_diagonals_by_hand() -> None:
 
 def test_inputs_by_hand() -> None:
     heights = np.array([0.5, 1.0, 0.0, 0.25], np.float32)
-    (row,) = inputs_of(SQUARE[None], heights[None], np.array([2.0]))
+    (row,) = inputs_of(SQUARE[None], heights[None])
     diagonal = np.hypot(0.6, 0.4)
     np.testing.assert_allclose(row[:3], np.array([-0.3, -0.2, -0.1]) / diagonal, rtol=1e-5)
     np.testing.assert_allclose(row[12:16], np.log([0.5, 1.0, 0.001, 0.25]), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(row[16:], [np.log(2), np.log(diagonal), 0.5, 0.5], rtol=1e-5)
+    np.testing.assert_allclose(row[16:], [np.log(diagonal), 0.5, 0.5], rtol=1e-5)
     assert len(row) == input_size(4)
 
 
@@ -53,13 +53,13 @@ def test_the_layers_by_hand() -> None:
     second[0] = (1.0, -1.0)
     second[4] = (-0.5, -1.0)
     heights = np.array([1.0, 1.0, 0.5, 1.0], np.float32)
-    visibility, sigma = LandmarkConfidence(scale, first, second)(SQUARE, heights, 1.0)
+    visibility, sigma = LandmarkConfidence(scale, first, second)(SQUARE, heights)
     hidden = 0.5 + 2 * np.log(2)
     np.testing.assert_allclose(visibility, [1 / (1 + np.exp(1 - hidden)), 0.5, 0.5, 0.5], rtol=1e-5)
     np.testing.assert_allclose(sigma, [np.exp(-0.5 * hidden - 1), 1, 1, 1], rtol=1e-5)
     # A negative sum in the hidden unit counts as 0.
     first[0, -1] = -100.0
-    visibility, _ = LandmarkConfidence(scale, first, second)(SQUARE, heights, 1.0)
+    visibility, _ = LandmarkConfidence(scale, first, second)(SQUARE, heights)
     assert visibility[0] == pytest.approx(1 / (1 + np.exp(1)))
 
 

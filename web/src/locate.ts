@@ -39,7 +39,7 @@ export function trustOf(runtime: Runtime, face: LocatedFace, image: Image): Trus
   const network = runtime.confidence.landmarks;
   if (!network) return null;
   const pointsUnit = cropToUnit(face.crop.toCrop(face.points_img), runtime.image_size);
-  const { visibility, sigma } = network.trust(pointsUnit, face.heights, face.crop.side_px / runtime.image_size);
+  const { visibility, sigma } = network.trust(pointsUnit, face.heights);
   const size = diagonal(face.points_img);
   return {
     // A landmark outside the image is not visible.

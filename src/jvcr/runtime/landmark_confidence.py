@@ -1,7 +1,7 @@
 """What a prediction says about each of its landmarks: whether it is visible, and how far it is likely off.
 
 A network with one hidden layer computes both from the landmark network's own output: the predicted shape, the volume at
-the landmarks, and the resolution of the photo. Its weights are part of the landmark network's header, because the
+the landmarks, and the position in the crop. Its weights are part of the landmark network's header, because the
 typical volume of a landmark depends on the training.
 """
 
@@ -66,15 +66,14 @@ class LandmarkConfidence:
         """Number of landmarks."""
         return len(self.second) // 2
 
-    def __call__(self, points_unit: NDArray[np.float32], heights: NDArray[np.float32], px_per_crop_px: float) -> Trust:
+    def __call__(self, points_unit: NDArray[np.float32], heights: NDArray[np.float32]) -> Trust:
         """Visibility and σ of one face's landmarks.
 
         Args:
             points_unit: (N, 3) in the unit frame of the crop.
             heights: (N,) the volume at the landmarks.
-            px_per_crop_px: pixels of the photo in one pixel of the crop.
         """
-        x = (inputs_of(points_unit[None], heights[None], np.array([px_per_crop_px]))[0] - self.scale[0]) * self.scale[1]
+        x = (inputs_of(points_unit[None], heights[None])[0] - self.scale[0]) * self.scale[1]
         hidden = np.maximum(self.first[:, :-1] @ x + self.first[:, -1], 0)
         out = self.second[:, :-1] @ hidden + self.second[:, -1]
         logit, log_sigma = out[: self.n_points], out[self.n_points :]
@@ -100,18 +99,16 @@ class LandmarkConfidence:
 
 
 def input_size(n_points: int) -> int:
-    """Number of inputs: the shape, the heights, and four numbers of the whole face."""
-    return 4 * n_points + 4
+    """Number of inputs: the shape, the heights, and three numbers of the whole face."""
+    return 4 * n_points + 3
 
 
-def inputs_of(
-    points_unit: NDArray[np.floating], heights: NDArray[np.floating], px_per_crop_px: NDArray[np.floating]
-) -> NDArray[np.float32]:
-    """(B, F) inputs: the shape in diagonals of its box around its centre, the logarithm of the heights, of the
-    resolution and of the size, and the position in the crop.
+def inputs_of(points_unit: NDArray[np.floating], heights: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(B, F) inputs: the shape in diagonals of its box around its centre, the logarithms of the heights and of the
+    size, and the position in the crop.
 
     Args:
-        points_unit: (B, N, 3). heights: (B, N). px_per_crop_px: (B,).
+        points_unit: (B, N, 3). heights: (B, N).
     """
     points = np.asarray(points_unit, np.float64)
     diagonal, centre = diagonals(points), (points[..., :2].min(axis=1) + points[..., :2].max(axis=1)) / 2
@@ -121,7 +118,6 @@ def inputs_of(
         [
             shape.reshape(len(points), -1),
             np.log(np.maximum(heights, _FAINTEST)),
-            np.log(px_per_crop_px)[:, None],
             np.log(diagonal)[:, None],
             centre,
         ],

@@ -36,11 +36,10 @@ export class LandmarkConfidence {
    *
    * @param pointsUnit in the unit frame of the crop.
    * @param heights the volume at the landmarks.
-   * @param pxPerCropPx pixels of the photo in one pixel of the crop.
    */
-  trust(pointsUnit: Points, heights: readonly number[], pxPerCropPx: number): Trust {
+  trust(pointsUnit: Points, heights: readonly number[]): Trust {
     const { columns, values } = this.scale;
-    const inputs = inputsOf(pointsUnit, heights, pxPerCropPx);
+    const inputs = inputsOf(pointsUnit, heights);
     const scaled = inputs.map((input, i) => (input - values[i]) * values[columns + i]);
     const out = layer(
       this.second,
@@ -55,8 +54,8 @@ export class LandmarkConfidence {
   }
 }
 
-/** The shape in diagonals of its box around its centre, the logarithms of heights, resolution and size, the position. */
-function inputsOf(points: Points, heights: readonly number[], pxPerCropPx: number): number[] {
+/** The shape in diagonals of its box around its centre, the logarithms of heights and size, the position. */
+function inputsOf(points: Points, heights: readonly number[]): number[] {
   const size = diagonal(points);
   const [x, y] = [0, 1].map((axis) => {
     const values = points.map((point) => point[axis]);
@@ -66,7 +65,6 @@ function inputsOf(points: Points, heights: readonly number[], pxPerCropPx: numbe
   return [
     ...points.flatMap((point) => point.map((value, axis) => (value - middle[axis]) / size)),
     ...heights.map((height) => Math.log(Math.max(height, LIMITS.faintest))),
-    Math.log(pxPerCropPx),
     Math.log(size),
     x,
     y,
