@@ -106,14 +106,14 @@ def test_boxes_and_rolls_of_users_cost_little(runtime: OnnxRuntime) -> None:
     from jvcr.evaluate.robustness import REFERENCE, errors_by_condition
 
     table = Table(DATA, "val")
-    rows = [table[row] for row in range(0, len(table), 8)]
+    rows = [table[row] for row in range(0, len(table), 4)]
     names = (REFERENCE, "box shifted by 15 %", "box ±15 % in size", "turned by ±30°")
     reference, *worse = errors_by_condition(MirrorAveraged(runtime), rows, rough=runtime, conditions=names)
     for row in worse:
         # A face that is taken for an upside-down one adds a tenth to the mean of its bin, so check the share, too.
         assert row.failures <= reference.failures + 0.01, row.condition
         # The reference is 1 % better since it is no longer refined where its box is good.
-        assert row.nme.mean <= 1.17 * reference.nme.mean, row.condition
+        assert row.nme.mean <= 1.15 * reference.nme.mean, row.condition
 
 
 @needs_table

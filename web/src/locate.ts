@@ -1,6 +1,17 @@
 /** From crops to landmarks in the image. Every prediction takes this path (`jvcr.locate`). */
 import { CONSTANTS } from "./constants.ts";
-import { asFloat32, Box, Crop, cropToUnit, diagonal, isInside, unitToCrop, unitToVox, type Point, type Points } from "./frames.ts";
+import {
+  asFloat32,
+  Box,
+  Crop,
+  cropToUnit,
+  diagonal,
+  isInside,
+  unitToCrop,
+  unitToVox,
+  type Point,
+  type Points,
+} from "./frames.ts";
 import { cropTiltDeg, meanHead } from "./geometry.ts";
 import { extract, type Image } from "./images.ts";
 import { clip, mean, modulo } from "./numbers.ts";

@@ -12,12 +12,12 @@ const scripts = (folder: string) => readdirSync(new URL(folder, page)).filter((n
 const total = (sizes: number[]) => sizes.reduce((sum, size) => sum + size, 0);
 
 describe("size budget", () => {
-  it("of the library's scripts, compressed: 45 kB", () => {
-    expect(total(scripts("jvcr").map((name) => zipped(`jvcr/${name}`)))).toBeLessThan(45);
+  it("of the library's scripts, compressed: 110 kB", () => {
+    expect(total(scripts("jvcr").map((name) => zipped(`jvcr/${name}`)))).toBeLessThan(110);
   });
 
-  it("of the page's script with three.js, compressed: 160 kB", () => {
-    expect(total(scripts("assets").map((name) => zipped(`assets/${name}`)))).toBeLessThan(160);
+  it("of the page's script with three.js, compressed: 225 kB", () => {
+    expect(total(scripts("assets").map((name) => zipped(`assets/${name}`)))).toBeLessThan(225);
   });
 
   it("of the networks: 5.6 MB; of ONNX Runtime: 15 MB", () => {

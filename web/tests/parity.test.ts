@@ -14,7 +14,9 @@ beforeAll(async () => {
 });
 
 function expectSameFace(face: Face, expected: Face): void {
-  expect(largestDistance(face.landmarks, expected.landmarks)).toBeLessThan(0.05);
+  // A fraction of the network's own pixels, so it grows with very large faces.
+  const tolerance = 0.05 * Math.max(1, expected.crop.side_px / 512);
+  expect(largestDistance(face.landmarks, expected.landmarks)).toBeLessThan(tolerance);
   for (const side of ["x0", "y0", "x1", "y1"] as const) expect(face.box[side]).toBeCloseTo(expected.box[side], 1);
   expect(Math.abs(face.score - expected.score)).toBeLessThan(0.005);
   for (const angle of ["yaw_deg", "pitch_deg", "roll_deg"] as const) {
