@@ -12,8 +12,8 @@ const scripts = (folder: string) => readdirSync(new URL(folder, page)).filter((n
 const total = (sizes: number[]) => sizes.reduce((sum, size) => sum + size, 0);
 
 describe("size budget", () => {
-  it("of the library's scripts, compressed: 110 kB", () => {
-    expect(total(scripts("jvcr").map((name) => zipped(`jvcr/${name}`)))).toBeLessThan(110);
+  it("of the library's scripts, compressed: 120 kB", () => {
+    expect(total(scripts("jvcr").map((name) => zipped(`jvcr/${name}`)))).toBeLessThan(120);
   });
 
   it("of the page's script with three.js, compressed: 225 kB", () => {
