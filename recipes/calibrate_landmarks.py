@@ -6,7 +6,8 @@ Runs the network, with flip averaging, on augmented crops of FACES training face
 the frame, two fifths are partly covered by random shapes, many are blurred, dark or coarse. A network with one hidden
 layer learns two things from the landmark network's output: which landmarks are visible (hand-marked as visible, and not
 covered), and how far each is off. Then σ is scaled on the validation faces, which the landmark network was not trained
-on, so that 68 % of their errors in x and in y are within σ.
+on, so that 68 % of the differences to their hand marks in x and in y are within σ. (Differences to their labels would
+be smaller by a third, because the labels were made as those of the training were.)
 
 The weights go to ABOUT.json; ``release_weights.py`` copies them to the header of the landmark network. Run
 ``calibrate_score.py`` first. Takes ten minutes on one core.
@@ -24,8 +25,8 @@ import torch
 from torch import nn
 
 from jvcr.data.table import Table
-from jvcr.frames import diagonals, unit_to_crop
-from jvcr.images import Image
+from jvcr.frames import Crop, crop_to_unit, diagonals, unit_to_crop
+from jvcr.images import Image, extract
 from jvcr.locate import heights_at
 from jvcr.markups.markup import MARKUP_68
 from jvcr.runtime.backends import open_backend
@@ -36,6 +37,7 @@ from jvcr.train.data.backgrounds import Backgrounds, read_backgrounds
 from jvcr.train.vary import Rows, vary_pixels
 
 N = MARKUP_68.n_points
+INNER = slice(17, 68)
 HIDDEN_UNITS, EPOCHS, BATCH = 96, 60, 128
 COVERED_SHARE = 0.4
 NORMAL_1_SIGMA = 0.683
@@ -57,9 +59,6 @@ AUGMENTED = Augmentation(
     occlusion_share=0.0,
     truncated_share=0.1,
     no_face_share=0.0,
-)
-PLAIN = Augmentation(
-    scale=0.0, shift=0.0, **dict.fromkeys((name for name in vars(AUGMENTED) if name.endswith("_share")), 0.0)
 )
 
 
@@ -109,25 +108,23 @@ class Looker:
         self.runtime = MirrorAveraged(open_backend(weights, threads=1))
         self.backgrounds = read_backgrounds(data)
 
-    def look(self, table: Table, rows: np.ndarray, how: Augmentation, seed: int) -> Faces:
-        """Inputs and targets of these rows."""
-        batches = list(self._batches(table, rows, how, np.random.default_rng(seed)))
+    def look(self, table: Table, rows: np.ndarray, seed: int) -> Faces:
+        """Inputs and targets of random crops of these rows."""
+        batches = list(self._batches(table, rows, np.random.default_rng(seed)))
         return Faces(*(torch.from_numpy(np.concatenate(values)).float() for values in zip(*batches, strict=True)))
 
-    def _batches(
-        self, table: Table, rows: np.ndarray, how: Augmentation, rng: np.random.Generator
-    ) -> Iterator[tuple[np.ndarray, ...]]:
+    def _batches(self, table: Table, rows: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, ...]]:
         size = self.runtime.image_size
         for start in range(0, len(rows), 8):
             crops, truths, visible, weights = [], [], [], []
             for row in rows[start : start + 8]:
                 sample = table[int(row)]
-                crop = augment(sample, size, MARKUP_68, how, self.backgrounds, rng, self.runtime.crop_rule)
+                crop = augment(sample, size, MARKUP_68, AUGMENTED, self.backgrounds, rng, self.runtime.crop_rule)
                 if not crop.weight:
                     continue  # an upside-down face among the truncated ones: no face
                 image, seen = crop.image, np.where(sample.visibility < 0, -1, sample.visibility == 0)
                 points_crop = unit_to_crop(crop.points_unit, size)
-                if how is AUGMENTED and rng.random() < COVERED_SHARE:
+                if rng.random() < COVERED_SHARE:
                     image, hidden = covered(image, points_crop, self.backgrounds, rng)
                     # Where nothing is known of the others, hidden landmarks alone would teach that all are hidden.
                     seen[hidden & (seen >= 0)] = 0
@@ -137,7 +134,7 @@ class Looker:
                 weights.append(crop.weight)
             if not crops:
                 continue
-            pixels = vary_pixels(torch.from_numpy(np.stack(crops)), how, Rows(len(crops), 0, len(crops)), start)
+            pixels = vary_pixels(torch.from_numpy(np.stack(crops)), AUGMENTED, Rows(len(crops), 0, len(crops)), start)
             prediction = self.runtime(pixels.round().clamp(0, 255).to(torch.uint8).numpy())
             errors = (prediction.points_unit - np.stack(truths))[..., :2]
             yield (
@@ -199,14 +196,31 @@ def fitted(faces: Faces) -> Network:
     return network.eval()
 
 
-@torch.no_grad()
-def scale_sigma(network: Network, faces: Faces) -> float:
-    """Multiply σ so that 68.3 % of the errors are within it; returns the factor."""
-    _, log_sigma = network(faces.inputs)
-    ratios = (faces.errors.abs() / log_sigma.exp()[..., None]).flatten().numpy()
-    factor = float(np.quantile(ratios, NORMAL_1_SIGMA))
-    network.second.bias[N:] += float(np.log(factor))
-    return factor
+def sigma_factor(looker: Looker, confidence: LandmarkConfidence, table: Table) -> float:
+    """By what to multiply σ, so that 68.3 % of the errors against hand marks are within it.
+
+    Only inner landmarks count: hand marks follow the visible outline, not the jaw. The constant offset between the two
+    markups is removed.
+    """
+    runtime, errors, sigmas = looker.runtime, [], []
+    for row in np.flatnonzero(np.isfinite(table.hand2d[:, INNER]).any(axis=(1, 2))):
+        sample = table[int(row)]
+        crop = Crop.around(sample.points_img, runtime.image_size, 0.0, runtime.crop_rule)
+        prediction = runtime(extract(sample.image, crop)[None])
+        points_unit = prediction.points_unit[0]
+        marks = np.column_stack([table.hand2d[row], np.zeros(N, np.float32)])
+        marks_unit = crop_to_unit(crop.to_crop(marks), runtime.image_size)
+        errors.append((points_unit - marks_unit)[INNER, :2] / diagonals(points_unit))
+        sigmas.append(confidence(points_unit, heights_at(prediction)[0]).sigma[INNER])
+    offsets = np.array(errors) - np.nanmean(errors, axis=0)
+    return float(np.nanquantile(np.abs(offsets) / np.array(sigmas)[..., None], NORMAL_1_SIGMA))
+
+
+def with_sigma_times(confidence: LandmarkConfidence, factor: float) -> LandmarkConfidence:
+    """The same network with every σ multiplied by a factor."""
+    second = confidence.second.copy()
+    second[N:, -1] += np.log(factor)
+    return LandmarkConfidence(confidence.scale, confidence.first, second)
 
 
 def chosen_rows(table: Table, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -222,12 +236,12 @@ def main() -> None:
     cv2.setNumThreads(1)
     looker = Looker(data, weights)
     table, validation = Table(data, "train"), Table(data, "val")
-    training = looker.look(table, chosen_rows(table, count, np.random.default_rng(1)), AUGMENTED, 1)
+    training = looker.look(table, chosen_rows(table, count, np.random.default_rng(1)), 1)
     network = fitted(training)
-    plain = looker.look(validation, np.arange(len(validation)), PLAIN, 2)
-    print(f"σ is multiplied by {scale_sigma(network, plain):.3f}")
+    factor = sigma_factor(looker, network.packed(), validation)
+    print(f"σ is multiplied by {factor:.3f}")
     about = json.loads(about_path.read_text(encoding="utf-8"))
-    about["confidence"]["landmarks"] = network.packed().to_dict()
+    about["confidence"]["landmarks"] = with_sigma_times(network.packed(), factor).to_dict()
     about_path.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
