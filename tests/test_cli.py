@@ -41,7 +41,7 @@ def test_json_on_stdout_and_nothing_else(photos: Path) -> None:
     assert (first["image"], first["width"], first["height"]) == ("one.png", 512, 512)
     assert second["image"] == "two é.jpg"
     (face,) = first["faces"]
-    assert list(face) == ["box", "score", "landmarks", "pose", "expression"]
+    assert list(face) == ["box", "score", "landmarks", "pose", "expression", "visibility", "sigma_px", "reliable"]
     assert np.shape(face["landmarks"]) == (68, 3)
     assert set(face["pose"]) == {"yaw_deg", "pitch_deg", "roll_deg", "rotation"}
     assert sorted(p.name for p in photos.iterdir()) == ["one.png", "two é.jpg"]

@@ -17,6 +17,7 @@ KNOWN = {
     "CROP_RULE",
     "JVCR_DATA",
     "JVCR_LONG",
+    "JVCR_SERVE_TOKEN",
     "JVCR_DEBUG",
     "JVCR_WEIGHTS",
     "MALLOC_MMAP_THRESHOLD_",

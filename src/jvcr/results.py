@@ -158,11 +158,6 @@ class Face:
             "score": round(self.score, 4),
             "landmarks": np.round(self.landmarks.astype(np.float64), 3).tolist(),
         }
-        if self.visibility is not None:
-            values["visibility"] = _rounded(self.visibility, 3)
-        if self.sigma_px is not None:
-            values["sigma_px"] = _rounded(self.sigma_px, 3)
-            values["reliable"] = self.reliable
         if self.has_pose:
             values["pose"] = self.pose.to_dict()
         if self.markup.name != MARKUP_68.name:
@@ -171,6 +166,11 @@ class Face:
             values["names"] = list(self.markup.labels)
         if self.has_expression:
             values["expression"] = self.expression.to_dict()
+        if self.visibility is not None:
+            values["visibility"] = _rounded(self.visibility, 3)
+        if self.sigma_px is not None:
+            values["sigma_px"] = _rounded(self.sigma_px, 3)
+            values["reliable"] = self.reliable
         return values
 
     def save(

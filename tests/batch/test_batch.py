@@ -116,7 +116,8 @@ def test_faces_are_those_of_predict(photos: Path, tmp_path: Path, batch: Batch) 
         np.testing.assert_allclose(np.reshape(row["landmarks"], (68, 3)), face.landmarks, atol=5e-3)
         assert row["score"] == pytest.approx(face.score, abs=1e-3)
         assert row["yaw_deg"] == pytest.approx(face.pose.yaw_deg, abs=0.05)
-        assert (row["visibility"], row["sigma_px"]) == (None, None)
+        np.testing.assert_allclose(row["visibility"], face.visibility, atol=2e-3)
+        np.testing.assert_allclose(row["sigma_px"], face.sigma_px, rtol=1e-2)
         assert dict(row["expression"]) == pytest.approx(face.expression.to_dict(), abs=0.02)
 
 

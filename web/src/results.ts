@@ -76,15 +76,15 @@ export function toDict(face: Face): Record<string, unknown> {
     score: rounded(face.score, 4),
     landmarks: face.landmarks.map((point) => point.map((value) => rounded(value, 3))),
   };
-  if (face.visibility) values["visibility"] = face.visibility.map((value) => rounded(value, 3));
-  if (face.sigma_px) {
-    values["sigma_px"] = face.sigma_px.map((value) => rounded(value, 3));
-    values["reliable"] = face.reliable;
-  }
   if (face.pose) values["pose"] = face.pose;
   if (face.expression) {
     const entries = Object.entries(face.expression) as [string, number][];
     values["expression"] = Object.fromEntries(entries.map(([name, value]) => [name, rounded(value, 3)]));
+  }
+  if (face.visibility) values["visibility"] = face.visibility.map((value) => rounded(value, 3));
+  if (face.sigma_px) {
+    values["sigma_px"] = face.sigma_px.map((value) => rounded(value, 3));
+    values["reliable"] = face.reliable;
   }
   return values;
 }
