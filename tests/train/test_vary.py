@@ -102,7 +102,7 @@ def test_the_coarsest_crops_lose_the_most() -> None:
 
     # Stripes of 4 px survive at 0.7 of the resolution, and not at a twentieth of it.
     assert contrast(0.7) > 90
-    assert contrast(0.02) < 20
+    assert contrast(0.02) < 50
 
 
 def test_a_coarse_crop_is_never_sharper_than_the_mildest() -> None:
