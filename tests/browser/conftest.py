@@ -198,3 +198,11 @@ def page(visit: Visit) -> Any:
         }"""
     )
     return visit.page
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests here are slow ones: they start a server and a browser."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.slow)
