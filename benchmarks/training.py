@@ -19,15 +19,14 @@ from pathlib import Path
 import torch
 
 from jvcr.data.table import Table
-from jvcr.model.jvcr import JVCR
+from jvcr.markups.markup import Markup
 from jvcr.train.config import TrainConfig
 from jvcr.train.data.backgrounds import read_backgrounds
 from jvcr.train.data.stream import Batch, batches
+from jvcr.train.learner import JVCRLearner, Part
 from jvcr.train.loop import ema_of
-from jvcr.train.losses import coordinate_loss, voxel_loss
 from jvcr.train.precision import resolved
 from jvcr.train.recipes import RECIPES
-from jvcr.train.targets import rasterise
 from jvcr.train.vary import Rows, vary_pixels
 
 
@@ -50,37 +49,34 @@ class Stopwatch:
 class Stepper:
     """The end-to-end step of ``jvcr.train.loop``, timed in parts."""
 
-    def __init__(self, config: TrainConfig, device: torch.device) -> None:
+    def __init__(self, config: TrainConfig, markup: Markup, device: torch.device) -> None:
         self.config, self.device = config, device
-        self.network = JVCR(config.model).to(device).train()
+        self.stage = next(stage for stage in config.stages if stage.end_to_end)
+        self.learner = JVCRLearner(config, replace(config.model, n_points=markup.n_points), markup)
+        self.network = self.learner.network.to(device).train()
         self.ema = ema_of(self.network, config.ema_decay, device)
         if config.channels_last:
-            self.network.voxel.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.network.voxel.to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=1e-4)
         self.forward = torch.compile(self.network) if config.compile else self.network
         self.number = 0
 
     def __call__(self, batch: Batch, watch: Stopwatch) -> None:
-        config, model = self.config, self.config.model
+        rows = Rows(len(batch.crops), 0, len(batch.crops))
         with watch.part("copy to the device"):
-            crops, points_unit, weight = (tensor.to(self.device, non_blocking=True) for tensor in batch)
+            crops, points, weight, taught = (tensor.to(self.device, non_blocking=True) for tensor in batch)
         with watch.part("pixel augmentation"):
-            varied = vary_pixels(crops, config.augmentation, Rows(len(crops), 0, len(crops)), self.number)
-        with watch.part("target volumes"):
-            true = [rasterise(points_unit, shape, config.sigma_vox) for shape in model.volume_shapes]
-        with torch.autocast(
-            self.device.type, torch.bfloat16, enabled=resolved(config.precision, self.device) == "bf16-mixed"
+            varied = vary_pixels(crops, self.config.augmentation, rows, self.number)
+        part = Part(varied, points, weight, taught, weight.sum(), rows, self.number)
+        bf16 = resolved(self.config.precision, self.device) == "bf16-mixed"
+        with (
+            torch.autocast(self.device.type, torch.bfloat16, enabled=bf16),
+            watch.part("targets, forward, losses"),
         ):
-            with watch.part("forward"):
-                output = self.forward(varied)
-            with watch.part("losses"):
-                total = voxel_loss(output.volumes, true, config.loss)
-                total = total + coordinate_loss(
-                    output.points_unit, points_unit, weight, config.loss, model.compact_shape[-1]
-                )
+            loss = self.learner.losses(self.forward, part, self.stage).loss  # type: ignore[arg-type]
         with watch.part("backward"):
             self.optimizer.zero_grad()
-            total.backward()
+            loss.backward()
         with watch.part("optimiser"):
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
             self.optimizer.step()
@@ -134,7 +130,7 @@ def main() -> None:
         next(loader)
     print(f"loader alone, {arguments.workers} workers: {rate(time.perf_counter() - started)}")
 
-    stepper = Stepper(config, device)
+    stepper = Stepper(config, table.markup, device)
     for _ in range(3):
         stepper(kept, Stopwatch(device))
     watch = Stopwatch(device)
@@ -144,7 +140,7 @@ def main() -> None:
     alone = time.perf_counter() - started
     print(f"step alone: {rate(alone)}")
     for part, seconds in watch.seconds.items():
-        print(f"  {part:20} {1000 * seconds / arguments.steps:8.1f} ms  {100 * seconds / alone:5.1f} %")
+        print(f"  {part:32} {1000 * seconds / arguments.steps:8.1f} ms  {100 * seconds / alone:5.1f} %")
 
     started, waiting = time.perf_counter(), 0.0
     for _ in range(arguments.steps):
