@@ -278,3 +278,13 @@ def test_the_shipped_pair_agrees(detector: NetworkDetector) -> None:
     # Both hold the same 16-bit weights, so only the order of additions differs.
     np.testing.assert_allclose(detector.cells(picture), ours, atol=1e-4)
     assert "research" in header.about["licence"]
+
+
+def test_photos_of_a_few_pixels_give_no_box_below_a_pixel() -> None:
+    lenient, random = NetworkDetector(min_score=0.05, threads=1), np.random.default_rng(0)
+    boxes = []
+    for side in range(1, 24):
+        noise = random.integers(0, 256, (side, side, 3), np.uint8)
+        boxes += [one.box for one in (*lenient(noise), *lenient.close_up(noise))]
+    assert boxes
+    assert min(max(box.width, box.height) for box in boxes) >= 1

@@ -141,6 +141,9 @@ class NetworkDetector:
 
     def _proposals(self, found: list[Found]) -> list[Proposal]:
         boxes, scores, roll_deg = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        # In photos of a few pixels, which are enlarged for the search, boxes may be smaller than a pixel.
+        large = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) >= 1
+        boxes, scores, roll_deg = boxes[large], scores[large], roll_deg[large]
         candidates = [Box(*row) for row in boxes.tolist()]
         return [
             Proposal(candidates[i], float(scores[i]), float(roll_deg[i]))

@@ -72,7 +72,9 @@ export class NetworkDetector implements Detector {
     return side + modulo(-side, this.multiple);
   }
 
-  private proposals(found: readonly Found[]): Proposal[] {
+  private proposals(all: readonly Found[]): Proposal[] {
+    // In photos of a few pixels, which are enlarged for the search, boxes may be smaller than a pixel.
+    const found = all.filter(({ box }) => Math.max(box.x1 - box.x0, box.y1 - box.y0) >= 1);
     const kept = nms(
       found.map((one) => one.box),
       found.map((one) => one.score),
