@@ -102,7 +102,9 @@ confidence = Confidence(
 print(f"median agreement of faces: {agreement:.3f}; {confidence}")
 if len(sys.argv) > 3:
     about = Path(sys.argv[3])
-    values = json.loads(about.read_text(encoding="utf-8")) | {"confidence": confidence.to_dict()}
+    values = json.loads(about.read_text(encoding="utf-8"))
+    # Keep what calibrate_landmarks.py wrote.
+    values["confidence"] = values.get("confidence", {}) | confidence.to_dict()
     about.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 probability = 1 / (1 + np.exp(-inputs @ constants))

@@ -54,7 +54,7 @@ def export(
     mean, most = (bound * size / 128 for bound in BOUNDS_PX[exactly])
     stored = sum(file.stat().st_size for file in (out, out.with_suffix(".bin")) if file.is_file())
     typer.echo(
-        f"{out}: {stored / 1e6:.1f} MB; landmarks differ from PyTorch by {result.mean_px:.4f} px on the mean, "
+        f"{out}: {stored / 1e6:.1f} MB; landmarks differ from PyTorch by {result.mean_px:.4f} px on average, "
         f"{result.max_px:.4f} px at most (pixels of the {size}-px crop; allowed: {mean:g} and {most:g})"
     )
 

@@ -62,7 +62,7 @@ class ModelOpinion:
             error = offsets.std(axis=0, ddof=1) / np.sqrt(len(offsets))
             if (np.abs(mean) > np.maximum(OFFSET_PX, 4 * error)).any():
                 x, y = mean
-                detail = f"the network lies ({x:+.2f}, {y:+.2f}) px from the labels on the mean of {len(offsets)} faces"
+                detail = f"the network lies ({x:+.2f}, {y:+.2f}) px from the labels, averaged over {len(offsets)} faces"
                 cases.append(Case("label-offset", "network", detail))
         return cases
 
