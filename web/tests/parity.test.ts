@@ -15,7 +15,7 @@ beforeAll(async () => {
 
 function expectSameFace(face: Face, expected: Face): void {
   // A fraction of the network's own pixels, so it grows with very large faces.
-  const tolerance = 0.05 * Math.max(1, expected.crop.side_px / 512);
+  const tolerance = 0.05 * Math.max(1, expected.crop.side_px / 384);
   expect(largestDistance(face.landmarks, expected.landmarks)).toBeLessThan(tolerance);
   for (const side of ["x0", "y0", "x1", "y1"] as const) expect(face.box[side]).toBeCloseTo(expected.box[side], 1);
   expect(Math.abs(face.score - expected.score)).toBeLessThan(0.005);
