@@ -50,5 +50,5 @@ def test_separate_weights_are_found(nowhere: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_path_stays_as_it_is(tmp_path: Path) -> None:
     assert weights_path(tmp_path / "mine.onnx") == tmp_path / "mine.onnx"
-    with pytest.raises(ValueError, match="'huge' are unknown; expected one of small, large or a file"):
+    with pytest.raises(ValueError, match="'huge' are unknown; expected one of small, nano, large or a file"):
         weights_path("huge")

@@ -35,7 +35,7 @@ class Landmarker:
     """Finds faces and their 3D landmarks.
 
     Args:
-        weights: ``"small"``, ``"large"`` (``jvcr.weights``), or the path of a file written by ``jvcr export``.
+        weights: ``"small"``, ``"nano"`` or ``"large"`` (``jvcr.weights``), or a file written by ``jvcr export``.
         detector: any function image → landmark boxes (``jvcr.detect.base.Detector``); by default the package's own
             (``jvcr.detect.network``). Use ``jvcr.detect.whole.whole_image`` if the images are already face crops.
         detect_size: longer side to which the package's detector reduces photos, pixels. A larger size finds smaller

@@ -11,12 +11,14 @@ const buttons = {
   camera: element("camera", HTMLButtonElement),
   sample: element("sample", HTMLButtonElement),
 };
+const weights = element("weights", HTMLSelectElement);
 const status = element("status", HTMLElement);
 const stage = new Stage();
 const results = new Results(() => {
   if (!camera) stage.drawPhoto(results.current?.faces ?? [], results.selected);
 });
 let camera: AbortController | null = null;
+let landmarker: Landmarker | null = null;
 
 function say(text: string, failed = false): void {
   status.textContent = text;
@@ -91,25 +93,39 @@ async function sample(landmarker: Landmarker): Promise<void> {
   await predict(landmarker, await response.blob(), "sample.jpg");
 }
 
-async function start(): Promise<void> {
+/** Loads the chosen weights. Until then, the controls are disabled, so that only one set loads at a time. */
+async function load(): Promise<void> {
+  stopCamera();
+  enable(false);
+  say("Loading the networks…");
   try {
-    const landmarker = await Landmarker.create({ base: new URL("./jvcr/", location.href) });
-    for (const button of Object.values(buttons)) button.disabled = false;
+    landmarker?.close();
+    landmarker = null;
+    landmarker = await Landmarker.create({ base: new URL("./jvcr/", location.href), weights: weights.value });
+    enable(true);
     say("Ready.");
-    listenForPhotos({ ...buttons, file: element("file", HTMLInputElement), frame: stage.frame }, (photo) => {
-      void predict(landmarker, photo, photo.name);
-    });
-    buttons.sample.addEventListener("click", () => void sample(landmarker));
-    buttons.camera.addEventListener("click", () => {
-      if (!camera) return void startCamera(landmarker);
-      stopCamera();
-      say("The camera is off.");
-    });
   } catch (error) {
+    weights.disabled = false;
     say(messageOf(error), true);
   }
 }
 
-void start();
+function enable(ready: boolean): void {
+  for (const control of [...Object.values(buttons), weights]) control.disabled = !ready;
+}
+
+listenForPhotos({ ...buttons, file: element("file", HTMLInputElement), frame: stage.frame }, (photo) => {
+  if (landmarker) void predict(landmarker, photo, photo.name);
+});
+buttons.sample.addEventListener("click", () => {
+  if (landmarker) void sample(landmarker);
+});
+buttons.camera.addEventListener("click", () => {
+  if (!camera && landmarker) return void startCamera(landmarker);
+  stopCamera();
+  say("The camera is off.");
+});
+weights.addEventListener("change", () => void load());
+void load();
 // Works without the network after the first visit. Development servers have none.
 if ("serviceWorker" in navigator && import.meta.env.PROD) void navigator.serviceWorker.register("./service-worker.js");

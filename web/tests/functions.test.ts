@@ -190,7 +190,7 @@ describe("inputs", () => {
   });
 
   it("knows its weights", () => {
-    expect(() => landmarkWeights("huge")).toThrow('weights: "huge" is unknown; expected one of small');
+    expect(() => landmarkWeights("huge")).toThrow('weights: "huge" is unknown; expected one of small, nano');
     expect(MARKUP_68.mirror[36]).toBe(45);
     expect(MARKUP_68.edges).toContainEqual([41, 36]);
   });

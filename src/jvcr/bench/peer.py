@@ -103,7 +103,7 @@ def _our_calls(file: Path, frames: Image, weights: str) -> dict[str, Callable[[i
     shown = [0]
 
     def of_photo(number: int) -> None:
-        assert len(still.predict(read_image(file))) == 1
+        assert still.predict(read_image(file))
 
     def of_frame(number: int) -> None:
         frame = np.ascontiguousarray(frames[number % len(frames)])

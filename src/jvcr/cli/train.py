@@ -86,8 +86,8 @@ def train(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="small, large, paper-size, paper, paper-code, finetune or tiny; with --task detect: detector or "
-            "tiny-detector (docs/training.md)."
+            help="small, nano, large, paper-size, paper, paper-code, finetune or tiny; with --task detect: detector "
+            "or tiny-detector (docs/training.md)."
         ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file; overrides any field of the preset.")] = None,

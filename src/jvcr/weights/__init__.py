@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-SHIPPED = ("small",)
+SHIPPED = ("small", "nano")
 """Names of the landmark networks inside the package."""
 
 DETECTORS = ("detector",)

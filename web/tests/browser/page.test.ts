@@ -54,6 +54,20 @@ describe("page", () => {
     await page.screenshot({ path: `${SCREENSHOTS}/light.png`, fullPage: true });
   });
 
+  it("changes the weights", async () => {
+    const [small] = (JSON.parse(await downloaded("#json")) as { faces: { landmarks: Point[] }[] }).faces;
+    await page.locator("#weights").selectOption("nano");
+    await page.locator("#sample:enabled").waitFor(PATIENCE);
+    await runSample();
+    const [nano] = (JSON.parse(await downloaded("#json")) as { faces: { landmarks: Point[] }[] }).faces;
+    const apart = largestDistance(nano.landmarks, small.landmarks);
+    expect(apart).toBeGreaterThan(0);
+    expect(apart).toBeLessThan(15);
+    await page.locator("#weights").selectOption("small");
+    await page.locator("#sample:enabled").waitFor(PATIENCE);
+    await runSample();
+  });
+
   it("turns the face with the keyboard", async () => {
     const scene = page.locator("#scene");
     const before = await scene.screenshot();
