@@ -6,9 +6,11 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 import pytest
 
 from jvcr.frames import Crop
@@ -112,6 +114,32 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, shape: tu
     turns = {1: 0, 3: 2, 6: 3, 8: 1}[orientation]  # counter-clockwise quarter turns that set it upright
     assert image.shape == shape
     np.testing.assert_array_equal(image, np.rot90(PHOTO, turns))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"subsampling": 1, "progressive": True}])
+def test_jpeg_has_the_pixels_of_pillow(orientation: int, options: dict[str, Any]) -> None:
+    noise = np.random.default_rng(orientation).integers(0, 256, (41, 67, 3), dtype=np.uint8)
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(noise).save(buffer, "jpeg", exif=exif, **options)
+    expected = PIL.ImageOps.exif_transpose(PIL.Image.open(buffer))
+    image = decode_image(buffer.getvalue(), "photo")
+    assert image.flags.c_contiguous
+    np.testing.assert_array_equal(image, np.asarray(expected))
+    # With bytes after the end-of-image marker, Pillow decodes it.
+    np.testing.assert_array_equal(decode_image(buffer.getvalue() + b"trailer", "photo"), image)
+
+
+def test_jpeg_that_is_cut_off_is_refused_at_every_length() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (24, 24, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(noise).save(buffer, "jpeg")
+    data = buffer.getvalue()
+    for length in range(2, len(data) - 2, 7):
+        with pytest.raises(ImageError):
+            decode_image(data[:length], "cut")
 
 
 def test_animation_gives_its_first_frame(tmp_path: Path) -> None:

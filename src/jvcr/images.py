@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -47,6 +47,9 @@ _TILE_PIXELS = 1 << 18
 
 _MOST_BYTES = 16
 """The largest uncompressed pixel: four 32-bit numbers. Files with more bytes per pixel are not read."""
+
+_LYING = (5, 6, 7, 8)
+"""EXIF orientations that swap rows and columns."""
 
 _HEADERS = 64 << 20
 """Allowance for the bytes of a file that hold no pixels."""
@@ -163,6 +166,9 @@ def _decode(file: BinaryIO, size: int, name: str, max_pixels: int) -> Image:
         image: PIL.Image.Image = PIL.Image.open(file, formats=_formats())
         if image.width * image.height > max_pixels:
             raise PIL.Image.DecompressionBombError(f"{image.width} × {image.height}")
+        stored = _jpeg_pixels(image, file)
+        if stored is not None:
+            return _turned_upright(stored, _orientation(image))
         image.load()
         return _to_rgb(image)
     except PIL.UnidentifiedImageError:
@@ -224,11 +230,46 @@ def _tiles(image: PIL.Image.Image) -> Iterator[_Tile]:
             yield _Tile(slice(top, bottom), slice(left, right), image.crop((left, top, right, bottom)))
 
 
+def _jpeg_pixels(image: PIL.Image.Image, file: BinaryIO) -> Image | None:
+    """The pixels of a colour JPEG as stored, decoded by OpenCV; None for all other files.
+
+    OpenCV gives the same pixels as Pillow in half the time. But it fills what a cut-off file lacks with grey without an
+    error, so files that do not end with the end-of-image marker are left to Pillow.
+    """
+    if image.format != "JPEG" or image.mode != "RGB":
+        return None
+    file.seek(0)
+    data = file.read()
+    if not data.endswith(b"\xff\xd9"):
+        return None
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        return None
+    if pixels is None or pixels.shape != (image.height, image.width, 3):
+        return None
+    return np.asarray(pixels, np.uint8)
+
+
+def _orientation(image: PIL.Image.Image) -> Any:
+    """The EXIF orientation, 1…8, or whatever a careless writer put there."""
+    return image.getexif().get(0x0112, 1)
+
+
+def _turned_upright(stored: Image, orientation: Any) -> Image:
+    height, width = stored.shape[:2]
+    upright = np.empty((width, height, 3) if orientation in _LYING else (height, width, 3), np.uint8)
+    view = _as_stored(upright, orientation)
+    if view is upright:
+        return stored
+    view[:] = stored
+    return upright
+
+
 def _to_rgb(image: PIL.Image.Image) -> Image:
     """A loaded picture as upright 8-bit RGB."""
-    orientation = image.getexif().get(0x0112, 1)
-    lying = orientation in (5, 6, 7, 8)
-    pixels = np.empty((image.width, image.height, 3) if lying else (image.height, image.width, 3), np.uint8)
+    orientation = _orientation(image)
+    pixels = np.empty((image.width, image.height, 3) if orientation in _LYING else (image.height, image.width, 3), np.uint8)
     stored = _as_stored(pixels, orientation)
     if image.mode.startswith("I") or image.mode == "F":
         # Grey with more than 8 bits, which Pillow would clip: 16 bits, or floats in 0…1.
@@ -247,7 +288,7 @@ def _to_rgb(image: PIL.Image.Image) -> Image:
     return pixels
 
 
-def _as_stored(upright: Image, orientation: int) -> Image:
+def _as_stored(upright: Image, orientation: Any) -> Image:
     """A view of the upright (H, W, 3) picture in the order in which a file of this EXIF orientation stores it."""
     lying = upright.transpose(1, 0, 2)
     views = {
