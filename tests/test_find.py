@@ -14,6 +14,7 @@ from jvcr.locate import locate
 from jvcr.markups.markup import Markup
 from jvcr.runtime.base import Prediction
 from jvcr.runtime.confidence import Confidence
+from jvcr.runtime.landmark_confidence import LandmarkConfidence, input_size
 
 PHOTO = np.zeros((240, 320, 3), np.uint8)
 FOUR = Markup("four", 4, (1, 0, 3, 2), {}, frozenset(), (0, 1))
@@ -119,23 +120,50 @@ def test_the_search_asks_for_close_ups_only_where_it_finds_nothing() -> None:
         assert found.box.x0 == pytest.approx(60 if asked else 80, abs=1e-3)
 
 
-@pytest.mark.parametrize(("off", "passes"), [(0.0, 2), (0.04, 2), (0.06, 3)])
 @pytest.mark.parametrize("boxes", [None, [square(60)]])
-def test_a_second_crop_is_read_only_where_the_first_was_off(off: float, passes: int, boxes: list[Box] | None) -> None:
-    # The mirror image sees the face ``off`` to the other side, so that the average is in the middle.
+@pytest.mark.parametrize(("off", "passes", "followed"), [(0.0, 2, 0.5), (0.04, 2, 0.5), (0.11, 2, 0.5), (0.13, 3, 1.0)])
+def test_the_second_pass_is_averaged_with_the_first_unless_that_was_far_off(
+    boxes: list[Box] | None, off: float, passes: int, followed: float
+) -> None:
     stub = Stub(0.9, off=off)
     landmarker = Landmarker(backend=stub, detector=lambda image: [Proposal(square(60), SURE)])
     (face,) = landmarker.predict(PHOTO, boxes, volumes=True)
     assert stub.looks == passes
-    middle = face.landmarks[:, 0].mean()
-    # The crop is 160 pixels wide. The second one is centred on what the first pass saw.
-    assert middle == pytest.approx(110 + (160 * off if passes == 3 else 0), abs=0.01)
+    # The crop is 160 pixels wide. The second one is centred on what the first pass saw, and its mirror image sees the
+    # face ``off`` to the other side.
+    assert face.landmarks[:, 0].mean() == pytest.approx(110 + followed * 160 * off, abs=0.01)
     assert face.volume is not None and face.volume.shape == (4, 4, 4)
-    # Without flip averaging, the first result stays.
+
+
+@pytest.mark.parametrize("boxes", [None, [square(60)]])
+@pytest.mark.parametrize(("off", "passes"), [(0.0, 1), (0.04, 1), (0.06, 2)])
+def test_without_flip_averaging_a_good_crop_needs_no_second_pass(
+    boxes: list[Box] | None, off: float, passes: int
+) -> None:
     stub = Stub(0.9, off=off)
     landmarker = Landmarker(backend=stub, detector=lambda image: [Proposal(square(60), SURE)], mirror=False)
     landmarker.predict(PHOTO, boxes)
-    assert stub.looks == passes - 1
+    assert stub.looks == passes
+
+
+@pytest.mark.parametrize("boxes", [None, [square(60)]])
+@pytest.mark.parametrize(("sigma", "off", "passes"), [(0.019, 0.06, 1), (0.021, 0.06, 2), (0.019, 0.08, 2)])
+def test_a_sure_result_from_a_good_crop_needs_no_mirror_image(
+    boxes: list[Box] | None, sigma: float, off: float, passes: int
+) -> None:
+    stub = Stub(0.9, off=off)
+    stub.confidence = Confidence(landmarks=always(sigma))
+    landmarker = Landmarker(backend=stub, detector=lambda image: [Proposal(square(60), SURE)])
+    landmarker.predict(PHOTO, boxes)
+    assert stub.looks == passes
+
+
+def always(sigma: float) -> LandmarkConfidence:
+    """Says of every landmark that it has this standard deviation."""
+    n, inputs = FOUR.n_points, input_size(FOUR.n_points)
+    second = np.zeros((2 * n, 2), np.float32)
+    second[n:, -1] = np.log(sigma)
+    return LandmarkConfidence(np.zeros((2, inputs)), np.zeros((1, inputs + 1)), second)
 
 
 def predicted_crop(landmarker: Landmarker, box: Box) -> tuple[np.ndarray, np.ndarray]:

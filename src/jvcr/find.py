@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -12,7 +11,16 @@ from jvcr.detect.network import LIKELY_SCORE
 from jvcr.distinct import distinct
 from jvcr.frames import Box, Crop
 from jvcr.images import Image
-from jvcr.locate import NO_CELLS, LocatedFace, locate_many, second_results, turned_deg, upright_crop, well_cropped
+from jvcr.locate import (
+    NO_CELLS,
+    LocatedFace,
+    Look,
+    locate_many,
+    second_look,
+    second_results,
+    turned_deg,
+    upright_crop,
+)
 from jvcr.runtime.base import Runtime
 from jvcr.runtime.mirror import MirrorAveraged
 
@@ -52,19 +60,10 @@ class FoundFace(NamedTuple):
     score: float
 
 
-class Pass(enum.Enum):
-    """What runs on a crop."""
-
-    FIRST = enum.auto()
-    LAST = enum.auto()
-    MIRRORED = enum.auto()
-    """The last pass on the mirrored crop alone."""
-
-
 class Passes(NamedTuple):
     """Forward passes that a search asks for: one on each crop of its photo."""
 
-    kind: Pass
+    kind: Look
     crops: list[Crop]
 
 
@@ -96,9 +95,9 @@ class FaceFinder:
     ) -> None:
         self._runtime, self._last_look, self._detector = runtime, last_look, detector
         self._refine, self._batch_size, self._min_score, self._policy = refine, batch_size, min_score, policy
-        self._runtimes = {Pass.FIRST: runtime, Pass.LAST: last_look}
+        self._runtimes = {Look.FIRST: runtime, Look.LAST: last_look}
         if isinstance(last_look, MirrorAveraged):
-            self._runtimes[Pass.MIRRORED] = last_look.mirrored
+            self._runtimes[Look.MIRRORED] = last_look.mirrored
 
     def __call__(self, image: Image, volumes: bool = True) -> list[FoundFace]:
         """(H, W, 3) uint8 RGB → faces, best score first. ``volumes`` keeps the volumes; otherwise they are empty."""
@@ -135,7 +134,7 @@ class FaceFinder:
                 answers = {
                     number: [
                         # A volume is a view of its whole batch, and would keep all of it in memory.
-                        face if volumes or kind is not Pass.LAST else face._replace(cells=NO_CELLS)
+                        face if volumes or kind is not Look.LAST else face._replace(cells=NO_CELLS)
                         for _, face in zip(crops, located, strict=False)
                     ]
                     for number, crops in of_kind.items()
@@ -175,7 +174,7 @@ class FaceFinder:
             Crop.from_box(p.box, self._runtime.image_size, -p.roll_deg, self._runtime.crop_rule) for p in proposals
         ]
         if self._refine:
-            seen = yield Passes(Pass.FIRST, crops)
+            seen = yield Passes(Look.FIRST, crops)
             agreement = [face.score for face in seen]
             boxes = [Box.around(face.points_img) for face in seen]
             kept = _kept_on(image, boxes, agreement, self._runtime.confidence.least_agreement)
@@ -187,25 +186,23 @@ class FaceFinder:
                 if turned_deg(crops[i], upright[i]) > policy.turned_deg
                 and self._score(seen[i], proposals[i], policy.may_grow_turned) >= self._min_score
             ]
-            again = (yield Passes(Pass.FIRST, [upright[i] for i in turned])) if turned else []
+            again = (yield Passes(Look.FIRST, [upright[i] for i in turned])) if turned else []
             for i, face in zip(turned, again, strict=True):
                 seen[i], upright[i] = face, upright_crop(self._runtime, face.points_img)
             kept = [i for i in kept if self._score(seen[i], proposals[i], policy.may_grow) >= self._min_score]
             located = yield from self._last([seen[i] for i in kept], [upright[i] for i in kept])
             return [(face, proposals[i]) for i, face in zip(kept, located, strict=True)]
-        located = yield Passes(Pass.LAST, crops)
+        located = yield Passes(Look.LAST, crops)
         return list(zip(located, proposals, strict=True))
 
     def _last(self, seen: list[LocatedFace], upright: list[Crop]) -> _Search[list[LocatedFace]]:
         """The last pass, by the same rule as ``jvcr.locate.refined``."""
-        good = [well_cropped(face.crop, crop) for face, crop in zip(seen, upright, strict=True)]
-        off = [crop for crop, fine in zip(upright, good, strict=True) if not fine]
-        again = iter((yield Passes(Pass.LAST, off)) if off else [])
-        same = [face.crop for face, fine in zip(seen, good, strict=True) if fine]
-        flipped = None
-        if Pass.MIRRORED in self._runtimes:
-            flipped = iter((yield Passes(Pass.MIRRORED, same)) if same else [])
-        return second_results(self._runtime, seen, good, again, flipped)
+        looks = [second_look(self._last_look, face, crop) for face, crop in zip(seen, upright, strict=True)]
+        results = {}
+        for look in (Look.LAST, Look.MIRRORED):
+            crops = [crop for crop, wanted in zip(upright, looks, strict=True) if wanted is look]
+            results[look] = iter((yield Passes(look, crops)) if crops else [])
+        return second_results(seen, looks, results)
 
     def _score(self, face: LocatedFace, proposal: Proposal, factor: float = 1.0) -> float:
         """The face's score, with its agreement multiplied by a factor."""

@@ -257,8 +257,7 @@ def _orientation(image: PIL.Image.Image) -> Any:
 
 
 def _turned_upright(stored: Image, orientation: Any) -> Image:
-    height, width = stored.shape[:2]
-    upright = np.empty((width, height, 3) if orientation in _LYING else (height, width, 3), np.uint8)
+    upright = np.empty(stored.transpose(1, 0, 2).shape if orientation in _LYING else stored.shape, np.uint8)
     view = _as_stored(upright, orientation)
     if view is upright:
         return stored
@@ -269,7 +268,8 @@ def _turned_upright(stored: Image, orientation: Any) -> Image:
 def _to_rgb(image: PIL.Image.Image) -> Image:
     """A loaded picture as upright 8-bit RGB."""
     orientation = _orientation(image)
-    pixels = np.empty((image.width, image.height, 3) if orientation in _LYING else (image.height, image.width, 3), np.uint8)
+    size = (image.width, image.height) if orientation in _LYING else (image.height, image.width)
+    pixels = np.empty((*size, 3), np.uint8)
     stored = _as_stored(pixels, orientation)
     if image.mode.startswith("I") or image.mode == "F":
         # Grey with more than 8 bits, which Pillow would clip: 16 bits, or floats in 0…1.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
+import enum
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +17,46 @@ from jvcr.runtime.base import Prediction, Runtime
 from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.volume import sample_cells, unfolded
 
-_CENTRE_OFF, _SIZE_OFF, _ROLL_OFF_DEG = 0.05, 0.1, 12.0
-"""Limits of ``well_cropped``: distance of the centres as a fraction of the side, log of the ratio of sides, angle."""
+
+class CropLimits(NamedTuple):
+    """How far a crop may be from the wanted one: distance of the centres as a fraction of the wanted side, log of the
+    ratio of sides, angle."""
+
+    centre: float
+    size: float
+    roll_deg: float
+
+    def hold(self, crop: Crop, wanted: Crop) -> bool:
+        """Whether ``crop`` is within the limits of ``wanted``."""
+        apart = math.hypot(crop.centre_x - wanted.centre_x, crop.centre_y - wanted.centre_y)
+        return (
+            apart < self.centre * wanted.side_px
+            and abs(math.log(crop.side_px / wanted.side_px)) < self.size
+            and turned_deg(crop, wanted) < self.roll_deg
+        )
+
+
+# Chosen on validation faces with box errors like the detector's (docs/LOG.md): the mean error is at most 1 % higher
+# than with two more passes on an upright crop around every face.
+GOOD_CROP = CropLimits(0.05, 0.1, 12.0)
+"""Without flip averaging: a crop within these limits needs no second pass."""
+
+SURE_CROP, SURE_SIGMA = CropLimits(0.07, 0.13, 15.0), 0.02
+"""With flip averaging: a crop within these limits needs no second pass if the network is sure of its result. It is if
+the mean standard deviation of the landmarks, in diagonals of their box, is below ``SURE_SIGMA``."""
+
+NEAR_CROP = CropLimits(0.12, 0.25, 25.0)
+"""A result from a crop within these limits is averaged with the second pass, otherwise replaced by it."""
+
+
+class Look(enum.Enum):
+    """A pass of the network on a crop."""
+
+    FIRST = enum.auto()
+    LAST = enum.auto()
+    """With flip averaging, on the crop and on its mirror image."""
+    MIRRORED = enum.auto()
+    """On the mirror image alone."""
 
 
 class LocatedFace(NamedTuple):
@@ -110,59 +147,64 @@ def locate_many(
 def refined(
     runtime: Runtime, work: Sequence[tuple[Image, Crop]], seen: Sequence[LocatedFace], batch_size: int = 16
 ) -> list[LocatedFace]:
-    """The second pass: if the first crop was off (``well_cropped``), predict again on an upright one around the result.
+    """The second pass, on an upright crop around the first result, where it pays (``second_look``).
 
-    If the first crop was good, the first result is kept. With flip averaging, it is averaged with the result on the
-    mirrored crop.
+    If the first crop was good, the first result is kept. With flip averaging, the second pass is on the mirror image
+    alone, and both results are averaged; only if the first crop was far off, both halves of the average are new.
 
     Args:
         work: images and crops of the first pass. seen: results of the first pass.
     """
     second = [(image, _second(runtime, image, crop, face)) for (image, crop), face in zip(work, seen, strict=True)]
-    good = [well_cropped(crop, other) for (_, crop), (_, other) in zip(work, second, strict=True)]
-    again = locate_many(runtime, itertools.compress(second, (not fine for fine in good)), batch_size)
-    flipped = None
+    looks = [second_look(runtime, face, wanted) for face, (_, wanted) in zip(seen, second, strict=True)]
+    results = {Look.LAST: locate_many(runtime, _asked(Look.LAST, looks, second), batch_size)}
     if isinstance(runtime, MirrorAveraged):
-        flipped = locate_many(runtime.mirrored, itertools.compress(work, good), batch_size)
-    return second_results(runtime, seen, good, again, flipped)
+        results[Look.MIRRORED] = locate_many(runtime.mirrored, _asked(Look.MIRRORED, looks, second), batch_size)
+    return second_results(seen, looks, results)
+
+
+_Crops = TypeVar("_Crops")
+
+
+def _asked(look: Look, looks: Sequence[Look | None], second: Iterable[_Crops]) -> Iterator[_Crops]:
+    return (crop for crop, wanted in zip(second, looks, strict=True) if wanted is look)
+
+
+def second_look(runtime: Runtime, face: LocatedFace, wanted: Crop) -> Look | None:
+    """What to run on the wanted crop after the first pass on ``face.crop``: ``LAST``, ``MIRRORED``, or nothing."""
+    if not isinstance(runtime, MirrorAveraged):
+        return None if GOOD_CROP.hold(face.crop, wanted) else Look.LAST
+    if not NEAR_CROP.hold(face.crop, wanted):
+        return Look.LAST
+    return None if SURE_CROP.hold(face.crop, wanted) and _is_sure(runtime, face) else Look.MIRRORED
 
 
 def second_results(
-    runtime: Runtime,
-    seen: Sequence[LocatedFace],
-    good: Sequence[bool],
-    again: Iterator[LocatedFace],
-    flipped: Iterator[LocatedFace] | None,
+    seen: Sequence[LocatedFace], looks: Sequence[Look | None], results: Mapping[Look, Iterator[LocatedFace]]
 ) -> list[LocatedFace]:
     """The results after the second pass, in the order of the first.
 
     Args:
         seen: results of the first pass.
-        good: for each of them, whether its crop was good (``well_cropped``).
-        again: results on the second crop of each face whose first crop was not good.
-        flipped: results on the mirrored first crop of each face whose crop was good; None without flip averaging.
+        looks: for each of them, what ran after it (``second_look``).
+        results: of ``LAST`` and ``MIRRORED``, each in the order of the faces that it ran for.
     """
-    results = []
-    for face, fine in zip(seen, good, strict=True):
-        if not fine:
-            results.append(next(again))
+    last = []
+    for face, look in zip(seen, looks, strict=True):
+        second = next(results[look]) if look is not None else None
+        if second is None:
+            last.append(face)
         else:
-            results.append(face if flipped is None else averaged_faces(runtime, face, next(flipped)))
-    return results
+            last.append(averaged_faces(face, second) if look is Look.MIRRORED else second)
+    return last
 
 
-def well_cropped(crop: Crop, wanted: Crop) -> bool:
-    """Whether ``crop`` is so close to ``wanted`` that a second pass would hardly improve the result.
-
-    The limits were chosen on validation faces with box errors like the detector's: skipping the second pass within them
-    raises the mean error by less than 1 % (docs/LOG.md).
-    """
-    apart = math.hypot(crop.centre_x - wanted.centre_x, crop.centre_y - wanted.centre_y)
-    return (
-        apart < _CENTRE_OFF * wanted.side_px
-        and abs(math.log(crop.side_px / wanted.side_px)) < _SIZE_OFF
-        and turned_deg(crop, wanted) < _ROLL_OFF_DEG
-    )
+def _is_sure(runtime: Runtime, face: LocatedFace) -> bool:
+    network = runtime.confidence.landmarks
+    if network is None:
+        return False
+    points_unit = crop_to_unit(face.crop.to_crop(face.points_img), runtime.image_size)
+    return float(network(points_unit, face.heights).sigma.mean()) < SURE_SIGMA
 
 
 def turned_deg(crop: Crop, other: Crop) -> float:
@@ -170,13 +212,17 @@ def turned_deg(crop: Crop, other: Crop) -> float:
     return abs((crop.rotation_deg - other.rotation_deg + 180) % 360 - 180)
 
 
-def averaged_faces(runtime: Runtime, face: LocatedFace, other: LocatedFace) -> LocatedFace:
-    """The mean of two results on the same crop."""
-    points_img = np.float32(0.5) * (face.points_img + other.points_img)
-    cells = np.float32(0.5) * (face.cells + other.cells)
-    crop = replace(face.crop, centre_z=(face.crop.centre_z + other.crop.centre_z) / 2)
-    points_unit = crop_to_unit(crop.to_crop(points_img), runtime.image_size).astype(np.float32)
-    return LocatedFace(points_img, cells, crop, heights_at(Prediction(cells[None], points_unit[None]))[0])
+def averaged_faces(face: LocatedFace, second: LocatedFace) -> LocatedFace:
+    """The mean of two results. The crop and the volume are those of the second."""
+    points_img = np.float32(0.5) * (face.points_img + second.points_img)
+    heights = np.float32(0.5) * (_heights_in(face, points_img) + _heights_in(second, points_img))
+    return second._replace(points_img=points_img, heights=heights)
+
+
+def _heights_in(face: LocatedFace, points_img: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N,) a face's volume at points in the image frame."""
+    points_unit = crop_to_unit(face.crop.to_crop(points_img), face.crop.size_px).astype(np.float32)
+    return heights_at(Prediction(face.cells[None], points_unit[None]))[0]
 
 
 def upright_crop(runtime: Runtime, points_img: NDArray[np.float32]) -> Crop:

@@ -172,28 +172,40 @@ def test_boxes_of_a_reduced_photo_by_hand() -> None:
 
 def test_small_things_are_looked_at_again_from_near() -> None:
     # A thing of 2 × 1 cells, 16 × 8 pixels of the coarse search, which shows a photo of 1280 × 640 at a quarter. Its
-    # middle (43.5, 27.5) is at (87.5, 55.5) in the search at a half, so a tile of 128 begins at (23, 0) there.
+    # middle (43.5, 27.5) is at (87.5, 55.5) in the search at a half, so a tile of 64 begins at (55, 23) there.
     photo = np.zeros((640, 1280, 3), np.uint8)
-    doubtful = OneCell(320, 2, score=0.15)
-    assert doubtful(photo) == []
-    assert doubtful.seen == [(1, 192, 320), (1, 128, 128)]
+    doubtful = OneCell(320, 2, score=0.25)
 
     class Both(OneCell):
         def cells(self, pictures: Image) -> NDArray[np.float32]:
             return (doubtful if pictures.shape[2] == 320 else super()).cells(pictures)
 
-    # What the tile shows comes back from where it is: 43.5 + 23 in the search at a half.
-    (found,) = Both(128, 2)(photo)
-    x, y = 2 * (43.5 + 23) + 0.5, 2 * 27.5 + 0.5
+    # What the tile shows comes back from where it is: (43.5 + 55, 27.5 + 23) in the search at a half.
+    near = Both(64, 2)
+    found, _ = near(photo)
+    assert doubtful.seen + near.seen == [(1, 192, 320), (1, 64, 64)]
+    x, y = 2 * (43.5 + 55) + 0.5, 2 * (27.5 + 23) + 0.5
     np.testing.assert_allclose(found.box.to_list(), [x - 16, y - 8, x + 16, y + 8], atol=1e-4)
+    # 3.25 cells are 52 pixels of the search at a half: too large for a tile of 64 with a margin.
+    wide = OneCell(320, 3.25, score=0.6)
+    wide(photo)
+    assert wide.seen == [(1, 192, 320), (1, 128, 128)]
 
 
-def test_large_and_hardly_visible_things_are_not_looked_at_again() -> None:
+def test_large_things_are_not_looked_at_again() -> None:
     photo = np.zeros((640, 1280, 3), np.uint8)
-    for cells_wide, score in ((4, 0.9), (2, 0.09)):
-        detector = OneCell(320, cells_wide, score)
-        detector(photo)
-        assert detector.seen == [(1, 192, 320)]
+    large = OneCell(320, 4, score=0.9)
+    large(photo)
+    assert large.seen == [(1, 192, 320)]
+
+
+@pytest.mark.parametrize(("cells_wide", "score", "near"), [(4, 0.45, []), (2, 0.15, []), (2, 0.45, [(1, 64, 64)])])
+def test_where_nothing_is_sure_the_whole_photo_is_searched(
+    cells_wide: float, score: float, near: list[tuple[int, ...]]
+) -> None:
+    detector = OneCell(320, cells_wide, score)
+    detector(np.zeros((640, 1280, 3), np.uint8))
+    assert detector.seen == [(1, 192, 320), *near, (1, 320, 640)]
 
 
 def test_many_small_things_bring_a_whole_search() -> None:
@@ -201,7 +213,7 @@ def test_many_small_things_bring_a_whole_search() -> None:
         def cells(self, pictures: Image) -> NDArray[np.float32]:
             cells = super().cells(pictures)
             if pictures.shape[2] == 320:
-                cells[:, :, 2::6, 2::6] = np.array([0.5, 0, 0, 0, 0, 1, 0])[:, None, None]
+                cells[:, :, 1::4, 1::4] = np.array([0.5, 0, 0, 0, 0, 1, 0])[:, None, None]
             return cells
 
     crowd = Crowd(320, 2)

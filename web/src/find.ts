@@ -133,9 +133,8 @@ export class FaceFinder {
 
   private last(image: Image, seen: readonly Seen[]): Promise<LocatedFace[]> {
     const faces = seen.map((one) => one.face);
-    const crops = faces.map((face) => face.crop);
     const wanted = seen.map((one) => one.upright);
-    return refined(this.lastLook, image, faces, crops, wanted);
+    return refined(this.lastLook, image, faces, wanted);
   }
 
   private mayReach({ face, proposal }: Candidate, factor: number): boolean {

@@ -18,7 +18,7 @@ import { clip, mean, modulo } from "./numbers.ts";
 import type { Prediction, Runtime } from "./runtime/base.ts";
 import type { Trust } from "./runtime/landmark_confidence.ts";
 import { MirrorAveraged } from "./runtime/mirror.ts";
-import { averagedCells, sampleCells, volumeShape, type Cells } from "./volume.ts";
+import { sampleCells, volumeShape, type Cells } from "./volume.ts";
 
 const LIMITS = CONSTANTS.locate;
 
@@ -87,44 +87,57 @@ export async function locateTwice(
   crops: readonly Crop[],
 ): Promise<LocatedFace[]> {
   const seen = await locate(rough, image, crops);
-  const second = seen.map((face, index) => secondCrop(runtime, image, crops[index], face));
-  return refined(runtime, image, seen, crops, second);
+  const wanted = seen.map((face, index) => secondCrop(runtime, image, crops[index], face));
+  return refined(runtime, image, seen, wanted);
 }
 
 /**
- * The second pass: on the wanted crops, where the crops of the first pass were off (`wellCropped`).
+ * The second pass, on the wanted crops, where it pays.
  *
- * A result from a good crop stays. With flip averaging, it is averaged with that of the same crop's mirror image.
+ * A result from a good crop stays. With flip averaging, the second pass is on the mirror image alone, and both results
+ * are averaged; only if the first crop was far off, both halves of the average are new.
  */
 export async function refined(
   runtime: Runtime,
   image: Image,
   seen: readonly LocatedFace[],
-  crops: readonly Crop[],
   wanted: readonly Crop[],
 ): Promise<LocatedFace[]> {
   const results: LocatedFace[] = [];
-  for (const [index, face] of seen.entries()) {
-    if (!wellCropped(crops[index], wanted[index])) {
-      results.push(...(await locate(runtime, image, [wanted[index]])));
-    } else if (runtime instanceof MirrorAveraged) {
-      const [flipped] = await locate(runtime.mirrored, image, [crops[index]]);
-      results.push(averagedFaces(runtime, face, flipped));
-    } else {
-      results.push(face);
-    }
-  }
+  for (const [index, face] of seen.entries()) results.push(await second(runtime, image, face, wanted[index]));
   return results;
 }
 
-/** Whether a second pass on the wanted crop would hardly be better than one on this crop. */
-export function wellCropped(crop: Crop, wanted: Crop): boolean {
+async function second(runtime: Runtime, image: Image, face: LocatedFace, wanted: Crop): Promise<LocatedFace> {
+  if (!(runtime instanceof MirrorAveraged)) {
+    if (isWithin(LIMITS.good_crop, face.crop, wanted)) return face;
+  } else if (isWithin(LIMITS.near_crop, face.crop, wanted)) {
+    if (isWithin(LIMITS.sure_crop, face.crop, wanted) && isSure(runtime, face)) return face;
+    const [mirrored] = await locate(runtime.mirrored, image, [wanted]);
+    return averagedFaces(face, mirrored);
+  }
+  const [last] = await locate(runtime, image, [wanted]);
+  return last;
+}
+
+/** Limits of a crop's distance from the wanted one: centre over side, log of the ratio of sides, degrees. */
+type CropLimits = (typeof LIMITS)["good_crop"];
+
+function isWithin(limits: CropLimits, crop: Crop, wanted: Crop): boolean {
   const apart = Math.hypot(crop.centre_x - wanted.centre_x, crop.centre_y - wanted.centre_y);
   return (
-    apart < LIMITS.centre_off * wanted.side_px &&
-    Math.abs(Math.log(crop.side_px / wanted.side_px)) < LIMITS.size_off &&
-    turnedDeg(crop, wanted) < LIMITS.roll_off_deg
+    apart < limits.centre * wanted.side_px &&
+    Math.abs(Math.log(crop.side_px / wanted.side_px)) < limits.size &&
+    turnedDeg(crop, wanted) < limits.roll_deg
   );
+}
+
+/** Whether the network's own standard deviations say that the result is good. */
+function isSure(runtime: Runtime, face: LocatedFace): boolean {
+  const network = runtime.confidence.landmarks;
+  if (!network) return false;
+  const pointsUnit = cropToUnit(face.crop.toCrop(face.points_img), runtime.image_size);
+  return mean(network.trust(pointsUnit, face.heights).sigma) < LIMITS.sure_sigma;
 }
 
 /** Angle between two crops, 0 to 180. */
@@ -132,14 +145,17 @@ export function turnedDeg(crop: Crop, other: Crop): number {
   return Math.abs(modulo(crop.rotation_deg - other.rotation_deg + 180, 360) - 180);
 }
 
-/** The mean of two results on the same crop. */
-export function averagedFaces(runtime: Runtime, face: LocatedFace, other: LocatedFace): LocatedFace {
-  const points_img = asFloat32(face.points_img.map((point, index) => midpoint(point, other.points_img[index])));
-  const cells = averagedCells(face.cells, other.cells);
-  const crop = face.crop.atDepth((face.crop.centre_z + other.crop.centre_z) / 2);
-  const points_unit = cropToUnit(crop.toCrop(points_img), runtime.image_size);
-  const heights = heightsAt({ cells, points_unit });
-  return { points_img, cells, crop, heights, score: agreement(heights) };
+/** The mean of two results. The crop and the volume are those of the second. */
+export function averagedFaces(face: LocatedFace, second: LocatedFace): LocatedFace {
+  const points_img = asFloat32(face.points_img.map((point, index) => midpoint(point, second.points_img[index])));
+  const others = heightsIn(second, points_img);
+  const heights = heightsIn(face, points_img).map((height, index) => 0.5 * (height + others[index]));
+  return { ...second, points_img, heights, score: agreement(heights) };
+}
+
+/** A face's volume at points in the image frame. */
+function heightsIn({ cells, crop }: LocatedFace, pointsImg: Points): number[] {
+  return heightsAt({ cells, points_unit: cropToUnit(crop.toCrop(pointsImg), crop.size_px) });
 }
 
 function midpoint(a: Readonly<Point>, b: Readonly<Point>): Point {

@@ -122,8 +122,8 @@ describe("detector", () => {
   });
 
   it("looks at two near faces in one tile", () => {
-    const tiles = tilesAround([new Box(60, 60, 70, 70), new Box(80, 80, 90, 90)], { width: 640, height: 480 });
-    expect(tiles.map(({ left, top, right, bottom }) => [left, top, right, bottom])).toEqual([[1, 1, 129, 129]]);
+    const tiles = tilesAround([new Box(60, 60, 70, 70), new Box(78, 78, 88, 88)], { width: 640, height: 480 });
+    expect(tiles.map(({ left, top, right, bottom }) => [left, top, right, bottom])).toEqual([[33, 33, 97, 97]]);
   });
 });
 

@@ -41,15 +41,24 @@ def constants() -> dict[str, Any]:
             name.lstrip("_").lower(): getattr(network, name)
             for name in (
                 *("SAME_FACE", "DETECT_SIZE", "PROPOSE_SCORE", "LIKELY_SCORE", "_COARSEST", "_GUIDE_SCORE"),
-                *("_GUIDE_LARGEST", "_GUIDED_TILE", "_GUIDED_MARGIN", "_CLOSE_SIDE", "_CLOSE_BORDER"),
+                *(
+                    "_GUIDE_LARGEST",
+                    "_SURE_SCORE",
+                    "_SMALL_TILE",
+                    "_GUIDED_TILE",
+                    "_GUIDED_MARGIN",
+                    "_CLOSE_SIDE",
+                    "_CLOSE_BORDER",
+                ),
                 *("_LARGEST_PICTURE", "_TILE", "_OVERLAP", "_BEYOND", "PADDING"),
             )
         },
         "find": dataclasses.asdict(find.DEFAULT_POLICY),
         "locate": {
-            "centre_off": locate._CENTRE_OFF,
-            "size_off": locate._SIZE_OFF,
-            "roll_off_deg": locate._ROLL_OFF_DEG,
+            "good_crop": locate.GOOD_CROP._asdict(),
+            "sure_crop": locate.SURE_CROP._asdict(),
+            "near_crop": locate.NEAR_CROP._asdict(),
+            "sure_sigma": locate.SURE_SIGMA,
         },
         "frames": {"crop_rule": dataclasses.asdict(frames.CROP_RULE)},
         "results": {"reliable_sigma": results.RELIABLE_SIGMA},

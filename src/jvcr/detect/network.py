@@ -31,12 +31,16 @@ face in the others."""
 _COARSEST = 320
 """Longer side of the photo at the coarsest scale, pixels. This scale finds the largest faces."""
 
-_GUIDE_SCORE, _GUIDE_LARGEST = 0.1, 28.0
+_GUIDE_SCORE, _GUIDE_LARGEST = 0.2, 28.0
 """The fine scale is searched only around small candidates from the coarse scale: those with at least this score, and
 smaller than this many coarse pixels. The coarse scale is accurate enough for larger faces."""
 
-_GUIDED_TILE, _GUIDED_MARGIN = 128, 8
-"""Tiles around those candidates: side, and least margin between a candidate and the tile's edges, pixels."""
+_SURE_SCORE = 0.5
+"""If no box has at least this score after that, the whole photo is searched at the fine scale."""
+
+_SMALL_TILE, _GUIDED_TILE, _GUIDED_MARGIN = 64, 128, 8
+"""Tiles around those candidates: side for candidates that fit, side for larger ones, and least margin between a
+candidate and the tile's edges, pixels."""
 
 _CLOSE_SIDE, _CLOSE_BORDER = 160, 96
 """Search for close-ups: longer side of the reduced photo, and total width of the border on opposite sides, pixels."""
@@ -55,9 +59,9 @@ class NetworkDetector:
     """Proposes landmark boxes with scores and roll angles.
 
     The photo is first searched at 320 pixels, which finds all but small faces. Then it is searched at ``size``, but
-    only around small candidates from the first search. If ``size`` is more than twice 320, the whole photo is searched
-    at ``size``, at a quarter of it, and so on down to 320. In this way the network sees every face at a size that it
-    was trained on: from about 12 pixels at ``size`` to the whole photo.
+    only around small candidates from the first search, or as a whole if nothing sure was found. If ``size`` is more
+    than twice 320, the whole photo is searched at ``size``, at a quarter of it, and so on down to 320. In this way the
+    network sees every face at a size that it was trained on: from about 12 pixels at ``size`` to the whole photo.
 
     Args:
         weights: file written by ``jvcr export``; by default the weights in the package.
@@ -152,30 +156,38 @@ class NetworkDetector:
         ]
 
     def _coarse_to_fine(self, image: Image, fine: tuple[int, int], coarse: tuple[int, int]) -> list[Found]:
-        """Search the whole photo at ``coarse`` (width, height), then at ``fine`` around the small candidates."""
+        """Search the whole photo at ``coarse`` (width, height), then at ``fine`` around the small candidates.
+
+        If that gives no sure face, search the whole photo at ``fine``.
+        """
         height, width = image.shape[:2]
         seen = self._search(_resized(image, coarse), width, height, min(self._min_score, _GUIDE_SCORE))
         # Boxes are in pixels of the photo; sizes are compared in coarse pixels, and tiles are laid out in fine ones.
         sides = (seen.boxes[:, 2:] - seen.boxes[:, :2]).max(axis=1, initial=0) * max(coarse) / max(width, height)
         small = (seen.scores >= _GUIDE_SCORE) & (sides < _GUIDE_LARGEST)
         tiles = _tiles_around(rescaled(seen.boxes[small], max(fine) / max(width, height)), *fine)
-        if not tiles:
-            return [seen]
-        if len(tiles) * _GUIDED_TILE**2 > fine[0] * fine[1] / 2 or min(fine) < _GUIDED_TILE:
-            return [seen, self._search(_resized(image, fine), width, height)]
-        # Cut the tiles from the photo first: resizing all of it would take longer.
-        regions = [
-            _Tile(*(round(v * max(width, height) / max(fine)) for v in tile)).within(width, height) for tile in tiles
-        ]
-        parts = [image[r.top : r.bottom, r.left : r.right] for r in regions]
-        pictures = np.stack([_resized(part, (_GUIDED_TILE, _GUIDED_TILE)) for part in parts])
-        found = [seen]
-        for region, one in zip(regions, self._decoded(pictures, self._min_score), strict=True):
-            ratio = np.array([region.right - region.left, region.bottom - region.top] * 2) / _GUIDED_TILE
-            boxes = rescaled(one.boxes, ratio) + np.array([region.left, region.top] * 2)
-            kept = region.uncut(boxes, width, height) & _inside(one.boxes, pictures[0])
-            found.append(Found(boxes[kept], one.scores[kept], one.roll_deg[kept]))
-        return found
+        few = sum(tile.side**2 for tile in tiles) <= fine[0] * fine[1] / 2 and min(fine) >= _GUIDED_TILE
+        found = [seen, *self._in_tiles(image, tiles, max(width, height) / max(fine))] if few else [seen]
+        if any((one.scores >= _SURE_SCORE).any() for one in found) and (few or not tiles):
+            return found
+        return [*found, self._search(_resized(image, fine), width, height)]
+
+    def _in_tiles(self, image: Image, tiles: list[_Tile], scale: float) -> Iterator[Found]:
+        """Search tiles of the photo. Their sides are those of the pictures that are searched; ``scale``: photo pixels
+        per pixel of those."""
+        height, width = image.shape[:2]
+        for side in sorted({tile.side for tile in tiles}):
+            # Cut the tiles from the photo first: resizing all of it would take longer.
+            regions = [
+                _Tile(*(round(v * scale) for v in tile)).within(width, height) for tile in tiles if tile.side == side
+            ]
+            parts = [image[r.top : r.bottom, r.left : r.right] for r in regions]
+            pictures = np.stack([_resized(part, (side, side)) for part in parts])
+            for region, one in zip(regions, self._decoded(pictures, self._min_score), strict=True):
+                ratio = np.array([region.right - region.left, region.bottom - region.top] * 2) / side
+                boxes = rescaled(one.boxes, ratio) + np.array([region.left, region.top] * 2)
+                kept = region.uncut(boxes, width, height) & _inside(one.boxes, pictures[0])
+                yield Found(boxes[kept], one.scores[kept], one.roll_deg[kept])
 
     def _search(self, picture: Image, width: int, height: int, min_score: float | None = None) -> Found:
         """Search one whole picture: the photo of width × height pixels, resized. Boxes are in pixels of the photo."""
@@ -214,6 +226,11 @@ class _Tile(NamedTuple):
     right: int
     bottom: int
 
+    @property
+    def side(self) -> int:
+        """Of a square tile."""
+        return self.right - self.left
+
     def within(self, width: int, height: int) -> _Tile:
         """The part of the tile inside a picture of width × height."""
         return _Tile(max(0, self.left), max(0, self.top), min(width, self.right), min(height, self.bottom))
@@ -237,12 +254,14 @@ def _inside(boxes: NDArray[np.float64], picture: Image) -> NDArray[np.bool_]:
 
 
 def _tiles_around(boxes: NDArray[np.float64], width: int, height: int) -> list[_Tile]:
-    """Tiles of side ``_GUIDED_TILE`` that cover the boxes, as few as a greedy choice gives.
+    """Square tiles that cover the boxes, as few as a greedy choice gives, the largest box first.
 
     Boxes and tiles are in pixels of a picture of width × height. Tiles are shifted to lie inside it if they fit.
     """
     tiles: list[_Tile] = []
-    for x0, y0, x1, y1 in boxes.tolist():
+    longer = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)
+    for index in np.argsort(-longer, kind="stable"):
+        x0, y0, x1, y1 = boxes[index].tolist()
         if any(
             tile.left <= x0 - _GUIDED_MARGIN
             and tile.top <= y0 - _GUIDED_MARGIN
@@ -251,11 +270,12 @@ def _tiles_around(boxes: NDArray[np.float64], width: int, height: int) -> list[_
             for tile in tiles
         ):
             continue
+        side = _SMALL_TILE if longer[index] + 2 * _GUIDED_MARGIN <= _SMALL_TILE else _GUIDED_TILE
         left, top = (
-            int(np.clip((low + high - _GUIDED_TILE) / 2, 0, max(0, extent - _GUIDED_TILE)))
+            int(np.clip((low + high - side) / 2, 0, max(0, extent - side)))
             for low, high, extent in ((x0, x1, width), (y0, y1, height))
         )
-        tiles.append(_Tile(left, top, left + _GUIDED_TILE, top + _GUIDED_TILE))
+        tiles.append(_Tile(left, top, left + side, top + side))
     return tiles
 
 

@@ -23,7 +23,7 @@ export interface DetectorNetwork {
  * Proposes landmark boxes and rolls.
  *
  * The photo is searched at 320 pixels, where all but small faces are found, and at `size` wherever that search saw
- * something small. With a `size` of more than twice 320, the whole photo is searched at `size`, at a quarter of it, and
+ * something small, or everywhere if nothing sure was found. With a `size` of more than twice 320, the whole photo is searched at `size`, at a quarter of it, and
  * so on down to 320.
  */
 export class NetworkDetector implements Detector {
@@ -83,27 +83,26 @@ export class NetworkDetector implements Detector {
     return kept.map((index) => found[index]).filter((one) => one.score >= this.minScore);
   }
 
-  /** A whole search at `coarse`, and one at `fine` around the small things it saw. */
+  /** A whole search at `coarse`, and one at `fine` around the small things it saw; a whole one if nothing is sure. */
   private async coarseToFine(image: Image, fine: Size, coarse: Size): Promise<Found[]> {
-    const seen = await this.search(resizedTo(image, coarse), image, Math.min(this.minScore, SETTINGS.guide_score));
+    const found = await this.search(resizedTo(image, coarse), image, Math.min(this.minScore, SETTINGS.guide_score));
     const share = longer(fine) / longer(image);
-    const small = seen.filter((one) => isGuide(one, longer(coarse) / longer(image)));
+    const small = found.filter((one) => isGuide(one, longer(coarse) / longer(image)));
     const tiles = tilesAround(
       small.map((one) => rescaledBox(one.box, share, share)),
       fine,
     );
-    if (!tiles.length) return seen;
-    const side = SETTINGS.guided_tile;
-    if (tiles.length * side ** 2 > (fine.width * fine.height) / 2 || Math.min(fine.width, fine.height) < side) {
-      return [...seen, ...(await this.search(resizedTo(image, fine), image))];
-    }
-    for (const tile of tiles) seen.push(...(await this.inGuidedTile(image, regionOf(tile, image, fine))));
-    return seen;
+    const few = isLittle(tiles, fine);
+    if (few) for (const tile of tiles) found.push(...(await this.inGuidedTile(image, tile, fine)));
+    const sure = found.some((one) => one.score >= SETTINGS.sure_score);
+    if (!sure || (tiles.length && !few)) found.push(...(await this.search(resizedTo(image, fine), image)));
+    return found;
   }
 
   /** A tile of the finer search. It is cut from the photo itself: resizing all of it would take longer. */
-  private async inGuidedTile(image: Image, region: Tile): Promise<Found[]> {
-    const side = SETTINGS.guided_tile;
+  private async inGuidedTile(image: Image, tile: Tile, fine: Size): Promise<Found[]> {
+    const side = tile.width;
+    const region = regionOf(tile, image, fine);
     const part = cut(image, region.left, region.top, region.right, region.bottom);
     const picture = resizedTo(part, { width: side, height: side });
     const found = await this.decoded(picture, this.minScore);
@@ -145,6 +144,12 @@ function longer({ width, height }: Size): number {
 /** Whether the finer search looks around it. `share`: from the photo's pixels to those of the coarse search. */
 function isGuide({ box, score }: Found, share: number): boolean {
   return score >= SETTINGS.guide_score && box.longer * share < SETTINGS.guide_largest;
+}
+
+/** Whether the tiles fit into the fine search's picture and are at most half of it. */
+function isLittle(tiles: readonly Tile[], { width, height }: Size): boolean {
+  const area = tiles.reduce((sum, tile) => sum + tile.width ** 2, 0);
+  return area <= (width * height) / 2 && Math.min(width, height) >= SETTINGS.guided_tile;
 }
 
 /** A tile of the fine search, in the photo's pixels. */

@@ -1,7 +1,7 @@
 /** Parts of a picture that are searched one by one (`_Tile`, `_tiles`, `_sizes` of `jvcr.detect.network`). */
 import { CONSTANTS } from "../constants.ts";
 import { borders, type Box } from "../frames.ts";
-import { clip, roundHalfEven } from "../numbers.ts";
+import { argsortDescending, clip, roundHalfEven } from "../numbers.ts";
 
 const SETTINGS = CONSTANTS.detect_network;
 
@@ -70,15 +70,17 @@ export function isInside(box: Box, size: Size): boolean {
   return x + marginX > left && x - marginX < right && y + marginY > top && y - marginY < bottom;
 }
 
-/** Few square tiles that hold the boxes; moved inside the picture as far as it is large enough. */
+/** Few square tiles that hold the boxes, the largest first; moved inside the picture as far as it is large enough. */
 export function tilesAround(boxes: readonly Box[], { width, height }: Size): Tile[] {
-  const side = SETTINGS.guided_tile;
-  const start = (low: number, high: number, extent: number): number =>
+  const { small_tile: small, guided_tile: large, guided_margin: margin } = SETTINGS;
+  const start = (low: number, high: number, extent: number, side: number): number =>
     Math.trunc(clip((low + high - side) / 2, 0, Math.max(0, extent - side)));
   const tiles: Tile[] = [];
-  for (const box of boxes) {
-    if (tiles.some((tile) => tile.holds(box, SETTINGS.guided_margin))) continue;
-    const [left, top] = [start(box.x0, box.x1, width), start(box.y0, box.y1, height)];
+  for (const index of argsortDescending(boxes.map((box) => box.longer))) {
+    const box = boxes[index];
+    if (tiles.some((tile) => tile.holds(box, margin))) continue;
+    const side = box.longer + 2 * margin <= small ? small : large;
+    const [left, top] = [start(box.x0, box.x1, width, side), start(box.y0, box.y1, height, side)];
     tiles.push(new Tile(left, top, left + side, top + side));
   }
   return tiles;
