@@ -236,9 +236,10 @@ class Crop:
     def to_image(self, points_crop: Points) -> Points:
         """(…, 3) crop → image pixels. Inverse of ``to_crop``."""
         matrix = self.matrix
-        inverse = np.linalg.inv(matrix[:, :2])
+        # A rotation times a scale: its inverse is its transpose over the squared scale.
+        inverse = matrix[:, :2] * (self.side_px / self.size_px) ** 2
         out = np.empty_like(points_crop, dtype=np.result_type(points_crop, np.float32))
-        out[..., :2] = (points_crop[..., :2] - matrix[:, 2]) @ inverse.T
+        out[..., :2] = (points_crop[..., :2] - matrix[:, 2]) @ inverse
         out[..., 2] = points_crop[..., 2] * (self.side_px / self.size_px) + self.centre_z
         return out
 

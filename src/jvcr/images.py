@@ -360,10 +360,12 @@ def _cut_and_reduce(image: Image, crop: Crop, factor: int) -> tuple[Image, Crop]
     top = min(max(0, math.floor(crop.centre_y - reach)), height - 1)
     right = min(max(left + 1, math.ceil(crop.centre_x + reach)), width)
     bottom = min(max(top + 1, math.ceil(crop.centre_y + reach)), height)
+    # Whole cells, without padding if the image is large enough.
+    right, bottom = min(right + (left - right) % factor, width), min(bottom + (top - bottom) % factor, height)
     part = image[top:bottom, left:right]
     if factor == 1:
         return part, crop.reduced(left, top, 1)
-    # Whole cells only: a partial last cell is padded with its edge pixels.
+    # At the image's border, a partial last cell is padded with its edge pixels.
     extra_x, extra_y = -part.shape[1] % factor, -part.shape[0] % factor
     if extra_x or extra_y:
         part = cv2.copyMakeBorder(part, 0, extra_y, 0, extra_x, cv2.BORDER_REPLICATE)

@@ -54,19 +54,28 @@ def sample(volumes: NDArray[np.floating], points_vox: Points) -> NDArray[np.floa
     return sample_cells(volumes[:, :, None, None], points_vox)
 
 
+_NEIGHBOURS = np.array([0, 1])
+
+
 def sample_cells(cells: NDArray[np.floating], points_vox: Points) -> NDArray[np.float32]:
     """``sample`` for volumes stored as cells (B, D, s, s, H, W). Points are in voxels of the whole volume."""
     batch, depth, side = cells.shape[:3]
-    height, width = (side * extent for extent in cells.shape[4:])
-    base = np.floor(points_vox).astype(np.int64)
-    fraction = points_vox - base
-    out = np.zeros(points_vox.shape[:2], np.float64)
-    rows = np.arange(batch)[:, None]
-    for corner in np.ndindex(2, 2, 2):
-        index = base + corner
-        weight = np.where(np.array(corner) == 1, fraction, 1 - fraction).prod(axis=-1)
-        inside = ((index >= 0) & (index < (width, height, depth))).all(axis=-1)
-        x, y, z = np.moveaxis(np.clip(index, 0, (width - 1, height - 1, depth - 1)), -1, 0)
-        read = cells[rows, z, y % side, x % side, y // side, x // side]
-        out += np.where(inside, weight * read, 0.0)
+    rows, columns = cells.shape[4:]
+    base = np.floor(points_vox)
+    # Per axis: the coordinates of the two voxels around each point, (B, N, 2), and their weights, 0 outside.
+    near, weights = [], []
+    for axis, extent in enumerate((columns * side, rows * side, depth)):
+        index = base[..., axis, None].astype(np.int64) + _NEIGHBOURS
+        upper = (points_vox[..., axis] - base[..., axis])[..., None]
+        share = np.concatenate([1 - upper, upper], axis=-1)
+        weights.append(share * ((index >= 0) & (index < extent)))
+        near.append(np.minimum(np.maximum(index, 0), extent - 1))
+    x, y, z = near
+    # The place of voxel (z, y, x) in the flat array is a sum of one term per axis.
+    in_x = (x % side) * (rows * columns) + x // side
+    in_y = (y % side) * (side * rows * columns) + (y // side) * columns
+    in_z = (z + np.arange(batch)[:, None, None] * depth) * (side * side * rows * columns)
+    place = in_z[..., :, None, None] + in_y[..., None, :, None] + in_x[..., None, None, :]
+    weight = weights[2][..., :, None, None] * weights[1][..., None, :, None] * weights[0][..., None, None, :]
+    out = (np.ascontiguousarray(cells).reshape(-1)[place] * weight).sum(axis=(-3, -2, -1))
     return out.astype(np.float32)

@@ -21,7 +21,7 @@ import onnxruntime
 
 import jvcr
 from jvcr import distinct, expression, find, frames, geometry, locate, results
-from jvcr.detect import network
+from jvcr.detect import network, second_opinion
 from jvcr.io import inputs
 from jvcr.runtime import confidence, landmark_confidence
 from jvcr.runtime.header import detector_multiple, read_described
@@ -50,8 +50,12 @@ def constants() -> dict[str, Any]:
                     "_CLOSE_SIDE",
                     "_CLOSE_BORDER",
                 ),
-                *("_LARGEST_PICTURE", "_TILE", "_OVERLAP", "_BEYOND", "PADDING"),
+                *("_MAY_GROW", "_LARGEST_PICTURE", "_TILE", "_OVERLAP", "_BEYOND", "PADDING"),
             )
+        },
+        "second_opinion": {
+            name.lower(): getattr(second_opinion, name)
+            for name in ("SURE_SCORE", "HOPELESS_SCORE", "TILE", "FACTOR", "SAME_PLACE", "LEAST_SCORE")
         },
         "find": dataclasses.asdict(find.DEFAULT_POLICY),
         "locate": {

@@ -28,6 +28,11 @@ class Proposal:
     roll_deg: float = 0.0
 
 
+def score_of(proposal: Proposal) -> float:
+    """The proposal's score; 1 if it has none."""
+    return 1.0 if proposal.score is None else proposal.score
+
+
 class Detector(Protocol):
     """Proposes faces. A plain function will do.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +12,9 @@ from jvcr.frames import rescaled
 
 STRIDE = 8
 """Pixels per cell."""
+
+
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
 class Found(NamedTuple):
@@ -30,9 +34,7 @@ def decode(cells: NDArray[np.float32], min_score: float) -> Found:
         min_score: cells with less heat are ignored.
     """
     heat = cells[0]
-    around = np.pad(heat, 1, constant_values=-1.0)
-    height, width = heat.shape
-    hottest = np.maximum.reduce([around[y : y + height, x : x + width] for y in range(3) for x in range(3)])
+    hottest = cv2.dilate(heat, _NEIGHBOURS)
     y, x = np.nonzero((heat >= min_score) & (heat >= hottest))
     score, dx, dy, log_width, log_height, cosine, sine = cells[:, y, x].astype(np.float64)
     centre = np.stack([x + dx, y + dy], axis=1)

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from jvcr.detect.base import Proposal, nms
+from jvcr.detect.base import Proposal, nms, score_of
 from jvcr.detect.cells import Found, decode
+from jvcr.detect.second_opinion import with_second_opinions
 from jvcr.frames import Box, borders, rescaled
 from jvcr.images import Image
 from jvcr.runtime.header import detector_multiple
@@ -24,9 +25,12 @@ SAME_FACE = 0.4
 DETECT_SIZE = 640
 """Default longer side of the photo at the finest scale, pixels."""
 
-PROPOSE_SCORE, LIKELY_SCORE = 0.2, 0.35
+PROPOSE_SCORE, LIKELY_SCORE = 0.22, 0.36
 """Boxes below the first score are not proposed. The landmark network runs on boxes below the second only if it found no
 face in the others."""
+
+_MAY_GROW = 0.7
+"""Boxes from this share of the lowest score on get a second opinion, which may raise their score."""
 
 _COARSEST = 320
 """Longer side of the photo at the coarsest scale, pixels. This scale finds the largest faces."""
@@ -90,6 +94,7 @@ class NetworkDetector:
         check_ends(path, self._session.get_inputs(), {"photos": (None, None, None, 3)})
         check_ends(path, self._session.get_outputs(), {"cells": (None, 7, None, None)})
         self._size, self._min_score = size, min_score
+        self._least_score = _MAY_GROW * min_score
         self._settings: tuple[Any, ...] = (weights, size, min_score, threads)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -118,13 +123,13 @@ class NetworkDetector:
         """(H, W, 3) uint8 RGB → proposals after NMS, best score first."""
         sizes = _sizes(image.shape[1], image.shape[0], self._size)
         if len(sizes) == 2 and max(sizes[0]) <= 2 * max(sizes[1]):
-            return self._proposals(self._coarse_to_fine(image, *sizes))
+            return self._judged(image, self._coarse_to_fine(image, *sizes))
         found, picture = [], image
         for size in sizes:
             # Finest first, so that each picture can be resized from the previous, larger one.
             picture = _resized(picture, size)
             found.append(self._search(picture, image.shape[1], image.shape[0]))
-        return self._proposals(found)
+        return self._judged(image, found)
 
     def close_up(self, image: Image) -> list[Proposal]:
         """Find faces that are larger than the photo: shrink it, add a border, and search it once.
@@ -138,10 +143,16 @@ class NetworkDetector:
         start = _CLOSE_BORDER // 2
         bottom, right = (start + -(side + _CLOSE_BORDER) % self._multiple for side in picture.shape[:2])
         framed = cv2.copyMakeBorder(picture, start, bottom, start, right, cv2.BORDER_CONSTANT, value=(PADDING,) * 3)
-        found = self._decoded(framed[None], self._min_score)[0]
+        found = self._decoded(framed[None])[0]
         boxes = found.boxes - start
         inside = _inside(boxes, picture)
-        return self._proposals([Found(rescaled(boxes, ratio)[inside], found.scores[inside], found.roll_deg[inside])])
+        close = [Found(rescaled(boxes, ratio)[inside], found.scores[inside], found.roll_deg[inside])]
+        return [one for one in self._proposals(close) if score_of(one) >= self._min_score]
+
+    def _judged(self, image: Image, found: list[Found]) -> list[Proposal]:
+        """The proposals of a search, after second opinions on the doubtful ones."""
+        judged = with_second_opinions(self.cells, image, self._proposals(found))
+        return [one for one in judged if score_of(one) >= self._min_score]
 
     def _proposals(self, found: list[Found]) -> list[Proposal]:
         boxes, scores, roll_deg = (np.concatenate(parts) for parts in zip(*found, strict=True))
@@ -152,7 +163,6 @@ class NetworkDetector:
         return [
             Proposal(candidates[i], float(scores[i]), float(roll_deg[i]))
             for i in nms(candidates, scores.tolist(), SAME_FACE)
-            if scores[i] >= self._min_score
         ]
 
     def _coarse_to_fine(self, image: Image, fine: tuple[int, int], coarse: tuple[int, int]) -> list[Found]:
@@ -161,7 +171,7 @@ class NetworkDetector:
         If that gives no sure face, search the whole photo at ``fine``.
         """
         height, width = image.shape[:2]
-        seen = self._search(_resized(image, coarse), width, height, min(self._min_score, _GUIDE_SCORE))
+        seen = self._search(_resized(image, coarse), width, height)
         # Boxes are in pixels of the photo; sizes are compared in coarse pixels, and tiles are laid out in fine ones.
         sides = (seen.boxes[:, 2:] - seen.boxes[:, :2]).max(axis=1, initial=0) * max(coarse) / max(width, height)
         small = (seen.scores >= _GUIDE_SCORE) & (sides < _GUIDE_LARGEST)
@@ -183,34 +193,34 @@ class NetworkDetector:
             ]
             parts = [image[r.top : r.bottom, r.left : r.right] for r in regions]
             pictures = np.stack([_resized(part, (side, side)) for part in parts])
-            for region, one in zip(regions, self._decoded(pictures, self._min_score), strict=True):
+            for region, one in zip(regions, self._decoded(pictures), strict=True):
                 ratio = np.array([region.right - region.left, region.bottom - region.top] * 2) / side
                 boxes = rescaled(one.boxes, ratio) + np.array([region.left, region.top] * 2)
                 kept = region.uncut(boxes, width, height) & _inside(one.boxes, pictures[0])
                 yield Found(boxes[kept], one.scores[kept], one.roll_deg[kept])
 
-    def _search(self, picture: Image, width: int, height: int, min_score: float | None = None) -> Found:
+    def _search(self, picture: Image, width: int, height: int) -> Found:
         """Search one whole picture: the photo of width × height pixels, resized. Boxes are in pixels of the photo."""
         size = (picture.shape[1], picture.shape[0])
-        least = self._min_score if min_score is None else min_score
-        parts = [self._in_tile(picture, tile, least) for tile in _tiles(*size)]
+        parts = [self._in_tile(picture, tile) for tile in _tiles(*size)]
         boxes, scores, roll_deg = (np.concatenate(values) for values in zip(*parts, strict=True))
         # Width and height were each rounded to whole pixels, so their scales differ slightly.
         ratio = np.array([width / size[0], height / size[1]] * 2)
         return Found(rescaled(boxes, ratio), scores, roll_deg)
 
-    def _in_tile(self, picture: Image, tile: _Tile, min_score: float) -> Found:
+    def _in_tile(self, picture: Image, tile: _Tile) -> Found:
         part = picture[tile.top : tile.bottom, tile.left : tile.right]
         height, width = part.shape[:2]
         below, right = -height % self._multiple, -width % self._multiple
         padded = cv2.copyMakeBorder(part, 0, below, 0, right, cv2.BORDER_CONSTANT, value=(PADDING,) * 3)
-        found = self._decoded(padded[None], min_score)[0]
+        found = self._decoded(padded[None])[0]
         boxes = found.boxes + np.array([tile.left, tile.top] * 2)
         kept = _inside(boxes, picture) & tile.uncut(boxes, picture.shape[1], picture.shape[0])
         return Found(boxes[kept], found.scores[kept], found.roll_deg[kept])
 
-    def _decoded(self, pictures: Image, min_score: float) -> list[Found]:
-        return [decode(cells, min_score) for cells in self.cells(pictures)]
+    def _decoded(self, pictures: Image) -> list[Found]:
+        least = min(self._least_score, _GUIDE_SCORE)
+        return [decode(cells, least) for cells in self.cells(pictures)]
 
 
 def _check_size(size: int) -> None:

@@ -7,6 +7,7 @@ import { resizeArea, resizeLinear } from "../resize.ts";
 import type { DetectorCells } from "../runtime/onnx.ts";
 import { nms, type Detector, type Proposal } from "./base.ts";
 import { decode, type Found } from "./cells.ts";
+import { withSecondOpinions } from "./second_opinion.ts";
 import { isInside, scaledSize, searchSizes, Tile, tilesAround, tilesOf, type Size } from "./tiles.ts";
 
 const SETTINGS = CONSTANTS.detect_network;
@@ -40,7 +41,7 @@ export class NetworkDetector implements Detector {
   async propose(image: Image): Promise<Proposal[]> {
     const sizes = searchSizes(image, this.size);
     if (sizes.length === 2 && longer(sizes[0]) <= 2 * longer(sizes[1])) {
-      return this.proposals(await this.coarseToFine(image, sizes[0], sizes[1]));
+      return this.judged(image, await this.coarseToFine(image, sizes[0], sizes[1]));
     }
     const found: Found[] = [];
     let picture = image;
@@ -49,7 +50,7 @@ export class NetworkDetector implements Detector {
       picture = resizedTo(picture, size);
       found.push(...(await this.search(picture, image)));
     }
-    return this.proposals(found);
+    return this.judged(image, found);
   }
 
   /** Faces that are larger than the photo: it is searched much reduced, with a border around it. */
@@ -57,19 +58,25 @@ export class NetworkDetector implements Detector {
     const picture = resizedTo(image, scaledSize(image, SETTINGS.close_side));
     const start = Math.floor(SETTINGS.close_border / 2);
     const [width, height] = [picture.width, picture.height].map((side) => this.whole(side + SETTINGS.close_border));
-    const found = await this.decoded(framed(picture, width, height, start, start, SETTINGS.padding), this.minScore);
+    const found = await this.decoded(framed(picture, width, height, start, start, SETTINGS.padding));
     const [x, y] = [image.width / picture.width, image.height / picture.height];
-    return this.proposals(
-      found
-        .map((one) => ({ ...one, box: movedBox(one.box, -start, -start) }))
-        .filter((one) => isInside(one.box, picture))
-        .map((one) => ({ ...one, box: rescaledBox(one.box, x, y) })),
-    );
+    const close = found
+      .map((one) => ({ ...one, box: movedBox(one.box, -start, -start) }))
+      .filter((one) => isInside(one.box, picture))
+      .map((one) => ({ ...one, box: rescaledBox(one.box, x, y) }));
+    return this.proposals(close).filter((one) => one.score >= this.minScore);
   }
 
   /** The next multiple of the network's. */
   private whole(side: number): number {
     return side + modulo(-side, this.multiple);
+  }
+
+  /** The proposals of a search, after second opinions on the doubtful ones. */
+  private async judged(image: Image, found: readonly Found[]): Promise<Proposal[]> {
+    const cells = (picture: Image): Promise<DetectorCells> => this.network.cells(picture);
+    const all = await withSecondOpinions(cells, image, this.proposals(found));
+    return all.filter((one) => one.score >= this.minScore);
   }
 
   private proposals(all: readonly Found[]): Proposal[] {
@@ -80,12 +87,12 @@ export class NetworkDetector implements Detector {
       found.map((one) => one.score),
       SETTINGS.same_face,
     );
-    return kept.map((index) => found[index]).filter((one) => one.score >= this.minScore);
+    return kept.map((index) => found[index]);
   }
 
   /** A whole search at `coarse`, and one at `fine` around the small things it saw; a whole one if nothing is sure. */
   private async coarseToFine(image: Image, fine: Size, coarse: Size): Promise<Found[]> {
-    const found = await this.search(resizedTo(image, coarse), image, Math.min(this.minScore, SETTINGS.guide_score));
+    const found = await this.search(resizedTo(image, coarse), image);
     const share = longer(fine) / longer(image);
     const small = found.filter((one) => isGuide(one, longer(coarse) / longer(image)));
     const tiles = tilesAround(
@@ -105,7 +112,7 @@ export class NetworkDetector implements Detector {
     const region = regionOf(tile, image, fine);
     const part = cut(image, region.left, region.top, region.right, region.bottom);
     const picture = resizedTo(part, { width: side, height: side });
-    const found = await this.decoded(picture, this.minScore);
+    const found = await this.decoded(picture);
     return found
       .filter((one) => isInside(one.box, picture))
       .map((one) => {
@@ -116,24 +123,25 @@ export class NetworkDetector implements Detector {
   }
 
   /** One search of the whole photo, resized to `picture`. Boxes in the photo's pixels. */
-  private async search(picture: Image, photo: Size, minScore = this.minScore): Promise<Found[]> {
+  private async search(picture: Image, photo: Size): Promise<Found[]> {
     const [x, y] = [photo.width / picture.width, photo.height / picture.height];
     const found: Found[] = [];
-    for (const tile of tilesOf(picture)) found.push(...(await this.inTile(picture, tile, minScore)));
+    for (const tile of tilesOf(picture)) found.push(...(await this.inTile(picture, tile)));
     return found.map((one) => ({ ...one, box: rescaledBox(one.box, x, y) }));
   }
 
-  private async inTile(picture: Image, tile: Tile, minScore: number): Promise<Found[]> {
+  private async inTile(picture: Image, tile: Tile): Promise<Found[]> {
     const part = tile.width < picture.width || tile.height < picture.height ? cutTile(picture, tile) : picture;
     const [width, height] = [this.whole(tile.width), this.whole(tile.height)];
-    const found = await this.decoded(framed(part, width, height, 0, 0, SETTINGS.padding), minScore);
+    const found = await this.decoded(framed(part, width, height, 0, 0, SETTINGS.padding));
     return found
       .map((one) => ({ ...one, box: movedBox(one.box, tile.left, tile.top) }))
       .filter((one) => isInside(one.box, picture) && tile.uncut(one.box, picture));
   }
 
-  private async decoded(picture: Image, minScore: number): Promise<Found[]> {
-    return decode(await this.network.cells(picture), minScore);
+  private async decoded(picture: Image): Promise<Found[]> {
+    const least = Math.min(SETTINGS.may_grow * this.minScore, SETTINGS.guide_score);
+    return decode(await this.network.cells(picture), least);
   }
 }
 
