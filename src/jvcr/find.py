@@ -103,6 +103,10 @@ class FaceFinder:
         """(H, W, 3) uint8 RGB → faces, best score first. ``volumes`` keeps the volumes; otherwise they are empty."""
         return self.many([image], volumes)[0]
 
+    def beside(self, image: Image, known: Sequence[Box]) -> list[FoundFace]:
+        """Faces beside known ones: proposals on a known box are not looked at. Without volumes."""
+        return self._run([(image, self._faces(image, known))], False)[0]
+
     def many(self, images: Sequence[Image], volumes: bool = True) -> list[list[FoundFace]]:
         """The faces of each of several photos. Crops of all photos share forward passes."""
         return self._run([(image, self._faces(image)) for image in images], volumes)
@@ -143,11 +147,13 @@ class FaceFinder:
                     advance(number, answer)
         return [results[number] for number in range(len(searches))]
 
-    def _faces(self, image: Image) -> _Search[list[FoundFace]]:
-        proposals = as_proposals(self._detector(image))
+    def _faces(self, image: Image, known: Sequence[Box] = ()) -> _Search[list[FoundFace]]:
+        proposals = [one for one in as_proposals(self._detector(image)) if not _is_on(one.box, known)]
         likely = [p for p in proposals if p.score is None or p.score >= self._policy.likely_score]
         candidates = yield from self._looked_at(image, likely)
         faces = self._kept(image, candidates)
+        if known:
+            return faces
         # Skip unlikely proposals when a face was already found; this saves forward passes.
         if len(likely) < len(proposals) and not any(face.score >= self._policy.min_score for face in faces):
             candidates += yield from self._looked_at(image, [p for p in proposals if p not in likely])
@@ -208,6 +214,12 @@ class FaceFinder:
         """The face's score, with its agreement multiplied by a factor."""
         box = Box.around(face.points_img)
         return self._runtime.confidence.score(factor * face.score, proposal.score, max(box.width, box.height))
+
+
+def _is_on(box: Box, known: Sequence[Box]) -> bool:
+    """Whether the middle of the box lies in a known box."""
+    x, y = box.centre
+    return any(one.x0 <= x <= one.x1 and one.y0 <= y <= one.y1 for one in known)
 
 
 def _kept_on(image: Image, boxes: Sequence[Box], scores: Sequence[float], min_score: float) -> list[int]:

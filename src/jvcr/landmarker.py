@@ -18,7 +18,7 @@ from jvcr.find import DEFAULT_POLICY, FaceFinder
 from jvcr.frames import Box, Crop
 from jvcr.images import Image
 from jvcr.io.inputs import ImageInput, as_image, check_boxes
-from jvcr.locate import LocatedFace, locate, locate_many, trust_of, upright_crop
+from jvcr.locate import LocatedFace, locate_many, trust_of, upright_crop
 from jvcr.markups.markup import Markup
 from jvcr.results import Face
 from jvcr.runtime.backends import Backend, open_backend
@@ -98,7 +98,7 @@ class Landmarker:
         )
         # Earlier passes only need to find the position, so they skip flip averaging.
         self._last_look: Runtime = MirrorAveraged(self._runtime) if mirror else self._runtime
-        self._refine = refine
+        self._refine, self._mirror = refine, mirror
         self._batch_size = batch_size
         self._finder = FaceFinder(
             self._runtime,
@@ -234,8 +234,19 @@ class Landmarker:
             if frames.failure is not None:
                 raise ValueError(frames.failure)
 
+    def find_more(self, image: Image, known: Sequence[Box]) -> list[Face]:
+        """The faces beside known ones, best score first, for later frames of a video. Without known ones: ``predict``.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            known: boxes of the known faces. A detection whose middle lies in one of them is not looked at.
+        """
+        return [self._face(image, *found) for found in self._finder.beside(image, known)]
+
     def look_again(self, image: Image, landmarks: Sequence[NDArray[np.float32]]) -> list[Face | None]:
-        """One forward pass for each face whose landmarks are approximately known, as in the next frame of a video.
+        """Look at faces whose landmarks are approximately known, as in the next frame of a video.
+
+        One forward pass for each; with flip averaging, a second one on the mirror image where it pays.
 
         Args:
             landmarks: (N, 3) each, image pixels.
@@ -245,7 +256,9 @@ class Landmarker:
         height, width = image.shape[:2]
         there = [Box.around(points).meets(width, height) for points in landmarks]
         crops = [upright_crop(self._runtime, p) for p, inside in zip(landmarks, there, strict=True) if inside]
-        located = iter(locate(self._last_look, image, crops, self._batch_size))
+        work = ((image, crop) for crop in crops)
+        rough = self._runtime if self._mirror else None
+        located = locate_many(self._last_look, work, self._batch_size, rough)
         faces: list[Face | None] = []
         for inside in there:
             found = next(located) if inside else None

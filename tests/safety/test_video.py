@@ -177,7 +177,7 @@ class NoFaces(Landmarker):
     def __init__(self) -> None:
         pass
 
-    def predict(self, image_rgb: Image, boxes: object = None, *, volumes: bool = False) -> list[Face]:
+    def find_more(self, image: Image, known: object) -> list[Face]:
         return []
 
     def look_again(self, image: Image, landmarks: object) -> list[Face | None]:

@@ -155,7 +155,7 @@ class Scripted:
     def __init__(self, first: Face, seen: Face | None) -> None:
         self.first, self.seen, self.searches = first, seen, 0
 
-    def predict(self, image_rgb: Image) -> list[Face]:
+    def find_more(self, image: Image, known: Sequence[Box]) -> list[Face]:
         self.searches += 1
         return [self.first] if self.searches == 1 else []
 
@@ -200,7 +200,7 @@ def test_a_face_that_has_left_is_not_followed() -> None:
 def test_two_faces_that_run_together_become_one(apart: float, expected: int) -> None:
     # Squares of 100: 80 / 120 = 0.67, 70 / 130 = 0.54, 64 / 136 = 0.47, 40 / 160 = 0.25.
     class Two(Scripted):
-        def predict(self, image_rgb: Image) -> list[Face]:
+        def find_more(self, image: Image, known: Sequence[Box]) -> list[Face]:
             self.searches += 1
             return [face_at(150), face_at(260)] if self.searches == 1 else []
 

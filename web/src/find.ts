@@ -44,12 +44,17 @@ export class FaceFinder {
     private readonly settings: FinderSettings,
   ) {}
 
-  /** The faces of a photo, best score first. */
-  async faces(image: Image): Promise<FoundFace[]> {
-    const proposals = await this.detector.propose(image);
+  /**
+   * The faces of a photo, best score first.
+   *
+   * @param known boxes of faces that are known already: proposals on them are not looked at.
+   */
+  async faces(image: Image, known: readonly Box[] = []): Promise<FoundFace[]> {
+    const proposals = (await this.detector.propose(image)).filter(({ box }) => !isOn(box, known));
     const likely = proposals.filter((proposal) => proposal.score >= DEFAULT_POLICY.likely_score);
     const candidates = await this.lookedAt(image, likely);
     let faces = this.kept(image, candidates);
+    if (known.length) return faces;
     // Skip unlikely proposals when a face was already found; this saves forward passes.
     if (likely.length < proposals.length && !faces.some((face) => face.score >= DEFAULT_POLICY.min_score)) {
       const unlikely = proposals.filter((proposal) => !likely.includes(proposal));
@@ -146,4 +151,10 @@ export class FaceFinder {
     const box = Box.around(face.points_img);
     return this.runtime.confidence.score(factor * face.score, proposal.score, box.longer);
   }
+}
+
+/** Whether the middle of the box lies in a known box. */
+function isOn(box: Box, known: readonly Box[]): boolean {
+  const [x, y] = box.centre;
+  return known.some(({ x0, y0, x1, y1 }) => x0 <= x && x <= x1 && y0 <= y && y <= y1);
 }

@@ -11,6 +11,8 @@ export interface Image {
   /** 3 or 4 bytes a pixel, red first. */
   readonly channels: 3 | 4;
   readonly data: Uint8Array | Uint8ClampedArray;
+  /** Rows top … bottom - 1 and columns left … right - 1, for pictures that need not read all of `data` for that. */
+  part?(left: number, top: number, right: number, bottom: number): Image;
 }
 
 /** The crop's pixels, RGB, `size_px` × `size_px`. Large faces are averaged first, so that sampling does not alias. */
@@ -41,8 +43,9 @@ function cutAndReduce(image: Image, crop: Crop, factor: number): Reduced {
   return { image: resizeArea(whole, width, height), crop: crop.reduced(left, top, factor) };
 }
 
-/** A copy of rows top … bottom - 1 and columns left … right - 1, in RGB. */
+/** A copy of rows top … bottom - 1 and columns left … right - 1. */
 export function cut(image: Image, left: number, top: number, right: number, bottom: number): Image {
+  if (image.part) return image.part(left, top, right, bottom);
   return filled(right - left, bottom - top, (data, at, x, y) => {
     copyPixel(image, left + x, top + y, data, at);
   });

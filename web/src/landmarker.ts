@@ -23,6 +23,7 @@ export interface LandmarkerSettings {
 export class Landmarker {
   private readonly lastLook: Runtime;
   private readonly refine: boolean;
+  private readonly mirror: boolean;
   private readonly finder: FaceFinder;
 
   constructor(
@@ -32,7 +33,7 @@ export class Landmarker {
   ) {
     const { min_score = DEFAULT_POLICY.min_score, refine = true, mirror = true } = settings;
     if (Number.isNaN(min_score)) throw new RangeError("min_score is NaN; expected a number, 0…1");
-    this.refine = refine;
+    [this.refine, this.mirror] = [refine, mirror];
     // The passes before the last only need to find the position.
     this.lastLook = mirror ? new MirrorAveraged(runtime) : runtime;
     this.finder = new FaceFinder(runtime, this.lastLook, detector, { refine, min_score });
@@ -45,21 +46,33 @@ export class Landmarker {
   /** With boxes: one face per box, in their order. Without: the faces that are found, best score first. */
   async predict(image: Image, boxes?: readonly BoxInput[]): Promise<Face[]> {
     if (boxes) return this.inBoxes(image, checkBoxes(boxes, image));
-    const found = await this.finder.faces(image);
+    return this.findMore(image, []);
+  }
+
+  /** The faces beside known ones, best score first. Detections whose middle lies in a known box are not looked at. */
+  async findMore(image: Image, known: readonly Box[]): Promise<Face[]> {
+    const found = await this.finder.faces(image, known);
     return found.map(({ located, box, score }) => this.face(image, located, box, score));
   }
 
-  /** One forward pass for each face whose landmarks are approximately known; null for one that has left the image. */
-  async lookAgain(image: Image, landmarks: readonly Points[]): Promise<(Face | null)[]> {
+  /**
+   * Look at faces whose landmarks are approximately known; null for one that has left the image.
+   *
+   * @param mirror flip averaging, where it pays; without, one forward pass for each face.
+   */
+  async lookAgain(image: Image, landmarks: readonly Points[], mirror = this.mirror): Promise<(Face | null)[]> {
     const faces: (Face | null)[] = [];
-    for (const points of landmarks) faces.push(await this.again(image, points));
+    for (const points of landmarks) faces.push(await this.again(image, points, mirror));
     return faces;
   }
 
-  private async again(image: Image, points: Points): Promise<Face | null> {
+  private async again(image: Image, points: Points, mirror: boolean): Promise<Face | null> {
     const { width, height } = image;
     if (!Box.around(points).meets(width, height)) return null;
-    const [found] = await locate(this.lastLook, image, [uprightCrop(this.runtime, points)]);
+    const crops = [uprightCrop(this.runtime, points)];
+    const [found] = mirror
+      ? await locateTwice(this.lastLook, this.runtime, image, crops)
+      : await locate(this.runtime, image, crops);
     const box = Box.around(found.points_img);
     return box.meets(width, height) ? this.face(image, found, box, this.runtime.confidence.score(found.score)) : null;
   }

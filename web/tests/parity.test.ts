@@ -66,7 +66,7 @@ describe("predict", () => {
 describe("track", () => {
   it("gives identities, smoothed and raw landmarks as Python", async () => {
     const { frames, searches, detect_every_s, ...size } = golden.tracking;
-    const tracker = new Tracker(makeLandmarker(networks), { detect_every_s });
+    const tracker = new Tracker(makeLandmarker(networks), { detect_every_s, mirror: true });
     for (const { file, time_s, faces } of frames) {
       const tracked = await tracker.next(readRgb(file, size), time_s);
       expect(tracked.map((one) => one.identity)).toEqual(faces.map((one) => one.identity));

@@ -27,8 +27,8 @@ _SAME_FACE = 0.5
 class FrameLandmarker(Protocol):
     """The methods of a ``Landmarker`` that the tracker uses."""
 
-    def predict(self, image_rgb: Image) -> list[Face]:
-        """Detect the faces of a frame."""
+    def find_more(self, image: Image, known: Sequence[Box]) -> list[Face]:
+        """Detect the faces of a frame beside known ones."""
         ...
 
     def look_again(self, image: Image, landmarks: Sequence[NDArray[np.float32]]) -> list[Face | None]:
@@ -163,7 +163,7 @@ class Tracker:
     def _search(self, image: Image, time_s: float) -> None:
         self.searches += 1
         self._searched_s = time_s
-        found = self._landmarker.predict(image)
+        found = self._landmarker.find_more(image, [track.face.box for track in self._followed])
         for face in sorted(found, key=lambda f: -f.box.width * f.box.height):
             if any(face.box.iou(track.face.box) >= _SAME_PLACE for track in self._followed):
                 continue

@@ -84,10 +84,9 @@ export class Landmarker {
     const tracker = ++this.trackers;
     let index = 0;
     try {
-      for await (const timeS of framesOf(video, signal)) {
-        const sent = await createImageBitmap(video);
-        const request = { kind: "track", tracker, picture: sent, timeS, settings } as const;
-        const { faces, picture } = await this.link.ask(request, [sent]);
+      for await (const { timeS, bitmap } of framesOf(video, signal)) {
+        const request = { kind: "track", tracker, picture: bitmap, timeS, settings } as const;
+        const { faces, picture } = await this.link.ask(request, [bitmap]);
         yield { index: index++, time_s: timeS, image: picture, faces };
         picture.close();
       }

@@ -24,8 +24,8 @@ export interface DetectorNetwork {
  * Proposes landmark boxes and rolls.
  *
  * The photo is searched at 320 pixels, where all but small faces are found, and at `size` wherever that search saw
- * something small, or everywhere if nothing sure was found. With a `size` of more than twice 320, the whole photo is searched at `size`, at a quarter of it, and
- * so on down to 320.
+ * something small, or everywhere if nothing sure was found. With a `size` of more than twice 320, the whole photo is
+ * searched at `size`, at a quarter of it, and so on down to 320.
  */
 export class NetworkDetector implements Detector {
   constructor(

@@ -3,9 +3,15 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { chromium, type Browser } from "playwright-core";
 
-const CAMERA = fileURLToPath(new URL("../../build/golden/camera.mjpeg", import.meta.url));
+/** Of 30 frames/s; and one of 60, for measurements (`npm run bench` writes it). */
+export const CAMERA = cameraFile("camera.mjpeg");
+export const FAST_CAMERA = cameraFile("camera60.y4m");
 
-export function openChromium(): Promise<Browser> {
+function cameraFile(name: string): string {
+  return fileURLToPath(new URL(`../../build/golden/${name}`, import.meta.url));
+}
+
+export function openChromium(camera = CAMERA): Promise<Browser> {
   const candidates = [
     process.env["JVCR_CHROMIUM"],
     "/usr/bin/chromium",
@@ -20,7 +26,7 @@ export function openChromium(): Promise<Browser> {
       "--no-sandbox",
       "--use-fake-ui-for-media-stream",
       "--use-fake-device-for-media-stream",
-      `--use-file-for-fake-video-capture=${CAMERA}`,
+      `--use-file-for-fake-video-capture=${camera}`,
       "--enable-unsafe-swiftshader",
     ],
   });
