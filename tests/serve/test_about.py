@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from fastapi.testclient import TestClient
 
 import jvcr
 from jvcr.serve.headers import PAGE_POLICY
+from jvcr.serve.settings import checked_browser
 
 
 def test_health_and_readiness(client: TestClient, pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,6 +57,27 @@ def test_the_page_and_its_files(client: TestClient) -> None:
     for reply in (index, script, client.get("/healthz"), client.get("/nothing")):
         assert reply.headers["content-security-policy"] == PAGE_POLICY
         assert reply.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_page_for_the_browser_may_compile_webassembly_in_threads(
+    make_client: Any, client: TestClient, tmp_path: Path
+) -> None:
+    (tmp_path / "jvcr").mkdir()
+    (tmp_path / "index.html").write_text("<!doctype html><title>browser</title>")
+    (tmp_path / "jvcr" / "manifest.json").write_text("{}")
+    hosting = make_client(browser=checked_browser(tmp_path), token="secret")
+    index = hosting.get("/browser/")
+    assert "<title>browser</title>" in index.text
+    assert hosting.get("/browser").url.path == "/browser/"
+    for reply in (index, hosting.get("/browser/jvcr/manifest.json")):
+        assert reply.status_code == 200
+        assert "'wasm-unsafe-eval'" in reply.headers["content-security-policy"]
+        assert reply.headers["cross-origin-opener-policy"] == "same-origin"
+        assert reply.headers["cross-origin-embedder-policy"] == "require-corp"
+    assert hosting.get("/").headers["content-security-policy"] == PAGE_POLICY
+    assert client.get("/browser/").status_code == 404
+    with pytest.raises(ValueError, match=r"--browser .*npm run build"):
+        checked_browser(tmp_path / "jvcr")
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,6 @@ export interface ConfidenceValues {
   large: number[];
   alone: number[];
   least_agreement: number;
-  landmarks?: LandmarkConfidenceValues;
-}
-
-/** Matrices as text: see `jvcr.runtime.landmark_confidence`. */
-export interface LandmarkConfidenceValues {
-  scale: string;
-  first: string;
-  second: string;
 }
 
 export interface MarkupValues {

@@ -12,13 +12,12 @@ const scripts = (folder: string) => readdirSync(new URL(folder, page)).filter((n
 const total = (sizes: number[]) => sizes.reduce((sum, size) => sum + size, 0);
 
 describe("size budget", () => {
-  // 76 kB of it for each set of weights: what tells visibility and σ of landmarks.
-  it("of the library's scripts, compressed: 200 kB", () => {
-    expect(total(scripts("jvcr").map((name) => zipped(`jvcr/${name}`)))).toBeLessThan(200);
+  it("of the library's scripts, compressed: 50 kB", () => {
+    expect(total(scripts("jvcr").map((name) => zipped(`jvcr/${name}`)))).toBeLessThan(50);
   });
 
-  it("of the page's script with three.js, compressed: 300 kB", () => {
-    expect(total(scripts("assets").map((name) => zipped(`assets/${name}`)))).toBeLessThan(300);
+  it("of the page's script with three.js, compressed: 160 kB", () => {
+    expect(total(scripts("assets").map((name) => zipped(`assets/${name}`)))).toBeLessThan(160);
   });
 
   it("of the networks: 5.6 MB; of ONNX Runtime: 15 MB", () => {

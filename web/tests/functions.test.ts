@@ -22,6 +22,7 @@ import { Confidence, largeness } from "../src/runtime/confidence.ts";
 import { sampleCells, mirroredCells, type Cells } from "../src/volume.ts";
 import { smoother } from "../src/video/smooth.ts";
 import { landmarkWeights } from "../src/constants.ts";
+import { onnxMetadata } from "../src/runtime/onnx_metadata.ts";
 import { largestDistance, readGolden } from "./golden.ts";
 
 const golden = readGolden();
@@ -164,6 +165,23 @@ describe("volume", () => {
 
   it("is mirrored along x", () => {
     expect(sampleCells(mirroredCells(cells), [[3, 2, 1]])).toEqual([120]);
+  });
+});
+
+describe("metadata of an ONNX file", () => {
+  const text = (number: number, value: string): number[] => [8 * number + 2, value.length, ...Buffer.from(value)];
+  const entry = [...text(1, "jvcr"), ...text(2, "{}")];
+  // A number, a text, 64 bits, 32 bits, and a metadata entry.
+  const file = Uint8Array.of(8, 200, 1, ...text(2, "producer"), 25, ...Array<number>(8).fill(9), 37, 1, 2, 3, 4, 114);
+  const whole = Uint8Array.of(...file, entry.length, ...entry);
+
+  it("is read from its bytes", () => {
+    expect([...onnxMetadata(whole)]).toEqual([["jvcr", "{}"]]);
+  });
+
+  it("is not read from a file that is cut off", () => {
+    expect(() => onnxMetadata(whole.subarray(0, whole.length - 1))).toThrow("ends in the middle");
+    expect(() => onnxMetadata(Uint8Array.of(11))).toThrow("wire type 3");
   });
 });
 

@@ -93,11 +93,13 @@ def landmark_weights(name: str) -> dict[str, Any]:
     """What the header of a landmark network says, and the SHA-256 of its file."""
     path = weights_path(name)
     described = read_described(path, metadata(path).get("jvcr"))
+    # The matrices for single landmarks are large; the browser reads them from the file.
+    score = dataclasses.replace(described.confidence, landmarks=None)
     return {
         "sha256": sha256(path),
         "image_size": described.image_size,
         "crop_rule": dataclasses.asdict(described.crop_rule),
-        "confidence": described.confidence.to_dict(),
+        "confidence": score.to_dict(),
         "markup": described.markup.to_dict(),
     }
 

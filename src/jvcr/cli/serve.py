@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -35,6 +36,13 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME", help="Another name of this server in the header Host; may be repeated."),
     ] = None,
+    browser: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also host, at /browser/, the page that runs in the visitor's browser (docs/browser.md).",
+        ),
+    ] = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(help="Weights that clients may choose, the default first; may be repeated. Default: small."),
@@ -64,7 +72,7 @@ def serve(
     try:
         from jvcr.serve.limits import Limits
         from jvcr.serve.server import run
-        from jvcr.serve.settings import Settings, WorkerSettings, check_reach, named_weights
+        from jvcr.serve.settings import Settings, WorkerSettings, check_reach, checked_browser, named_weights
     except ModuleNotFoundError as error:
         raise missing("serve", error) from error
     check_reach(host, token, insecure)
@@ -92,6 +100,7 @@ def serve(
         hosts=tuple(allow_host or ()),
         token=token,
         cors=tuple(cors or ()),
+        browser=checked_browser(browser),
     )
     log.print("starting …", highlight=False)
     run(settings, port, typer.echo)

@@ -14,7 +14,7 @@ import jvcr
 from jvcr.serve import about, export, faces
 from jvcr.serve.body import Bodies
 from jvcr.serve.guard import Guard
-from jvcr.serve.headers import SafeHeaders
+from jvcr.serve.headers import BROWSER_HEADERS, SafeHeaders
 from jvcr.serve.metrics import Counting, Metrics
 from jvcr.serve.options import described
 from jvcr.serve.pool import Pool
@@ -49,6 +49,8 @@ def _add_page(app: FastAPI, settings: Settings) -> None:
 
     if settings.page.is_dir():
         app.mount("/page", StaticFiles(directory=settings.page))
+    if settings.browser is not None:
+        app.mount("/browser", SafeHeaders(StaticFiles(directory=settings.browser, html=True), BROWSER_HEADERS))
 
 
 def _add_errors(app: FastAPI) -> None:

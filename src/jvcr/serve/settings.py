@@ -44,6 +44,7 @@ class Settings:
         token: clients must send it; "" asks for none.
         cors: origins of other web pages that may ask; "*" is any.
         page: folder of the web page.
+        browser: folder of the page that runs in the visitor's browser (``web/dist/page`` of a clone); None hosts none.
     """
 
     worker: WorkerSettings
@@ -55,6 +56,7 @@ class Settings:
     token: str = field(default="", repr=False)
     cors: tuple[str, ...] = ()
     page: Path = Path(__file__).parent / "page"
+    browser: Path | None = None
 
     @property
     def allowed_hosts(self) -> frozenset[str] | None:
@@ -105,3 +107,17 @@ def check_reach(host: str, token: str, insecure: bool) -> None:
             f"--host {host} can be reached from other machines; set a token (--token, or the environment variable "
             "JVCR_SERVE_TOKEN), or allow everybody with --insecure"
         )
+
+
+def checked_browser(folder: Path | None) -> Path | None:
+    """The folder of the page that runs in the browser, if it is one.
+
+    Raises:
+        ValueError: it is not; says what to do.
+    """
+    if folder is not None and not all((folder / name).is_file() for name in ("index.html", "jvcr/manifest.json")):
+        raise ValueError(
+            f"--browser {folder}: not the built page (no index.html with jvcr/manifest.json); build it in a clone with "
+            "`cd web && npm ci && npm run build`, and give the folder web/dist/page"
+        )
+    return folder

@@ -4,6 +4,7 @@ import type { LandmarkWeights } from "../constants.ts";
 import { Markup } from "../markup.ts";
 import type { Cells } from "../volume.ts";
 import { Confidence } from "./confidence.ts";
+import type { LandmarkConfidence } from "./landmark_confidence.ts";
 
 /** A network's output for one crop. */
 export interface Prediction {
@@ -27,12 +28,12 @@ export interface Runtime extends Description {
   run(crops: readonly Uint8Array[]): Promise<Prediction[]>;
 }
 
-/** The description in the header of landmark weights. */
-export function description(weights: LandmarkWeights): Description {
+/** The description in the header of landmark weights. The matrices for single landmarks come from the file itself. */
+export function description(weights: LandmarkWeights, landmarks: LandmarkConfidence | null): Description {
   return {
     image_size: weights.image_size,
     markup: new Markup(weights.markup),
     crop_rule: CropRule.from(weights.crop_rule),
-    confidence: new Confidence(weights.confidence),
+    confidence: new Confidence(weights.confidence, landmarks),
   };
 }

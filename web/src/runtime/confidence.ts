@@ -13,9 +13,12 @@ export class Confidence {
   /** Visibility and standard deviation of single landmarks; null in weights that cannot tell. */
   readonly landmarks: LandmarkConfidence | null;
 
-  constructor(private readonly values: ConfidenceValues) {
+  constructor(
+    private readonly values: ConfidenceValues,
+    landmarks: LandmarkConfidence | null = null,
+  ) {
     this.least_agreement = values.least_agreement;
-    this.landmarks = values.landmarks ? new LandmarkConfidence(values.landmarks) : null;
+    this.landmarks = landmarks;
   }
 
   /**

@@ -1,7 +1,8 @@
 /** Visibility and standard deviation of single landmarks (`jvcr.runtime.landmark_confidence`). */
-import { CONSTANTS, type LandmarkConfidenceValues } from "../constants.ts";
+import { CONSTANTS } from "../constants.ts";
 import { diagonal, type Points } from "../frames.ts";
 import { clip, mean } from "../numbers.ts";
+import { onnxMetadata } from "./onnx_metadata.ts";
 
 const LIMITS = CONSTANTS.landmark_confidence;
 
@@ -11,6 +12,18 @@ export interface Trust {
   readonly visibility: number[];
   /** Standard deviation of x and of y, in diagonals of the landmarks' box. */
   readonly sigma: number[];
+}
+
+/** Matrices as text: see `jvcr.runtime.landmark_confidence`. */
+interface Values {
+  readonly scale: string;
+  readonly first: string;
+  readonly second: string;
+}
+
+/** Of a weights file's header, the part that is read here. */
+interface Header {
+  readonly about?: { readonly confidence?: { readonly landmarks?: Values } };
 }
 
 /** Rows of numbers. */
@@ -25,10 +38,17 @@ export class LandmarkConfidence {
   private readonly first: Matrix;
   private readonly second: Matrix;
 
-  constructor(values: LandmarkConfidenceValues) {
+  constructor(values: Values) {
     this.scale = unpacked(values.scale);
     this.first = unpacked(values.first);
     this.second = unpacked(values.second);
+  }
+
+  /** From the header of a weights file; null if these weights cannot tell. */
+  static of(file: Uint8Array): LandmarkConfidence | null {
+    const header = JSON.parse(onnxMetadata(file).get("jvcr") ?? "{}") as Header;
+    const values = header.about?.confidence?.landmarks;
+    return values ? new LandmarkConfidence(values) : null;
   }
 
   /**

@@ -4,6 +4,7 @@ import { landmarkWeights } from "../constants.ts";
 import type { Point } from "../frames.ts";
 import type { Image } from "../images.ts";
 import type { Cells } from "../volume.ts";
+import { LandmarkConfidence } from "./landmark_confidence.ts";
 import { description, type Description, type Prediction, type Runtime } from "./base.ts";
 
 /** The parts of ONNX Runtime that are used. Passed in, because Node and browsers load it differently. */
@@ -47,11 +48,12 @@ export class OnnxRuntime implements Runtime {
   }
 
   /**
-   * @param name of the weights, for their header. file: the ONNX file's bytes.
+   * @param name of the weights, for their constants. file: the ONNX file's bytes.
    */
   static async open(runtime: Ort, name: string, file: Uint8Array): Promise<OnnxRuntime> {
-    const described = description(landmarkWeights(name));
-    return new OnnxRuntime(runtime, await openSession(runtime, name, file), described);
+    // First: ONNX Runtime says what is wrong with a damaged file.
+    const session = await openSession(runtime, name, file);
+    return new OnnxRuntime(runtime, session, description(landmarkWeights(name), LandmarkConfidence.of(file)));
   }
 
   async run(crops: readonly Uint8Array[]): Promise<Prediction[]> {
