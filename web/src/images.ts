@@ -43,11 +43,12 @@ function cutAndReduce(image: Image, crop: Crop, factor: number): Reduced {
   return { image: resizeArea(whole, width, height), crop: crop.reduced(left, top, factor) };
 }
 
-/** A copy of rows top … bottom - 1 and columns left … right - 1. */
+/** A copy of rows top … bottom - 1 and columns left … right - 1, in RGB. */
 export function cut(image: Image, left: number, top: number, right: number, bottom: number): Image {
-  if (image.part) return image.part(left, top, right, bottom);
+  const part = image.part?.(left, top, right, bottom);
   return filled(right - left, bottom - top, (data, at, x, y) => {
-    copyPixel(image, left + x, top + y, data, at);
+    if (part) copyPixel(part, x, y, data, at);
+    else copyPixel(image, left + x, top + y, data, at);
   });
 }
 

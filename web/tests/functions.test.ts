@@ -22,6 +22,7 @@ import { Confidence, largeness } from "../src/runtime/confidence.ts";
 import { sampleCells, mirroredCells, type Cells } from "../src/volume.ts";
 import { smoother } from "../src/video/smooth.ts";
 import { landmarkWeights } from "../src/constants.ts";
+import { cut, type Image } from "../src/images.ts";
 import { onnxMetadata } from "../src/runtime/onnx_metadata.ts";
 import { largestDistance, readGolden } from "./golden.ts";
 
@@ -165,6 +166,27 @@ describe("volume", () => {
 
   it("is mirrored along x", () => {
     expect(sampleCells(mirroredCells(cells), [[3, 2, 1]])).toEqual([120]);
+  });
+});
+
+describe("a part of a picture", () => {
+  const data = Uint8Array.from({ length: 4 * 4 * 3 }, (_, index) => index);
+  const whole: Image = { width: 4, height: 3, channels: 4, data };
+  const lazy: Image = {
+    ...whole,
+    data: new Uint8Array(),
+    part: (left, top, right, bottom) => {
+      const rows = Array.from({ length: bottom - top }, (_, y) => [
+        ...data.subarray(4 * (4 * (top + y) + left), 4 * (4 * (top + y) + right)),
+      ]);
+      return { width: right - left, height: bottom - top, channels: 4, data: Uint8Array.from(rows.flat()) };
+    },
+  };
+
+  it("is RGB, also where only that part is read", () => {
+    const part = cut(lazy, 1, 1, 3, 3);
+    expect(part).toEqual(cut(whole, 1, 1, 3, 3));
+    expect([...part.data]).toEqual([20, 21, 22, 24, 25, 26, 36, 37, 38, 40, 41, 42]);
   });
 });
 
