@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -115,7 +116,7 @@ class HeadPose:
     def tilt_deg(self) -> float:
         """How far the head's own upward direction is turned clockwise in the image. ``roll_deg`` is instead measured
         about the axis on which the face points."""
-        return float(np.degrees(np.arctan2(-self.rotation[0, 1], self.rotation[1, 1])))
+        return _tilt_deg(self.rotation)
 
     def to_dict(self) -> dict[str, object]:
         """JSON-able: the rotation as nested lists, and the angles in degrees."""
@@ -220,6 +221,11 @@ def head_pose(landmarks: Points, markup: Markup = MARKUP_68) -> HeadPose:
     Raises:
         ValueError: the markup has no mean head (``mean_head``), or there is another number of landmarks.
     """
+    return HeadPose.from_rotation(_head_rotation(landmarks, markup))
+
+
+def _head_rotation(landmarks: Points, markup: Markup) -> NDArray[np.float64]:
+    """(3, 3), canonical head → camera."""
     head = mean_head(markup)
     if head is None:
         raise ValueError(
@@ -228,7 +234,7 @@ def head_pose(landmarks: Points, markup: Markup = MARKUP_68) -> HeadPose:
         )
     if landmarks.shape != head.shape:
         raise ValueError(f"head pose of markup {markup.name!r} needs {head.shape} landmarks; got {landmarks.shape}")
-    return HeadPose.from_rotation(align(head, landmarks).rotation)
+    return align(head, landmarks).rotation
 
 
 def far_side(landmarks: Points, markup: Markup = MARKUP_68) -> NDArray[np.bool_]:
@@ -248,5 +254,8 @@ def crop_tilt_deg(landmarks: Points, markup: Markup = MARKUP_68) -> float:
     Raises:
         ValueError: as ``head_pose``.
     """
-    pose = head_pose(landmarks, markup)
-    return HeadPose.from_rotation(pose.rotation @ levelled()).tilt_deg
+    return _tilt_deg(_head_rotation(landmarks, markup) @ levelled())
+
+
+def _tilt_deg(rotation: NDArray[np.float64]) -> float:
+    return math.degrees(math.atan2(-rotation[0, 1], rotation[1, 1]))

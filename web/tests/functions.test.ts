@@ -23,7 +23,7 @@ import { sampleCells, mirroredCells, type Cells } from "../src/volume.ts";
 import { smoother } from "../src/video/smooth.ts";
 import { landmarkWeights } from "../src/constants.ts";
 import { cut, type Image } from "../src/images.ts";
-import { onnxMetadata } from "../src/runtime/onnx_metadata.ts";
+import { onnxMetadata } from "../src/runtime/onnx_file.ts";
 import { largestDistance, readGolden } from "./golden.ts";
 
 const golden = readGolden();

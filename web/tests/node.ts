@@ -5,12 +5,20 @@ import * as ort from "onnxruntime-web/wasm";
 import { DETECTORS } from "../src/constants.ts";
 import { NetworkDetector } from "../src/detect/network.ts";
 import { Landmarker, type LandmarkerSettings } from "../src/landmarker.ts";
+import { withFloatWeights } from "../src/runtime/onnx_file.ts";
 import { OnnxDetector, OnnxRuntime } from "../src/runtime/onnx.ts";
 
 const WEIGHTS = new URL("../../src/jvcr/weights/", import.meta.url);
 
 function weightsFile(name: string): Uint8Array {
   return new Uint8Array(readFileSync(new URL(`${name}.onnx`, WEIGHTS)));
+}
+
+/** The network as it is, and with the weights that WebGPU gets. */
+export async function openBoth(name: string): Promise<[OnnxRuntime, OnnxRuntime]> {
+  ort.env.wasm.numThreads = 1;
+  const file = weightsFile(name);
+  return [await OnnxRuntime.open(ort, name, file), await OnnxRuntime.open(ort, name, withFloatWeights(file))];
 }
 
 export interface Networks {

@@ -4,7 +4,10 @@ import { Tracker } from "../src/video/track.ts";
 import type { Expression } from "../src/expression.ts";
 import type { Face } from "../src/results.ts";
 import { largestDistance, nearestFace, readGolden, readRgb } from "./golden.ts";
-import { makeLandmarker, openNetworks, type Networks } from "./node.ts";
+import { landmarkWeights } from "../src/constants.ts";
+import { description, type Runtime } from "../src/runtime/base.ts";
+import { FallingBack, isRightAndFaster } from "../src/runtime/choice.ts";
+import { makeLandmarker, openBoth, openNetworks, type Networks } from "./node.ts";
 
 const golden = readGolden();
 let networks: Networks;
@@ -77,5 +80,40 @@ describe("track", () => {
       });
     }
     expect(tracker.searches).toBe(searches);
+  });
+});
+
+describe("weights for WebGPU", () => {
+  it("are the same numbers", async () => {
+    const [usual, other] = await openBoth("nano");
+    const crop = Uint8Array.from({ length: 3 * 128 * 128 }, (_, index) => (index * 7919) % 251);
+    const [[expected], [found]] = [await usual.run([crop]), await other.run([crop])];
+    expect(found.points_unit).toEqual(expected.points_unit);
+  });
+});
+
+describe("the choice of a runtime", () => {
+  const stub = (x: number, ms: number, fails = false): Runtime => ({
+    ...description(landmarkWeights("nano"), null),
+    run: async () => {
+      if (fails) throw new Error("the GPU is lost");
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      return [
+        { cells: { data: new Float32Array(), depth: 0, side: 1, rows: 0, columns: 0 }, points_unit: [[x, 0, 0]] },
+      ];
+    },
+  });
+
+  it("takes the faster one, if it gives the same", async () => {
+    expect(await isRightAndFaster(stub(0.5, 1), stub(0.5005, 20))).toBe(true);
+    expect(await isRightAndFaster(stub(0.5, 20), stub(0.5, 1))).toBe(false);
+    expect(await isRightAndFaster(stub(0.5, 1), stub(0.502, 20))).toBe(false);
+    expect(await isRightAndFaster(stub(Number.NaN, 1), stub(0.5, 20))).toBe(false);
+    expect(await isRightAndFaster(stub(0.5, 1, true), stub(0.5, 20))).toBe(false);
+  });
+
+  it("goes on with the other one when the first fails", async () => {
+    const [{ points_unit }] = await new FallingBack(stub(1, 1, true), stub(2, 1)).run([new Uint8Array()]);
+    expect(points_unit[0][0]).toBe(2);
   });
 });

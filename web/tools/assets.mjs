@@ -14,6 +14,8 @@ const sources = Object.fromEntries([
   ...Object.keys(known).map((name) => [`weights/${name}.onnx`, new URL(`${name}.onnx`, weights)]),
   ["wasm/ort-wasm-simd-threaded.wasm", new URL("ort-wasm-simd-threaded.wasm", runtime)],
   ["wasm/ort-wasm-simd-threaded.mjs", new URL("ort-wasm-simd-threaded.mjs", runtime)],
+  ["wasm/ort-wasm-simd-threaded.asyncify.wasm", new URL("ort-wasm-simd-threaded.asyncify.wasm", runtime)],
+  ["wasm/ort-wasm-simd-threaded.asyncify.mjs", new URL("ort-wasm-simd-threaded.asyncify.mjs", runtime)],
   ["LICENSE-WEIGHTS", new URL("LICENSE-WEIGHTS", weights)],
   ["LICENSE", new URL("../LICENSE", here)],
 ]);

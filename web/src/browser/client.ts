@@ -6,6 +6,7 @@ import type { Face } from "../results.ts";
 import type { TrackedFace, TrackerSettings } from "../video/track.ts";
 import { Link } from "./link.ts";
 import type { Picture } from "./messages.ts";
+import type { Backend, Opened } from "./networks.ts";
 import { framesOf } from "./video_frames.ts";
 
 /** Of this script. In a variable, because bundlers take `new URL(…, import.meta.url)` for a file to pack. */
@@ -22,6 +23,11 @@ export interface CreateOptions extends LandmarkerSettings {
   readonly base?: string | URL;
   /** Photos are reduced to this on their longer side for the detector. Larger finds smaller faces, and takes longer. */
   readonly detectSize?: number;
+  /**
+   * What runs the landmark network. `"auto"`: WebGPU if there is a GPU that gives the same landmarks sooner, else WASM.
+   * `"wasm"` and `"webgpu"`: that one, or an error.
+   */
+  readonly backend?: Backend;
   /** Threads of ONNX Runtime. More than 1 needs a cross-origin isolated page; by default up to 4 there, else 1. */
   readonly threads?: number;
 }
@@ -45,7 +51,11 @@ export interface TrackedFrame {
 export class Landmarker {
   private trackers = 0;
 
-  private constructor(private readonly link: Link) {}
+  private constructor(
+    private readonly link: Link,
+    /** What runs the landmark network. */
+    readonly backend: Opened["backend"],
+  ) {}
 
   /**
    * Start a worker and load the networks.
@@ -53,18 +63,19 @@ export class Landmarker {
    * Throws if the weights are unknown, a file is missing or damaged, or the browser has no WASM.
    */
   static async create(options: CreateOptions = {}): Promise<Landmarker> {
-    const { weights = "small", base = OWN_FOLDER, detectSize, threads = usualThreads(), ...settings } = options;
+    const { weights = "small", base = OWN_FOLDER, detectSize, ...others } = options;
+    const { threads = usualThreads(), backend = "auto", ...settings } = others;
     landmarkWeights(weights); // throws if the name is unknown
     const folder = new URL(base, location.href).href;
     if (!folder.endsWith("/")) throw new RangeError(`base is ${folder}; expected a folder, which ends in /`);
     const link = new Link(new URL("worker.js", folder));
     try {
-      await link.ask({ kind: "open", base: folder, weights, detectSize, threads, settings });
+      const opened = await link.ask({ kind: "open", base: folder, weights, detectSize, threads, backend, settings });
+      return new Landmarker(link, opened.backend);
     } catch (error) {
       link.close();
       throw error;
     }
-    return new Landmarker(link);
   }
 
   /**

@@ -2,6 +2,7 @@
 import type { BoxInput, Pixels } from "../inputs.ts";
 import type { LandmarkerSettings } from "../landmarker.ts";
 import type { Face } from "../results.ts";
+import type { Backend, Opened } from "./networks.ts";
 import type { TrackedFace, TrackerSettings } from "../video/track.ts";
 
 /** A decoded picture: a bitmap, which is closed after use, or pixels. */
@@ -14,6 +15,7 @@ export interface OpenRequest {
   readonly weights: string;
   readonly detectSize: number | undefined;
   readonly threads: number;
+  readonly backend: Backend;
   readonly settings: LandmarkerSettings;
 }
 
@@ -44,9 +46,12 @@ export interface TrackedPicture {
   readonly picture: ImageBitmap;
 }
 
+/** What the landmark network runs on. */
+export type OpenAnswer = Pick<Opened, "backend">;
+
 /** What each kind of request is answered with. */
 export interface Answers {
-  open: null;
+  open: OpenAnswer;
   predict: Face[];
   track: TrackedPicture;
   endTrack: null;

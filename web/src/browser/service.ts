@@ -3,15 +3,13 @@ import * as ort from "onnxruntime-web/wasm";
 import { DETECTORS, landmarkWeights } from "../constants.ts";
 import { NetworkDetector } from "../detect/network.ts";
 import { Landmarker } from "../landmarker.ts";
-import { OnnxDetector, OnnxRuntime } from "../runtime/onnx.ts";
+import { OnnxDetector } from "../runtime/onnx.ts";
 import { Tracker } from "../video/track.ts";
 import { Files } from "./files.ts";
-import type { Answers, OpenRequest, Request } from "./messages.ts";
+import type { Answers, OpenAnswer, OpenRequest, Request } from "./messages.ts";
+import { openNetwork, RUNTIME_SCRIPT, RUNTIME_WASM } from "./networks.ts";
 import { pixelsOf } from "./pixels.ts";
 
-/** The script that starts ONNX Runtime, and its WASM. */
-export const RUNTIME_SCRIPT = "wasm/ort-wasm-simd-threaded.mjs";
-export const RUNTIME_WASM = "wasm/ort-wasm-simd-threaded.wasm";
 const DETECTOR = "detector";
 
 export class Service {
@@ -42,7 +40,7 @@ export class Service {
     return tracker;
   }
 
-  private async open({ base, weights, detectSize, threads, settings }: OpenRequest): Promise<null> {
+  private async open({ base, weights, detectSize, threads, backend, settings }: OpenRequest): Promise<OpenAnswer> {
     landmarkWeights(weights); // throws if the name is unknown
     const files = await Files.open(base);
     const [wasm, network, detector] = await Promise.all(
@@ -51,10 +49,10 @@ export class Service {
     ort.env.wasm.wasmBinary = wasm;
     ort.env.wasm.wasmPaths = { mjs: files.url(RUNTIME_SCRIPT) };
     ort.env.wasm.numThreads = threads;
-    const runtime = await OnnxRuntime.open(ort, weights, network);
+    const opened = await openNetwork(files, weights, network, backend);
     const found = await OnnxDetector.open(ort, DETECTOR, detector);
     const { multiple } = DETECTORS[DETECTOR];
-    this.landmarker = new Landmarker(runtime, new NetworkDetector(found, multiple, detectSize), settings);
-    return null;
+    this.landmarker = new Landmarker(opened.runtime, new NetworkDetector(found, multiple, detectSize), settings);
+    return { backend: opened.backend };
   }
 }

@@ -2,7 +2,7 @@
 import { CONSTANTS } from "../constants.ts";
 import { diagonal, type Points } from "../frames.ts";
 import { clip, mean } from "../numbers.ts";
-import { onnxMetadata } from "./onnx_metadata.ts";
+import { onnxMetadata } from "./onnx_file.ts";
 
 const LIMITS = CONSTANTS.landmark_confidence;
 

@@ -5,18 +5,27 @@ import type { Point } from "../frames.ts";
 import type { Image } from "../images.ts";
 import type { Cells } from "../volume.ts";
 import { LandmarkConfidence } from "./landmark_confidence.ts";
+import { withFloatWeights } from "./onnx_file.ts";
 import { description, type Description, type Prediction, type Runtime } from "./base.ts";
 
 /** The parts of ONNX Runtime that are used. Passed in, because Node and browsers load it differently. */
 export type Ort = Pick<typeof ort, "InferenceSession" | "Tensor">;
 
+/** What runs a session. */
+export type Provider = "wasm" | "webgpu";
+
 type Session = ort.InferenceSession;
 
 /** Load an ONNX file. Throws with the file's name if it is damaged. */
-export async function openSession(runtime: Ort, name: string, file: Uint8Array): Promise<Session> {
+export async function openSession(
+  runtime: Ort,
+  name: string,
+  file: Uint8Array,
+  provider: Provider = "wasm",
+): Promise<Session> {
   try {
-    return await runtime.InferenceSession.create(file, {
-      executionProviders: ["wasm"],
+    return await runtime.InferenceSession.create(provider === "webgpu" ? withFloatWeights(file) : file, {
+      executionProviders: [provider],
       graphOptimizationLevel: "all",
       logSeverityLevel: 3,
     });
@@ -50,9 +59,9 @@ export class OnnxRuntime implements Runtime {
   /**
    * @param name of the weights, for their constants. file: the ONNX file's bytes.
    */
-  static async open(runtime: Ort, name: string, file: Uint8Array): Promise<OnnxRuntime> {
+  static async open(runtime: Ort, name: string, file: Uint8Array, provider: Provider = "wasm"): Promise<OnnxRuntime> {
     // First: ONNX Runtime says what is wrong with a damaged file.
-    const session = await openSession(runtime, name, file);
+    const session = await openSession(runtime, name, file, provider);
     return new OnnxRuntime(runtime, session, description(landmarkWeights(name), LandmarkConfidence.of(file)));
   }
 

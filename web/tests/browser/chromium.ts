@@ -11,7 +11,11 @@ function cameraFile(name: string): string {
   return fileURLToPath(new URL(`../../build/golden/${name}`, import.meta.url));
 }
 
-export function openChromium(camera = CAMERA): Promise<Browser> {
+/** WebGPU that Chromium emulates on the CPU. */
+export const EMULATED_GPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
+
+/** `more`: further command-line options. */
+export function openChromium(camera = CAMERA, more: readonly string[] = []): Promise<Browser> {
   const candidates = [
     process.env["JVCR_CHROMIUM"],
     "/usr/bin/chromium",
@@ -28,6 +32,7 @@ export function openChromium(camera = CAMERA): Promise<Browser> {
       "--use-fake-device-for-media-stream",
       `--use-file-for-fake-video-capture=${camera}`,
       "--enable-unsafe-swiftshader",
+      ...more,
     ],
   });
 }
