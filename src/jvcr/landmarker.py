@@ -41,9 +41,10 @@ class Landmarker:
         detect_size: longer side to which the package's detector reduces photos, pixels. A larger size finds smaller
             faces (down to about 12 pixels at that size) but takes longer.
         min_score: detected faces with a lower score are dropped. Faces in given boxes are always kept.
-        refine: if the first crop was off, run a second pass on an upright crop centred on the first prediction. Then
-            boxes need not be exact, and heads need not be upright.
-        mirror: flip averaging: average over the crop and its mirror image. Lower error for twice the network's time.
+        refine: run a second pass on an upright crop centred on the first prediction, where it pays. Then boxes need not
+            be exact, and heads need not be upright.
+        mirror: flip averaging: average with the mirror image of the second crop, unless the network is sure of its
+            first result. Lower error for up to twice the network's time.
         backend, device, precision: runtime of the landmark network, its device and its arithmetic
             (``jvcr.runtime.backends.open_backend``). With a ``Runtime`` of your own, ``weights`` is not used.
         threads: CPU threads of each network; 0 uses all cores.

@@ -16,7 +16,7 @@ export interface LandmarkerSettings {
   readonly min_score?: number;
   /** Where the first crop was off, run a second pass on an upright crop around the first prediction. */
   readonly refine?: boolean;
-  /** Flip averaging: less error for twice the network's time. */
+  /** Flip averaging where it pays: less error for up to twice the network's time. */
   readonly mirror?: boolean;
 }
 

@@ -39,7 +39,7 @@ MirrorOption = Annotated[
     bool,
     typer.Option(
         "--mirror/--no-mirror",
-        help="Flip averaging: average with the mirrored crop. Less error for twice the network's time.",
+        help="Flip averaging: average with the mirrored crop, where it pays. Less error for up to twice the time.",
     ),
 ]
 BackendOption = Annotated[Backend, typer.Option(help="Runtime of the landmark network (docs/performance.md).")]

@@ -35,7 +35,9 @@ class FaceOptions(BaseModel):
     refine: Annotated[
         bool, Field(description="Refinement: where the first crop was off, a second pass on an upright, centred one.")
     ] = True
-    mirror: Annotated[bool, Field(description="Flip averaging: less error for twice the network's time.")] = True
+    mirror: Annotated[
+        bool, Field(description="Flip averaging where it pays: less error for up to twice the network's time.")
+    ] = True
     min_score: Annotated[float, Field(ge=0, le=1, description="Drop found faces with a lower score.")] = MIN_SCORE
     detect_size: Annotated[
         int,
