@@ -147,7 +147,7 @@ def test_without_flip_averaging_a_good_crop_needs_no_second_pass(
 
 
 @pytest.mark.parametrize("boxes", [None, [square(60)]])
-@pytest.mark.parametrize(("sigma", "off", "passes"), [(0.019, 0.06, 1), (0.021, 0.06, 2), (0.019, 0.08, 2)])
+@pytest.mark.parametrize(("sigma", "off", "passes"), [(0.015, 0.06, 1), (0.017, 0.06, 2), (0.015, 0.08, 2)])
 def test_a_sure_result_from_a_good_crop_needs_no_mirror_image(
     boxes: list[Box] | None, sigma: float, off: float, passes: int
 ) -> None:

@@ -41,7 +41,7 @@ class CropLimits(NamedTuple):
 GOOD_CROP = CropLimits(0.05, 0.1, 12.0)
 """Without flip averaging: a crop within these limits needs no second pass."""
 
-SURE_CROP, SURE_SIGMA = CropLimits(0.07, 0.13, 15.0), 0.02
+SURE_CROP, SURE_SIGMA = CropLimits(0.07, 0.13, 15.0), 0.016
 """With flip averaging: a crop within these limits needs no second pass if the network is sure of its result. It is if
 the mean standard deviation of the landmarks, in diagonals of their box, is below ``SURE_SIGMA``."""
 
