@@ -370,11 +370,11 @@ def test_boxes_of_a_column(photos: Path, tmp_path: Path, batch: Batch) -> None:
 def test_other_settings_are_refused_with_what_differs(photos: Path, tmp_path: Path, batch: Batch) -> None:
     batch(photos)
     with pytest.raises(
-        ValueError, match=r"refine: planned False, now True\n  min_score|min_score: planned 0.65"
+        ValueError, match=r"refine: planned False, now True\n  min_score|min_score: planned 0.7"
     ) as error:
         batch(photos, settings={"refine": True, "min_score": 0.5})
     assert "refine: planned False, now True" in str(error.value)
-    assert "min_score: planned 0.65, now 0.5" in str(error.value)
+    assert "min_score: planned 0.7, now 0.5" in str(error.value)
     with pytest.raises(ValueError, match="photos_per_shard: planned 3, now 4"):
         batch(photos, shard=4)
     with pytest.raises(ValueError, match="given: planned"):
@@ -462,7 +462,7 @@ def test_the_commands(photos: Path, tmp_path: Path) -> None:
     assert (verified.returncode, "shard 1: not done" in verified.stderr) == (1, True)
     refused = command("run", photos, out, *options, "--min-score", 0.5)
     assert refused.returncode == 1
-    assert "min_score: planned 0.65, now 0.5" in refused.stderr
+    assert "min_score: planned 0.7, now 0.5" in refused.stderr
     assert "8 photos in 3 shards, 2 of them done already" in command(*options, photos, out).stderr
     assert command("report", out).returncode == 0
     page = (out / "report.html").read_text()
