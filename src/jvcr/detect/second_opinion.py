@@ -14,8 +14,8 @@ from jvcr.frames import Crop, CropRule, middle_of
 from jvcr.images import Image, extract
 
 SURE_SCORE, HOPELESS_SCORE = 0.6, 0.25
-"""Proposals with at least the first score need no second opinion. If there is one, neither do those below the second:
-the landmark network will not see them anyway."""
+"""Proposals with at least the first score need no second opinion. If there is one, those below the second get none
+either: few of them would become likely."""
 
 TILE, FACTOR = 64, 1.5
 """Side of the picture, and its ratio to the longer side of the proposal's box."""
