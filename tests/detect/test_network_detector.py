@@ -199,7 +199,7 @@ def test_large_things_are_not_looked_at_again() -> None:
     assert large.seen == [(1, 192, 320)]
 
 
-@pytest.mark.parametrize(("cells_wide", "score", "near"), [(4, 0.45, []), (2, 0.15, []), (2, 0.45, [(1, 64, 64)])])
+@pytest.mark.parametrize(("cells_wide", "score", "near"), [(4, 0.45, []), (2, 0.1, []), (2, 0.45, [(1, 64, 64)])])
 def test_where_nothing_is_sure_the_whole_photo_is_searched(
     cells_wide: float, score: float, near: list[tuple[int, ...]]
 ) -> None:

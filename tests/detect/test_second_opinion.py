@@ -58,6 +58,15 @@ def test_sure_proposals_and_hopeless_ones_beside_them_are_not_judged() -> None:
     assert len(judge.tiles) == 3
 
 
+def test_faces_that_the_frame_cuts_are_not_judged() -> None:
+    # 2 of 60 pixels beyond the left border may be missing, 4 of 60 may not.
+    judge = Judge(0.9)
+    inside, cut = with_second_opinions(judge, PHOTO, [proposal(0.5, x=-2.5), proposal(0.5, x=-4.5)])
+    assert len(judge.tiles) == 1
+    assert (inside.box.x0, cut.box.x0) == (-2.5, -4.5)
+    assert inside.score == pytest.approx(0.75) and cut.score == 0.5
+
+
 def test_tiles_are_upright_and_one_and_a_half_times_the_box() -> None:
     photo = np.zeros((200, 300, 3), np.uint8)
     photo[50:111, 100:161] = 255  # the box

@@ -55,7 +55,7 @@ def constants() -> dict[str, Any]:
         },
         "second_opinion": {
             name.lower(): getattr(second_opinion, name)
-            for name in ("SURE_SCORE", "HOPELESS_SCORE", "TILE", "FACTOR", "SAME_PLACE", "LEAST_SCORE")
+            for name in ("SURE_SCORE", "HOPELESS_SCORE", "TILE", "FACTOR", "SAME_PLACE", "CUT_SHARE", "LEAST_SCORE")
         },
         "find": dataclasses.asdict(find.DEFAULT_POLICY),
         "locate": {

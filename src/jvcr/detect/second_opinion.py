@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from jvcr.detect.base import Proposal, iou_matrix, score_of
 from jvcr.detect.cells import decode
-from jvcr.frames import Crop, CropRule, middle_of
+from jvcr.frames import Box, Crop, CropRule, middle_of
 from jvcr.images import Image, extract
 
 SURE_SCORE, HOPELESS_SCORE = 0.6, 0.25
@@ -22,6 +22,9 @@ TILE, FACTOR = 64, 1.5
 
 SAME_PLACE = 0.35
 """The second opinion is the best score among boxes that have at least this IoU with the proposal's."""
+
+CUT_SHARE = 0.05
+"""Boxes that reach beyond the image by more than this share of their longer side get no second opinion."""
 
 LEAST_SCORE = 0.01
 """The second opinion where there is no such box. Scores are also clipped to this and 1 minus this."""
@@ -41,7 +44,11 @@ def with_second_opinions(
         proposals: all with scores.
     """
     least = HOPELESS_SCORE if any(score_of(one) >= SURE_SCORE for one in proposals) else 0.0
-    doubtful = [index for index, one in enumerate(proposals) if least <= score_of(one) < SURE_SCORE]
+    doubtful = [
+        index
+        for index, one in enumerate(proposals)
+        if least <= score_of(one) < SURE_SCORE and not _is_cut(one.box, image)
+    ]
     scored = list(proposals)
     if doubtful:
         rule = CropRule(FACTOR)
@@ -51,6 +58,13 @@ def with_second_opinions(
             odds = _logit(score_of(proposals[index])) + _logit(_opinion(answer, proposals[index]))
             scored[index] = replace(proposals[index], score=float(1 / (1 + np.exp(-odds / 2))))
     return sorted(scored, key=score_of, reverse=True)
+
+
+def _is_cut(box: Box, image: Image) -> bool:
+    """Whether the frame cuts off a twentieth of the box or more. The network does not know such faces in a tile."""
+    frame = Box.of_image(image.shape[1], image.shape[0])
+    beyond = max(frame.x0 - box.x0, frame.y0 - box.y0, box.x1 - frame.x1, box.y1 - frame.y1)
+    return beyond > CUT_SHARE * max(box.width, box.height)
 
 
 def _opinion(cells: NDArray[np.float32], proposal: Proposal) -> float:

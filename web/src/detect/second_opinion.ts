@@ -1,6 +1,6 @@
 /** A second opinion on doubtful proposals: each is seen once more, upright and from near (`jvcr.detect.second_opinion`). */
 import { CONSTANTS } from "../constants.ts";
-import { Box, Crop, CropRule, middleOf } from "../frames.ts";
+import { borders, Box, Crop, CropRule, middleOf } from "../frames.ts";
 import { extract, type Image } from "../images.ts";
 import { clip } from "../numbers.ts";
 import type { DetectorCells } from "../runtime/onnx.ts";
@@ -20,11 +20,18 @@ export async function withSecondOpinions(
   const least = proposals.some(({ score }) => score >= sure) ? hopeless : 0;
   const scored: Proposal[] = [];
   for (const proposal of proposals) {
-    const doubtful = least <= proposal.score && proposal.score < sure;
+    const doubtful = least <= proposal.score && proposal.score < sure && !isCut(proposal.box, image);
     scored.push(doubtful ? await judged(cells, image, proposal) : proposal);
   }
   // `sort` is stable.
   return scored.sort((a, b) => b.score - a.score);
+}
+
+/** Whether the frame cuts off a twentieth of the box or more. The network does not know such faces in a tile. */
+function isCut(box: Box, image: Image): boolean {
+  const [[left, right], [top, bottom]] = [borders(image.width), borders(image.height)];
+  const beyond = Math.max(left - box.x0, top - box.y0, box.x1 - right, box.y1 - bottom);
+  return beyond > SETTINGS.cut_share * box.longer;
 }
 
 async function judged(
