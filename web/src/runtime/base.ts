@@ -22,6 +22,18 @@ export interface Description {
   readonly confidence: Confidence;
 }
 
+/** Says of itself what another description says. */
+export class Described implements Description {
+  readonly image_size: number;
+  readonly markup: Markup;
+  readonly crop_rule: CropRule;
+  readonly confidence: Confidence;
+
+  constructor({ image_size, markup, crop_rule, confidence }: Description) {
+    [this.image_size, this.markup, this.crop_rule, this.confidence] = [image_size, markup, crop_rule, confidence];
+  }
+}
+
 /** A loaded network. */
 export interface Runtime extends Description {
   /** Crops, RGB, each `image_size` × `image_size` → one prediction each. */

@@ -1,5 +1,5 @@
 /** Choosing between two runtimes of the same network. */
-import type { Prediction, Runtime } from "./base.ts";
+import { Described, type Prediction, type Runtime } from "./base.ts";
 
 /** Largest difference of a landmark, in crop sides: an eighth of a pixel of 128. */
 const LARGEST_DIFFERENCE = 1e-3;
@@ -20,23 +20,14 @@ export async function isRightAndFaster(candidate: Runtime, trusted: Runtime): Pr
 }
 
 /** Runs on `preferred` until that fails, and on `other` from then on: a GPU may be lost at any time. */
-export class FallingBack implements Runtime {
-  readonly image_size: number;
-  readonly markup: Runtime["markup"];
-  readonly crop_rule: Runtime["crop_rule"];
-  readonly confidence: Runtime["confidence"];
+export class FallingBack extends Described implements Runtime {
   private failed = false;
 
   constructor(
     private readonly preferred: Runtime,
     private readonly other: Runtime,
   ) {
-    ({
-      image_size: this.image_size,
-      markup: this.markup,
-      crop_rule: this.crop_rule,
-      confidence: this.confidence,
-    } = other);
+    super(other);
   }
 
   async run(crops: readonly Uint8Array[]): Promise<Prediction[]> {

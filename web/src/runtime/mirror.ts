@@ -2,22 +2,12 @@
 import type { Point } from "../frames.ts";
 import type { Markup } from "../markup.ts";
 import { averagedCells, mirroredCells } from "../volume.ts";
-import type { Description, Prediction, Runtime } from "./base.ts";
+import { Described, type Prediction, type Runtime } from "./base.ts";
 
 /** Predicts on the mirror images of the crops, and flips the predictions back. */
-export class Mirrored implements Runtime {
-  readonly image_size: number;
-  readonly markup: Markup;
-  readonly crop_rule: Description["crop_rule"];
-  readonly confidence: Description["confidence"];
-
+export class Mirrored extends Described implements Runtime {
   constructor(private readonly runtime: Runtime) {
-    ({
-      image_size: this.image_size,
-      markup: this.markup,
-      crop_rule: this.crop_rule,
-      confidence: this.confidence,
-    } = runtime);
+    super(runtime);
   }
 
   async run(crops: readonly Uint8Array[]): Promise<Prediction[]> {
@@ -27,21 +17,12 @@ export class Mirrored implements Runtime {
 }
 
 /** Averages the predictions for a crop and its mirror image. Lower error for twice the time. */
-export class MirrorAveraged implements Runtime {
-  readonly image_size: number;
-  readonly markup: Markup;
-  readonly crop_rule: Description["crop_rule"];
-  readonly confidence: Description["confidence"];
+export class MirrorAveraged extends Described implements Runtime {
   /** The half that predicts on the mirror images. */
   readonly mirrored: Mirrored;
 
   constructor(private readonly runtime: Runtime) {
-    ({
-      image_size: this.image_size,
-      markup: this.markup,
-      crop_rule: this.crop_rule,
-      confidence: this.confidence,
-    } = runtime);
+    super(runtime);
     this.mirrored = new Mirrored(runtime);
   }
 

@@ -6,7 +6,7 @@ import type { Image } from "../images.ts";
 import type { Cells } from "../volume.ts";
 import { LandmarkConfidence } from "./landmark_confidence.ts";
 import { withFloatWeights } from "./onnx_file.ts";
-import { description, type Description, type Prediction, type Runtime } from "./base.ts";
+import { Described, description, type Description, type Prediction, type Runtime } from "./base.ts";
 
 /** The parts of ONNX Runtime that are used. Passed in, because Node and browsers load it differently. */
 export type Ort = Pick<typeof ort, "InferenceSession" | "Tensor">;
@@ -37,23 +37,13 @@ export async function openSession(
 }
 
 /** A landmark network. */
-export class OnnxRuntime implements Runtime {
-  readonly image_size: number;
-  readonly markup: Description["markup"];
-  readonly crop_rule: Description["crop_rule"];
-  readonly confidence: Description["confidence"];
-
+export class OnnxRuntime extends Described implements Runtime {
   private constructor(
     private readonly runtime: Ort,
     private readonly session: Session,
     described: Description,
   ) {
-    ({
-      image_size: this.image_size,
-      markup: this.markup,
-      crop_rule: this.crop_rule,
-      confidence: this.confidence,
-    } = described);
+    super(described);
   }
 
   /**
