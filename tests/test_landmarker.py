@@ -180,8 +180,8 @@ def test_scores_combine_both_networks() -> None:
 
 def test_the_score_between_two_sizes_by_hand() -> None:
     # 32 px lies half-way from 16 to 64 on a logarithmic scale, so its constants are the means.
-    half = Confidence(small=(1.0, 2.0, 3.0), large=(3.0, 6.0, 1.0)).score(0.5, 0.8, 32)
-    logit = 2.0 + 4.0 * math.log(0.5) + 2.0 * math.log(0.8 / 0.2)
+    half = Confidence(small=(1.0, 2.0, 3.0, -1.0), large=(3.0, 6.0, 1.0, -3.0)).score(0.5, 0.8, 32, 0.02)
+    logit = 2.0 + 4.0 * math.log(0.5) + 2.0 * math.log(0.8 / 0.2) - 2.0 * math.log(0.02)
     assert half == pytest.approx(1 / (1 + math.exp(-logit)))
 
 
@@ -189,16 +189,19 @@ def test_constants_of_the_score_travel_with_the_weights() -> None:
     def stored(about: dict[str, Any]) -> Confidence:
         return read_confidence(Fields(Path("my.onnx"), "about", about))
 
-    own = Confidence(small=(1.0, 2.0, 3.0), large=(4.0, 5.0, 6.0), alone=(0.5, 1.5), least_agreement=0.04)
+    own = Confidence(small=(1.0, 2.0, 3.0, -1.0), large=(4.0, 5.0, 6.0, -2.0), alone=(0.5, 1.5), least_agreement=0.04)
     assert stored({"confidence": json.loads(json.dumps(own.to_dict()))}) == own
     assert stored({}) == Confidence()
+    # Files of version 0.2 have no weight of σ.
+    older = {**own.to_dict(), "small": [1.0, 2.0, 3.0], "large": [4.0, 5.0, 6.0]}
+    assert stored({"confidence": older}).score(0.3, 0.8, 40, 0.02) == stored({"confidence": older}).score(0.3, 0.8, 40)
     # 0.5 + 1.5 · ln 0.3 is the logit.
     assert own.score(0.3) == pytest.approx(1 / (1 + math.exp(-(0.5 + 1.5 * math.log(0.3)))))
     with pytest.raises(
         ValueError, match=r"my\.onnx: metadata field 'about\.confidence': .*small, large, alone and least"
     ):
         stored({"confidence": {"small": [1, 2, 3]}})
-    with pytest.raises(ValueError, match="expected finite constants: 3 for small"):
+    with pytest.raises(ValueError, match="expected finite constants: 4 for small"):
         Confidence(alone=(float("nan"), 1.0))
 
 

@@ -16,6 +16,7 @@ from jvcr.locate import (
     LocatedFace,
     Look,
     locate_many,
+    mean_sigma,
     second_look,
     second_results,
     turned_deg,
@@ -33,19 +34,21 @@ class SearchPolicy:
         min_score: faces with a lower score are dropped.
         same_face_iou: two results whose boxes have a larger IoU are the same face.
         first_look_iou: the same limit after the first pass. It is looser, because crops are not centred yet.
-        may_grow: largest factor by which the last pass is expected to raise the agreement of landmarks and volume. A
-            candidate that could not reach ``min_score`` even so gets no last pass.
-        turned_deg, may_grow_turned: a head that is rotated by more than ``turned_deg`` in the crop of the first pass
-            scores low there. For it, ``may_grow_turned`` is the factor, and it gets an extra pass before the last one.
+        may_grow: largest factor by which the last pass is expected to raise the agreement of landmarks and volume, and
+            to lower σ. A candidate that could not reach ``min_score`` even so gets no last pass.
+        turned_deg: a head that is rotated by more than this in the crop of the first pass has low agreement and a large
+            σ there. It gets an extra pass before the last one.
+        may_grow_turned, may_settle_turned: the factors of agreement and σ for such a head.
         likely_score: proposals with a lower detector score are skipped when a face was already found.
     """
 
-    min_score: float = 0.7
+    min_score: float = 0.6
     same_face_iou: float = 0.4
     first_look_iou: float = 0.7
     may_grow: float = 1.25
     turned_deg: float = 45.0
     may_grow_turned: float = 2.0
+    may_settle_turned: float = 10.0
     likely_score: float = LIKELY_SCORE
 
 
@@ -190,12 +193,17 @@ class FaceFinder:
                 i
                 for i in kept
                 if turned_deg(crops[i], upright[i]) > policy.turned_deg
-                and self._score(seen[i], proposals[i], policy.may_grow_turned) >= self._min_score
+                and self._score(seen[i], proposals[i], policy.may_grow_turned, policy.may_settle_turned)
+                >= self._min_score
             ]
             again = (yield Passes(Look.FIRST, [upright[i] for i in turned])) if turned else []
             for i, face in zip(turned, again, strict=True):
                 seen[i], upright[i] = face, upright_crop(self._runtime, face.points_img)
-            kept = [i for i in kept if self._score(seen[i], proposals[i], policy.may_grow) >= self._min_score]
+            kept = [
+                i
+                for i in kept
+                if self._score(seen[i], proposals[i], policy.may_grow, policy.may_grow) >= self._min_score
+            ]
             located = yield from self._last([seen[i] for i in kept], [upright[i] for i in kept])
             return [(face, proposals[i]) for i, face in zip(kept, located, strict=True)]
         located = yield Passes(Look.LAST, crops)
@@ -210,10 +218,16 @@ class FaceFinder:
             results[look] = iter((yield Passes(look, crops)) if crops else [])
         return second_results(seen, looks, results)
 
-    def _score(self, face: LocatedFace, proposal: Proposal, factor: float = 1.0) -> float:
-        """The face's score, with its agreement multiplied by a factor."""
+    def _score(self, face: LocatedFace, proposal: Proposal, grown: float = 1.0, settled: float = 1.0) -> float:
+        """The face's score, with its agreement multiplied by one factor, and its σ divided by another."""
         box = Box.around(face.points_img)
-        return self._runtime.confidence.score(factor * face.score, proposal.score, max(box.width, box.height))
+        sigma = mean_sigma(self._runtime, face)
+        return self._runtime.confidence.score(
+            grown * face.score,
+            proposal.score,
+            max(box.width, box.height),
+            None if sigma is None else sigma / settled,
+        )
 
 
 def _is_on(box: Box, known: Sequence[Box]) -> bool:

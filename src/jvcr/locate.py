@@ -14,6 +14,7 @@ from jvcr.frames import Box, Crop, borders, crop_to_unit, diagonals, unit_to_cro
 from jvcr.geometry import crop_tilt_deg, mean_head
 from jvcr.images import Image, extract
 from jvcr.runtime.base import Prediction, Runtime
+from jvcr.runtime.landmark_confidence import Trust
 from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.volume import sample_cells, unfolded
 
@@ -107,14 +108,27 @@ def trust_of(
 
     A landmark outside the image is not visible.
     """
-    network = runtime.confidence.landmarks
-    if network is None:
+    trust = _trust(runtime, face)
+    if trust is None:
         return None, None
-    points_unit = crop_to_unit(face.crop.to_crop(face.points_img), runtime.image_size)
-    visibility, sigma = network(points_unit, face.heights)
+    visibility, sigma = trust
     low, high = borders(np.array([image.shape[1], image.shape[0]]))
     inside = ((face.points_img[:, :2] >= low) & (face.points_img[:, :2] < high)).all(axis=1)
     return np.where(inside, visibility, np.float32(0)), (sigma * diagonals(face.points_img)).astype(np.float32)
+
+
+def mean_sigma(runtime: Runtime, face: LocatedFace) -> float | None:
+    """Mean standard deviation of a face's landmarks, in diagonals of their box; None if the weights cannot tell."""
+    trust = _trust(runtime, face)
+    return None if trust is None else float(trust.sigma.mean())
+
+
+def _trust(runtime: Runtime, face: LocatedFace) -> Trust | None:
+    network = runtime.confidence.landmarks
+    if network is None:
+        return None
+    points_unit = crop_to_unit(face.crop.to_crop(face.points_img), runtime.image_size)
+    return network(points_unit, face.heights)
 
 
 def locate(runtime: Runtime, image: Image, crops: Sequence[Crop], batch_size: int = 16) -> list[LocatedFace]:
@@ -200,11 +214,8 @@ def second_results(
 
 
 def _is_sure(runtime: Runtime, face: LocatedFace) -> bool:
-    network = runtime.confidence.landmarks
-    if network is None:
-        return False
-    points_unit = crop_to_unit(face.crop.to_crop(face.points_img), runtime.image_size)
-    return float(network(points_unit, face.heights).sigma.mean()) < SURE_SIGMA
+    sigma = mean_sigma(runtime, face)
+    return sigma is not None and sigma < SURE_SIGMA
 
 
 def turned_deg(crop: Crop, other: Crop) -> float:

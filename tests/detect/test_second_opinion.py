@@ -49,10 +49,10 @@ def test_a_face_elsewhere_in_the_tile_does_not_count() -> None:
 
 def test_sure_proposals_and_hopeless_ones_beside_them_are_not_judged() -> None:
     judge = Judge(0.9)
-    given = [proposal(0.61), proposal(0.3, x=10), proposal(0.24, x=200)]
+    given = [proposal(0.61), proposal(0.41, x=10), proposal(0.39, x=200)]
     scores = [one.score for one in with_second_opinions(judge, PHOTO, given)]
     assert len(judge.tiles) == 1
-    assert scores == [pytest.approx(0.66, abs=0.01), 0.61, 0.24]
+    assert scores == [pytest.approx(0.714, abs=0.01), 0.61, 0.39]
     # Without a sure one, all are judged.
     with_second_opinions(judge, PHOTO, given[1:])
     assert len(judge.tiles) == 3

@@ -4,7 +4,7 @@ import { nms, type Detector, type Proposal } from "./detect/base.ts";
 import { distinct } from "./distinct.ts";
 import { Box, Crop } from "./frames.ts";
 import type { Image } from "./images.ts";
-import { locate, refined, turnedDeg, uprightCrop, type LocatedFace } from "./locate.ts";
+import { locate, meanSigma, refined, turnedDeg, uprightCrop, type LocatedFace } from "./locate.ts";
 import type { Runtime } from "./runtime/base.ts";
 
 /** Which candidates get another forward pass, and which are kept. */
@@ -91,7 +91,7 @@ export class FaceFinder {
     }
     const first = await locate(this.runtime, image, crops);
     const seen = await this.seenUpright(image, crops, this.worthAnother(image, first, proposals));
-    const hopeful = seen.filter((one) => this.mayReach(one, DEFAULT_POLICY.may_grow));
+    const hopeful = seen.filter((one) => this.mayReach(one, DEFAULT_POLICY.may_grow, DEFAULT_POLICY.may_grow));
     const last = await this.last(image, hopeful);
     return last.map((face, index) => ({ face, proposal: hopeful[index].proposal }));
   }
@@ -126,7 +126,7 @@ export class FaceFinder {
     const results: Seen[] = [];
     for (const one of seen) {
       const turned = turnedDeg(crops[one.index], one.upright) > DEFAULT_POLICY.turned_deg;
-      if (!turned || !this.mayReach(one, DEFAULT_POLICY.may_grow_turned)) {
+      if (!turned || !this.mayReach(one, DEFAULT_POLICY.may_grow_turned, DEFAULT_POLICY.may_settle_turned)) {
         results.push(one);
         continue;
       }
@@ -142,14 +142,20 @@ export class FaceFinder {
     return refined(this.lastLook, image, faces, wanted);
   }
 
-  private mayReach({ face, proposal }: Candidate, factor: number): boolean {
-    return this.score(face, proposal, factor) >= this.settings.min_score;
+  private mayReach({ face, proposal }: Candidate, grown: number, settled: number): boolean {
+    return this.score(face, proposal, grown, settled) >= this.settings.min_score;
   }
 
-  /** The face's score, with its agreement multiplied by a factor. */
-  private score(face: LocatedFace, proposal: Proposal, factor = 1): number {
+  /** The face's score, with its agreement multiplied by one factor, and its σ divided by another. */
+  private score(face: LocatedFace, proposal: Proposal, grown = 1, settled = 1): number {
     const box = Box.around(face.points_img);
-    return this.runtime.confidence.score(factor * face.score, proposal.score, box.longer);
+    const sigma = meanSigma(this.runtime, face);
+    return this.runtime.confidence.score(
+      grown * face.score,
+      proposal.score,
+      box.longer,
+      sigma === null ? null : sigma / settled,
+    );
   }
 }
 

@@ -47,16 +47,27 @@ function agreement(heights: readonly number[]): number {
 
 /** Visibility and standard deviation (image pixels) of a face's landmarks; null if the weights cannot tell. */
 export function trustOf(runtime: Runtime, face: LocatedFace, image: Image): Trust | null {
-  const network = runtime.confidence.landmarks;
-  if (!network) return null;
-  const pointsUnit = cropToUnit(face.crop.toCrop(face.points_img), runtime.image_size);
-  const { visibility, sigma } = network.trust(pointsUnit, face.heights);
+  const trust = relativeTrust(runtime, face);
+  if (!trust) return null;
+  const { visibility, sigma } = trust;
   const size = diagonal(face.points_img);
   return {
     // A landmark outside the image is not visible.
     visibility: visibility.map((value, i) => (isInside(face.points_img[i], image.width, image.height) ? value : 0)),
     sigma: sigma.map((value) => value * size),
   };
+}
+
+/** Mean standard deviation of a face's landmarks, in diagonals of their box; null if the weights cannot tell. */
+export function meanSigma(runtime: Runtime, face: LocatedFace): number | null {
+  const trust = relativeTrust(runtime, face);
+  return trust && mean(trust.sigma);
+}
+
+/** Visibility, and standard deviation in diagonals. */
+function relativeTrust(runtime: Runtime, face: LocatedFace): Trust | null {
+  const pointsUnit = cropToUnit(face.crop.toCrop(face.points_img), runtime.image_size);
+  return runtime.confidence.landmarks?.trust(pointsUnit, face.heights) ?? null;
 }
 
 /** Run the network on crops of one image, in their order. */
@@ -134,10 +145,8 @@ function isWithin(limits: CropLimits, crop: Crop, wanted: Crop): boolean {
 
 /** Whether the network's own standard deviations say that the result is good. */
 function isSure(runtime: Runtime, face: LocatedFace): boolean {
-  const network = runtime.confidence.landmarks;
-  if (!network) return false;
-  const pointsUnit = cropToUnit(face.crop.toCrop(face.points_img), runtime.image_size);
-  return mean(network.trust(pointsUnit, face.heights).sigma) < LIMITS.sure_sigma;
+  const sigma = meanSigma(runtime, face);
+  return sigma !== null && sigma < LIMITS.sure_sigma;
 }
 
 /** Angle between two crops, 0 to 180. */

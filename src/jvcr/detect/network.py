@@ -25,7 +25,7 @@ SAME_FACE = 0.4
 DETECT_SIZE = 640
 """Default longer side of the photo at the finest scale, pixels."""
 
-PROPOSE_SCORE, LIKELY_SCORE = 0.18, 0.33
+PROPOSE_SCORE, LIKELY_SCORE = 0.18, 0.46
 """Boxes below the first score are not proposed. The landmark network runs on boxes below the second only if it found no
 face in the others."""
 

@@ -13,7 +13,7 @@ from jvcr.detect.cells import decode
 from jvcr.frames import Box, Crop, CropRule, middle_of
 from jvcr.images import Image, extract
 
-SURE_SCORE, HOPELESS_SCORE = 0.6, 0.25
+SURE_SCORE, HOPELESS_SCORE = 0.6, 0.4
 """Proposals with at least the first score need no second opinion. If there is one, those below the second get none
 either: few of them would become likely."""
 

@@ -25,8 +25,8 @@ class Confidence:
     """Logistic regressions on validation photographs, upright and turned (``recipes/calibrate_score.py``).
 
     Attributes:
-        small, large: for a detected face: intercept, weight of the log agreement, and weight of the detector's logit.
-            Between ``SIZES_PX``, they are interpolated over the logarithm of the size.
+        small, large: for a detected face: intercept, and weights of the log agreement, of the detector's logit, and of
+            the log of the landmarks' mean σ. Between ``SIZES_PX``, they are interpolated over the log of the size.
         alone: for a face whose box was given: intercept, and weight of the log agreement.
         least_agreement: with less agreement after the first forward pass, the second one (refinement) is skipped.
         landmarks: visibility and standard deviation of single landmarks; None in older files.
@@ -35,17 +35,17 @@ class Confidence:
         ValueError: a constant is missing or not finite.
     """
 
-    small: tuple[float, float, float] = (9.18, 10.851, 2.01)
-    large: tuple[float, float, float] = (10.96, 10.851, 2.01)
+    small: tuple[float, float, float, float] = (9.18, 10.851, 2.01, 0.0)
+    large: tuple[float, float, float, float] = (10.96, 10.851, 2.01, 0.0)
     alone: tuple[float, float] = (17.71, 19.748)
     least_agreement: float = 0.1
     landmarks: LandmarkConfidence | None = None
 
     def __post_init__(self) -> None:
         numbers = (*self.small, *self.large, *self.alone, self.least_agreement)
-        if (len(self.small), len(self.large), len(self.alone)) != (3, 3, 2) or not all(map(math.isfinite, numbers)):
+        if (len(self.small), len(self.large), len(self.alone)) != (4, 4, 2) or not all(map(math.isfinite, numbers)):
             raise ValueError(
-                f"{self}: expected finite constants: 3 for small, 3 for large, 2 for alone and 1 for least_agreement"
+                f"{self}: expected finite constants: 4 for small, 4 for large, 2 for alone and 1 for least_agreement"
             )
 
     @classmethod
@@ -57,6 +57,8 @@ class Confidence:
         """
         try:
             small, large, alone = (_numbers(values[name]) for name in ("small", "large", "alone"))
+            # Files of version 0.2 have no weight of σ.
+            small, large = (numbers if len(numbers) != 3 else (*numbers, 0.0) for numbers in (small, large))
             stored = values.get("landmarks")
             landmarks = None if stored is None else LandmarkConfidence.from_dict(stored)
             return cls(small, large, alone, float(values["least_agreement"]), landmarks)  # type: ignore[arg-type]
@@ -75,21 +77,29 @@ class Confidence:
         }
         return values if self.landmarks is None else values | {"landmarks": self.landmarks.to_dict()}
 
-    def score(self, agreement: float, detector_score: float | None = None, size_px: float = math.inf) -> float:
+    def score(
+        self,
+        agreement: float,
+        detector_score: float | None = None,
+        size_px: float = math.inf,
+        sigma: float | None = None,
+    ) -> float:
         """The probability, 0…1, that the box has an IoU of at least 0.4 with a ground-truth landmark box.
 
         Args:
             agreement: of the landmark network's volume and points (``jvcr.locate.LocatedFace.score``).
-            detector_score: 0…1; None if the box was given or the detector returns no score. ``size_px`` is then not
-                used.
+            detector_score: 0…1; None if the box was given or the detector returns no score. ``size_px`` and ``sigma``
+                are then not used.
             size_px: longer side of the landmarks' box, image pixels.
+            sigma: mean standard deviation of the landmarks, in diagonals of their box; None if the weights cannot tell.
         """
         opinion = math.log(max(agreement, _LEAST))
         if detector_score is None:
             logit = self.alone[0] + self.alone[1] * opinion
         else:
             clipped = min(max(detector_score, _LEAST), 1 - _LEAST)
-            terms = (1.0, opinion, math.log(clipped / (1 - clipped)))
+            unsure = 0.0 if sigma is None else math.log(max(sigma, _LEAST))
+            terms = (1.0, opinion, math.log(clipped / (1 - clipped)), unsure)
             share = largeness(size_px)
             weights = ((1 - share) * s + share * w for s, w in zip(self.small, self.large, strict=True))
             logit = sum(weight * term for weight, term in zip(weights, terms, strict=True))

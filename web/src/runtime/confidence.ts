@@ -25,21 +25,28 @@ export class Confidence {
    * The probability, 0…1, that the box has an IoU of at least 0.4 with a true landmark box.
    *
    * @param agreement of the landmark network's volume and points.
-   * @param detectorScore 0…1; null if the box was given. `sizePx` is then not used.
+   * @param detectorScore 0…1; null if the box was given. `sizePx` and `sigma` are then not used.
    * @param sizePx longer side of the landmarks' box, image pixels.
+   * @param sigma mean standard deviation of the landmarks, in diagonals of their box; null if the weights cannot tell.
    */
-  score(agreement: number, detectorScore: number | null = null, sizePx = Infinity): number {
+  score(
+    agreement: number,
+    detectorScore: number | null = null,
+    sizePx = Infinity,
+    sigma: number | null = null,
+  ): number {
     const opinion = Math.log(Math.max(agreement, LEAST));
     const logit =
       detectorScore === null
         ? this.values.alone[0] + this.values.alone[1] * opinion
-        : this.logit(opinion, detectorScore, largeness(sizePx));
+        : this.logit(opinion, detectorScore, largeness(sizePx), sigma);
     return 1 / (1 + Math.exp(-clip(logit, -500, 500)));
   }
 
-  private logit(opinion: number, detectorScore: number, share: number): number {
+  private logit(opinion: number, detectorScore: number, share: number, sigma: number | null): number {
     const clipped = clip(detectorScore, LEAST, 1 - LEAST);
-    const terms = [1, opinion, Math.log(clipped / (1 - clipped))];
+    const unsure = sigma === null ? 0 : Math.log(Math.max(sigma, LEAST));
+    const terms = [1, opinion, Math.log(clipped / (1 - clipped)), unsure];
     const { small, large } = this.values;
     return terms.reduce((sum, term, i) => sum + ((1 - share) * small[i] + share * large[i]) * term, 0);
   }
