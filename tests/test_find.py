@@ -158,6 +158,16 @@ def test_a_sure_result_from_a_good_crop_needs_no_mirror_image(
     assert stub.looks == passes
 
 
+@pytest.mark.parametrize(("sigma", "scores"), [(0.01, [1 / (1 + 0.01 / 0.0316)]), (0.1, [])])
+def test_a_face_whose_landmarks_are_unsure_scores_lower(sigma: float, scores: list[float]) -> None:
+    stub = Stub(0.9)
+    # Only σ counts: a logit of -ln(σ / 0.0316).
+    only_sigma = (float(np.log(0.0316)), 0.0, 0.0, -1.0)
+    stub.confidence = Confidence(small=only_sigma, large=only_sigma, landmarks=always(sigma))
+    landmarker = Landmarker(backend=stub, detector=lambda image: [Proposal(square(60), SURE)])
+    assert [face.score for face in landmarker.predict(PHOTO)] == pytest.approx(scores, abs=1e-3)
+
+
 def always(sigma: float) -> LandmarkConfidence:
     """Says of every landmark that it has this standard deviation."""
     n, inputs = FOUR.n_points, input_size(FOUR.n_points)

@@ -31,8 +31,8 @@ class Face:
             in the same pixel unit, mean of z = 0.
         box: landmark box, image pixels: the given box, or for a detected face, the box around ``landmarks``.
         score: 0…1, the probability that ``box`` contains a face (an IoU of at least 0.4 with the true landmark box).
-            It combines the detector's score with the agreement of volume and landmarks (``jvcr.runtime.confidence``);
-            for given boxes, it uses the agreement alone.
+            It combines the detector's score, the agreement of volume and landmarks, and the landmarks' σ
+            (``jvcr.runtime.confidence``); for given boxes, it uses the agreement alone.
         volume: (D, H, W) float32, the predicted compact volume, about 0…1 with a peak at each landmark; None unless
             requested (``Landmarker.predict(…, volumes=True)``), and after ``from_dict``.
         crop: the position of the volume in the image, including depth: ``crop.to_crop(landmarks)`` converts landmarks
