@@ -135,8 +135,11 @@ describe("score", () => {
   });
 
   it("is a logistic regression", () => {
-    const confidence = new Confidence({ small: [0, 0, 1], large: [0, 0, 1], alone: [2, 1], least_agreement: 0 });
+    const confidence = new Confidence({ small: [0, 0, 1, 0], large: [0, 0, 1, -1], alone: [2, 1], least_agreement: 0 });
     expect(confidence.score(0.5, 0.8, 100)).toBeCloseTo(0.8);
+    // Odds of 4, over σ.
+    expect(confidence.score(0.5, 0.8, 100, 0.5)).toBeCloseTo(8 / 9);
+    expect(confidence.score(0.5, 0.8, 10, 0.5)).toBeCloseTo(0.8);
     expect(confidence.score(1)).toBeCloseTo(1 / (1 + Math.exp(-2)));
   });
 });
