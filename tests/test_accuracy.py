@@ -68,7 +68,8 @@ def test_accuracy_on_aflw2000_3d(name: str, runtime: OnnxRuntime, predictions: P
 def test_reader_respects_sign_and_pixel_base(predictions: Predictions) -> None:
     # Predictions are 0-based with z away from the camera: this reveals a reader that is off by a pixel or negates z.
     off = predictions.target_img - predictions.points_img
-    assert abs(off[..., :2].mean(axis=(0, 1))).max() < 0.7
+    # The networks are up to 0.71 px off in x and 0.16 px in y. A reader that is off by a pixel gives 0.9 or more in y.
+    assert abs(off[..., :2].mean(axis=(0, 1))).max() < 0.8
     depth, truth = predictions.points_img[..., 2], predictions.target_img[..., 2]
     assert (depth * truth).sum() > 0.9 * (truth**2).sum()
 
