@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jvcr.evaluate import confidence
-from jvcr.evaluate.confidence import sparsification
+from jvcr.evaluate.confidence import sparsification, worst_precision
 from jvcr.evaluate.ranking import area_under_roc, calibration_error
 from jvcr.runtime.confidence import Confidence
 from jvcr.runtime.landmark_confidence import LandmarkConfidence, input_size
@@ -42,7 +42,7 @@ def test_sparsification_by_hand() -> None:
     assert curve.removed[2] == 0.1
     assert curve.by_sigma[2] == pytest.approx((error.sum() - 1 - 19) / 18)
     assert curve.by_error[2] == pytest.approx((error.sum() - 20 - 19) / 18)
-    assert curve.worst_precision == 0.5
+    assert worst_precision(sigma, error) == 0.5
 
 
 def trusting(frontal: Callable[..., object], sigma: float, shift_unit: float) -> object:
@@ -76,6 +76,7 @@ def test_a_network_that_knows_itself(frontal: Callable[..., object], folder: Pat
     assert score.coverage["all"].within_1 == score.coverage["grey"].within_1 == 1
     assert score.coverage["all"].median_sigma == pytest.approx(0.01, rel=1e-3)
     assert score.reliable[0] == 1.0
+    assert list(score.worst) == ["the labels"] and score.labels_agree is None
     record = json.loads(json.dumps(report.to_dict()))
     assert record["systems"]["own"]["coverage"]["yaw over 60°"]["within_1"] is None
     assert "Expected calibration error: 0.047" in report.to_text()
@@ -114,6 +115,11 @@ def test_visibility_of_the_benchmark(
     assert (report.faces, score.landmarks) == (2, N)
     assert score.visibility["self-occluded"] == 1.0
     assert np.isnan(score.visibility["occluded"])
+    # The Reannotated labels are all 3 px lower, so the face whose box is smaller has the larger error against them.
+    assert list(score.worst) == ["original labels", "Reannotated labels", "the mean of both"]
+    assert score.worst["Reannotated labels"] == score.worst["the mean of both"]
+    assert score.labels_agree in (0.0, 1.0)
+    assert "against the mean of both" in report.to_text()
     np.savez(root / "bad.npz", id=np.array(["a"]), self_occluded=hidden, externally_occluded=hidden)
     with pytest.raises(ValueError, match=r"self_occluded has shape \(2, 68\); expected \(1, 68\)"):
         confidence.evaluate(root, weights, hand=root / "bad.npz")  # type: ignore[arg-type]

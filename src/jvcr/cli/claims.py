@@ -23,7 +23,8 @@ def claims(
     samples: Annotated[int, typer.Option(help="Training crops per variant.")] = 50_000,
     only: Annotated[str | None, typer.Option(help="Only these variants, e.g. a,c,e.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of initial weights, sampling and augmentation.")] = 0,
-    preset: Annotated[str, typer.Option(help="Sizes and recipe: small, large or tiny.")] = "small",
+    preset: Annotated[str, typer.Option(help="Sizes and recipe: small, nano, paper-size or tiny.")] = "small",
+    validations: Annotated[int, typer.Option(min=1, help="Validations of each run: points of its curve.")] = 4,
 ) -> None:
     """Train JVCR and six alternatives on the same data with the same number of crops, and print a table.
 
@@ -32,7 +33,7 @@ def claims(
     """
     try:
         from jvcr.data.table import Table
-        from jvcr.paper.claims.run import VARIANTS, Cost, Outcome, measure_cost, table_of, train_variant
+        from jvcr.paper.claims.run import VARIANTS, Cost, Outcome, curves_of, measure_cost, table_of, train_variant
         from jvcr.train.data.backgrounds import read_backgrounds
     except ModuleNotFoundError as error:
         raise missing("train", error) from error
@@ -52,7 +53,7 @@ def claims(
     for name in left:
         log.print(f"{name}: {VARIANTS[name].title}", highlight=False)
         with TrainingBar(samples) as bar:
-            train_variant(name, table, validation, backgrounds, out / name, bar, samples, seed, preset)
+            train_variant(name, table, validation, backgrounds, out / name, bar, samples, seed, preset, validations)
     rows: list[tuple[Outcome, Cost]] = []
     for name in chosen:
         kept = json.loads((out / name / "outcome.json").read_text(encoding="utf-8"))
@@ -71,7 +72,7 @@ def claims(
             log.print(f"{name}: memory and time …", highlight=False)
             cost = measure_cost(name, out / name, preset)
         rows.append((outcome, cost))
-    text = table_of(rows)
+    text = f"{table_of(rows)}\n\nNME on validation during training, mean of bins, percent:\n\n{curves_of(out, chosen)}"
     write_text(out / "claims.md", text + "\n")
     write_text(out / "claims.json", json.dumps([asdict(o) | asdict(c) for o, c in rows], indent=1))
     typer.echo(text)

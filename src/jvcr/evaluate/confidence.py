@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import jvcr
-from jvcr.data.formats.aflw2000 import read_aflw2000
+from jvcr.data.formats.aflw2000 import read_aflw2000, reannotated_targets
 from jvcr.data.reading import read_arrays
 from jvcr.data.sample import Sample
 from jvcr.data.table import Table as TrainingTable
@@ -40,7 +40,7 @@ DEGRADED = (
 REMOVED = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Shares of faces that the sparsification table leaves out."""
 
-WORST = 0.1
+WORST, LABELS = 0.1, "the labels"
 
 VISIBLE, OCCLUDED, SELF_OCCLUDED = 0, 1, 2
 
@@ -71,13 +71,11 @@ class Sparsification:
         removed: shares of faces left out.
         by_sigma: NME without those of the largest mean σ.
         by_error: NME without those of the largest error, which no estimate can beat.
-        worst_precision: share of the tenth with the largest σ that is among the tenth with the largest error.
     """
 
     removed: tuple[float, ...]
     by_sigma: tuple[float, ...]
     by_error: tuple[float, ...]
-    worst_precision: float
 
 
 @dataclass(frozen=True)
@@ -90,6 +88,11 @@ class ConfidenceScore:
         landmarks: number of landmarks with known visibility.
         coverage: by group of landmarks or faces, and by condition.
         sparsification: of the faces as they are.
+        worst: errors against which labels → share of the tenth of the faces with the largest σ that is among the tenth
+            with the largest error. With two sets of labels, also against the mean of both errors, in which the noise of
+            either counts less.
+        labels_agree: the same share for the errors against two sets of labels, which bounds it for each of them; None
+            with one set.
         reliable: share of faces with ``Face.reliable``, their NME, and that of the others.
     """
 
@@ -98,6 +101,8 @@ class ConfidenceScore:
     landmarks: int
     coverage: dict[str, Coverage]
     sparsification: Sparsification
+    worst: dict[str, float]
+    labels_agree: float | None
     reliable: tuple[float, float, float]
 
 
@@ -162,8 +167,9 @@ def evaluate(
                 "recipes/calibrate_landmarks.py, then export again"
             )
     title, samples, visibility = _truth(Path(root), hand, frozenset(without))
+    second = reannotated_targets(Path(root), [sample.name for sample in samples])
     scores = {
-        name: _score(network, samples, visibility, (mirror, refine), conditions, f"jvcr {name}", progress)
+        name: _score(network, samples, visibility, second, (mirror, refine), conditions, f"jvcr {name}", progress)
         for name, network in networks.items()
     }
     return ConfidenceReport(title, len(samples), today(), scores)
@@ -201,6 +207,7 @@ def _score(
     network: Runtime,
     samples: list[Sample],
     visibility: NDArray[np.int8],
+    second: NDArray[np.float32] | None,
     passes: tuple[bool, bool],
     conditions: Sequence[str],
     stage: str,
@@ -228,13 +235,26 @@ def _score(
         coverage[part] = _coverage(ratios[:, points], sigma[:, points])
     for condition in conditions:
         coverage[condition] = _coverage(*_ratios(faces(condition), target))
-    nme = normalised_mean_error(np.stack([face.landmarks for face in plain]), target)
+    points = np.stack([face.landmarks for face in plain])
+    errors = {LABELS: normalised_mean_error(points, target)}
+    if second is not None:
+        errors = {
+            "original labels": errors[LABELS],
+            "Reannotated labels": normalised_mean_error(points[..., :2], second),
+        }
+    means = sigma.mean(axis=1)
+    worst = {name: worst_precision(means, error) for name, error in errors.items()}
+    if second is not None:
+        worst["the mean of both"] = worst_precision(means, np.mean(list(errors.values()), axis=0))
+    nme = next(iter(errors.values()))
     reliable = np.array([bool(face.reliable) for face in plain])
     probability = np.stack([_known(face.visibility) for face in plain])
     return ConfidenceScore(
         **_visibility(probability, visibility),
         coverage=coverage,
-        sparsification=sparsification(sigma.mean(axis=1), nme),
+        sparsification=sparsification(means, nme),
+        worst=worst,
+        labels_agree=None if second is None else worst_precision(*errors.values()),
         reliable=(float(reliable.mean()), _mean(nme[reliable]), _mean(nme[~reliable])),
     )
 
@@ -262,9 +282,18 @@ def sparsification(sigma: NDArray[np.floating], error: NDArray[np.floating]) -> 
         return tuple(_mean(error[order[: len(order) - round(share * len(order))]]) for share in REMOVED)
 
     by_sigma, by_error = np.argsort(sigma, kind="stable"), np.argsort(error, kind="stable")
+    return Sparsification(REMOVED, remaining(by_sigma), remaining(by_error))
+
+
+def worst_precision(sigma: NDArray[np.floating], error: NDArray[np.floating]) -> float:
+    """Share of the tenth of the faces with the largest ``sigma`` that is among the tenth with the largest ``error``.
+
+    Args:
+        sigma, error: (B,) of each face.
+    """
     tenth = max(1, round(WORST * len(error)))
-    both = len(set(by_sigma[-tenth:].tolist()) & set(by_error[-tenth:].tolist()))
-    return Sparsification(REMOVED, remaining(by_sigma), remaining(by_error), both / tenth)
+    chosen, worst = (set(np.argsort(values, kind="stable")[-tenth:].tolist()) for values in (sigma, error))
+    return len(chosen & worst) / tenth
 
 
 def _ratios(faces: Sequence[Face], target: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -315,11 +344,18 @@ def _tables(name: str, data: str, score: ConfidenceScore) -> list[Table]:
                 for removed, by_sigma, by_error in zip(curve.removed, curve.by_sigma, curve.by_error, strict=True)
             ),
             (
-                f"The worst tenth by σ against the worst tenth by error: precision {percent(curve.worst_precision)} %.",
+                f"Precision of the worst tenth by σ, percent: {_worst(score)}.",
                 f"Reliable: {percent(share)} % of the faces, NME {percent(reliable)}; others: {percent(others)}.",
             ),
         ),
     ]
+
+
+def _worst(score: ConfidenceScore) -> str:
+    parts = [f"{percent(value)} against {labels}" for labels, value in score.worst.items()]
+    if score.labels_agree is not None:
+        parts.append(f"worst tenths of both sets of labels against each other {percent(score.labels_agree)}")
+    return "; ".join(parts)
 
 
 def _digits(value: float) -> str:
@@ -334,5 +370,6 @@ def _plain(score: ConfidenceScore) -> dict[str, Any]:
         "landmarks": score.landmarks,
         "coverage": {group: vars(one) for group, one in score.coverage.items()},
         "sparsification": vars(score.sparsification),
+        "worst_tenth": {"precision": score.worst, "labels_agree": score.labels_agree},
         "reliable": {"share": share, "nme": reliable, "nme_of_others": others},
     }

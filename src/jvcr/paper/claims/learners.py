@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from jvcr.runtime.base import Prediction, Runtime
 from jvcr.runtime.pytorch import TorchRuntime
 from jvcr.train.config import Stage, TrainConfig
 from jvcr.train.learner import Losses, Part, noisy
-from jvcr.train.losses import coordinate_loss, voxel_loss
+from jvcr.train.losses import coordinate_loss
 from jvcr.train.targets import patches, rasterise
 
 
@@ -39,11 +40,30 @@ def sparse_voxel_loss(predicted: Tensor, index: Tensor, value: Tensor, foregroun
         predicted: (B, N, D·H·W).
         index, value: (B, N, K), the occupied voxels, from ``targets.patches``. All other voxels are empty.
     """
-    near = predicted.gather(2, index).float()
-    # Treat all voxels as empty, then correct those near the landmarks.
-    empty = torch.linalg.vector_norm(predicted.flatten(), dtype=torch.float32) ** 2
-    wrong = (1 + foreground * value) * (near - value) ** 2 - near**2
-    return (empty + wrong.sum()) / predicted.numel()
+    loss: Tensor = _SparseVoxelLoss.apply(predicted, index, value, foreground)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _SparseVoxelLoss(torch.autograd.Function):
+    """The volumes are large, so the gradient is written in one pass, together with the loss."""
+
+    @staticmethod
+    def forward(ctx: Any, predicted: Tensor, index: Tensor, value: Tensor, foreground: float) -> Tensor:
+        # Treat all voxels as empty, then correct those near the landmarks.
+        near = predicted.gather(2, index).float()
+        weight = 1 + foreground * value
+        empty = torch.linalg.vector_norm(predicted.flatten(), dtype=torch.float32) ** 2
+        wrong = weight * (near - value) ** 2 - near**2
+        scale = 2 / predicted.numel()
+        gradient = predicted * scale
+        gradient.scatter_add_(2, index, (scale * (weight * (near - value) - near)).to(gradient.dtype))
+        ctx.save_for_backward(gradient)
+        return (empty + wrong.sum()) / predicted.numel()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient.mul_(gradients[0]), None, None, None
 
 
 class _PointsOnly(TorchRuntime):
@@ -76,6 +96,21 @@ class _Compared:
         state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
         write_atomically(path, lambda temporary: save_file(state, temporary))
 
+    def _each(self, predicted: Sequence[Tensor], points_unit: Tensor, shapes: Sequence[tuple[int, int, int]]) -> Tensor:
+        """Eq. 3 on one volume of each shape per landmark; ``voxel_loss`` says what ``columns`` is for.
+
+        Args:
+            predicted: (B, N·D, H, W) for each shape (D, H, W).
+        """
+        total = torch.zeros((), device=points_unit.device)
+        for shape, volume in zip(shapes, predicted, strict=True):
+            columns = (shape[-1] / shapes[0][-1]) ** 2
+            index, value = patches(points_unit, shape, self.config.sigma_vox)
+            total = total + columns * sparse_voxel_loss(
+                volume.reshape(*points_unit.shape[:2], -1), index, value, self.dense.foreground
+            )
+        return total
+
     def _coordinates(self, predicted: Tensor, true: Tensor, part: Part) -> Tensor:
         return coordinate_loss(
             predicted,
@@ -102,9 +137,11 @@ class TwoStepLearner(_Compared):
         # A heatmap is a volume of depth 1, with every landmark at mid-depth.
         flat = torch.cat([part.points_unit[..., :2], torch.full_like(part.points_unit[..., :1], 0.5)], dim=2)
         shapes = [(1, height, width) for _, height, width in self.about.volume_shapes]
-        true = [rasterise_each(flat, shape, self.config.sigma_vox) for shape in shapes]
-        output = network(part.crops, None if stage.end_to_end else noisy(true[-1], stage.volume_noise, part))
-        dense = voxel_loss(output.volumes, true, self.dense)
+        read = None
+        if not stage.end_to_end:
+            read = noisy(rasterise_each(flat, shapes[-1], self.config.sigma_vox), stage.volume_noise, part)
+        output = network(part.crops, read)
+        dense = self._each(output.volumes, flat, shapes)
         depth = self._coordinates(output.points_unit[..., 2:], part.points_unit[..., 2:], part)
         return Losses(dense + stage.coordinate_weight * depth, dense, depth)
 
@@ -132,12 +169,5 @@ class VolumePerLandmarkLearner(_Compared):
     def losses(self, network: nn.Module, part: Part, stage: Stage) -> Losses:
         """See ``jvcr.train.learner.Learner``."""
         output = network(part.crops)
-        dense = torch.zeros((), device=part.crops.device)
-        for shape, volume in zip(self.about.volume_shapes, output.volumes, strict=True):
-            columns = (shape[-1] / self.about.volume_size) ** 2
-            dense = dense + columns * sparse_voxel_loss(
-                volume.reshape(len(volume), self.about.n_points, -1),
-                *patches(part.points_unit, shape, self.config.sigma_vox),
-                self.dense.foreground,
-            )
+        dense = self._each(output.volumes, part.points_unit, self.about.volume_shapes)
         return Losses(dense, dense, torch.zeros_like(dense))

@@ -80,15 +80,18 @@ class TwoStep(nn.Module):
         self.depth = _strided((n + 3) * config.subvoxels**2, _widths(config), n)
 
     def forward(self, crops: Tensor, true_heatmaps: Tensor | None = None) -> JVCROutput:
-        """Crops → heatmaps and points. Depth is predicted from ``true_heatmaps`` if given, else from its own."""
+        """Crops → heatmaps and points. Depth is predicted from ``true_heatmaps`` if given, else from its own.
+
+        While training, x and y are zeros: a peak has no gradient.
+        """
         image = normalise(crops)
         maps = self.heatmaps(image)
         seen = maps[-1].detach() if true_heatmaps is None else true_heatmaps
         small = F.interpolate(image, size=seen.shape[-2:], mode="area")
         cells = F.pixel_unshuffle(torch.cat([seen.to(small.dtype), small], dim=1), self.config.subvoxels)
         z_unit = 0.5 + self.depth(cells).float()
-        points = peaks_unit(maps[-1].detach()[:, :, None])
-        return JVCROutput(maps, torch.cat([points[..., :2], z_unit[..., None]], dim=2))
+        places = z_unit.new_zeros(*z_unit.shape, 2) if self.training else peaks_unit(maps[-1][:, :, None])[..., :2]
+        return JVCROutput(maps, torch.cat([places, z_unit[..., None]], dim=2))
 
 
 class Direct(nn.Module):

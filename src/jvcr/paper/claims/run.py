@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import os
@@ -33,8 +34,8 @@ from jvcr.train.loop import Listener, Loop
 from jvcr.train.recipes import RECIPES
 from jvcr.train.vary import Rows
 
-PRESETS_OF_CLAIMS = ("small", "paper-size", "tiny")
-_SHARE, _LR, _COORDINATES = 0.15, 1.5e-3, 20.0
+PRESETS_OF_CLAIMS = ("small", "nano", "paper-size", "tiny")
+_COORDINATES = 20.0
 
 
 @dataclass(frozen=True)
@@ -43,26 +44,29 @@ class Variant:
 
     Attributes:
         learner: network and losses.
-        stages: number of samples → training stages.
+        stages: number of samples, and the preset's recipe → training stages.
         coarse_to_fine: whether the first hourglass's volume has fewer slices than the last one's.
     """
 
     title: str
     learner: Callable[[TrainConfig, ModelConfig, Markup], Learner]
-    stages: Callable[[int], tuple[Stage, ...]]
+    stages: Callable[[int, TrainConfig], tuple[Stage, ...]]
     coarse_to_fine: bool = True
 
 
-def _two(samples: int) -> tuple[Stage, ...]:
-    return two_stages(samples, _SHARE, _LR, _COORDINATES)
+def _two(samples: int, recipe: TrainConfig) -> tuple[Stage, ...]:
+    """Side by side for the same share of the samples as in the recipe, then end to end."""
+    first = recipe.stages[0]
+    return two_stages(samples, first.samples / recipe.total_samples, first.lr, _COORDINATES)
 
 
-def _one(end_to_end: bool) -> Callable[[int], tuple[Stage, ...]]:
-    def stages(samples: int) -> tuple[Stage, ...]:
+def _one(end_to_end: bool) -> Callable[[int, TrainConfig], tuple[Stage, ...]]:
+    def stages(samples: int, recipe: TrainConfig) -> tuple[Stage, ...]:
         name = "end to end" if end_to_end else "side by side"
         noise = 0.0 if end_to_end else 0.05
+        lr = recipe.stages[0].lr
         return (
-            Stage(name, samples, end_to_end, _COORDINATES, _LR, _LR / 100, round(samples * 0.01), volume_noise=noise),
+            Stage(name, samples, end_to_end, _COORDINATES, lr, lr / 100, round(samples * 0.01), volume_noise=noise),
         )
 
     return stages
@@ -79,8 +83,11 @@ VARIANTS: dict[str, Variant] = {
 }
 
 
-def configuration(name: str, samples: int, seed: int, preset: str) -> TrainConfig:
-    """Configuration of one variant: the preset's recipe, with the variant's stages and depths."""
+def configuration(name: str, samples: int, seed: int, preset: str, validations: int = 4) -> TrainConfig:
+    """Configuration of one variant: the preset's recipe, with the variant's stages and depths.
+
+    The loss has no term on the gaps of lids and lips, because most alternatives have none to compare it with.
+    """
     if preset not in PRESETS_OF_CLAIMS:
         raise ValueError(f"preset {preset!r} cannot be used here; expected one of {', '.join(PRESETS_OF_CLAIMS)}")
     variant, base = VARIANTS[name], RECIPES[preset]
@@ -90,10 +97,11 @@ def configuration(name: str, samples: int, seed: int, preset: str) -> TrainConfi
     return replace(
         base,
         model=model,
-        stages=variant.stages(samples),
+        stages=variant.stages(samples, base),
+        loss=replace(base.loss, gaps=0.0),
         seed=seed,
         pictures=0,
-        validate_every=max(1, samples // 4),
+        validate_every=max(1, samples // validations),
     )
 
 
@@ -145,9 +153,10 @@ def train_variant(
     samples: int,
     seed: int,
     preset: str = "small",
+    validations: int = 4,
 ) -> Outcome:
     """Train one variant (or resume its training), measure it, and write the outcome to ``out/outcome.json``."""
-    config = configuration(name, samples, seed, preset)
+    config = configuration(name, samples, seed, preset, validations)
     torch.manual_seed(seed)
     learner = VARIANTS[name].learner(config, config.model, MARKUP_68)
     task = LandmarkTask(config, MARKUP_68, table, validation, backgrounds, learner=learner)
@@ -273,6 +282,19 @@ def _peak_mb(device: torch.device) -> float:
         (peak,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return int(peak.split()[1]) * 1024 / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def curves_of(out: Path, names: list[str]) -> str:
+    """Markdown table of the validations of some variants during training: mean of bins, percent, by crops seen."""
+    curves: dict[str, dict[int, float]] = {}
+    for name in names:
+        with (out / name / "log.csv").open(newline="", encoding="utf-8") as file:
+            curves[name] = {int(row["samples"]): float(row["nme"]) for row in csv.DictReader(file)}
+    lines = [f"| crops seen | {' | '.join(names)} |", "|---" * (1 + len(names)) + "|"]
+    for samples in sorted(set().union(*curves.values())):
+        cells = (f"{100 * curve[samples]:.2f}" if samples in curve else "–" for curve in curves.values())
+        lines.append(f"| {samples:,} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def table_of(outcomes: list[tuple[Outcome, Cost]]) -> str:
