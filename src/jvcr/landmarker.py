@@ -6,8 +6,9 @@ import itertools
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,9 @@ from jvcr.results import Face
 from jvcr.runtime.backends import Backend, open_backend
 from jvcr.runtime.base import Runtime
 from jvcr.runtime.mirror import MirrorAveraged
-from jvcr.video.files import VideoSource
-from jvcr.video.track import TrackedFrame, Tracker
+
+if TYPE_CHECKING:
+    from jvcr.video.track import TrackedFrame
 
 MIN_SCORE = DEFAULT_POLICY.min_score
 """Default threshold: detected faces with a lower score are dropped."""
@@ -92,11 +94,16 @@ class Landmarker:
             "threads": threads,
             "batch_size": batch_size,
         }
-        self._runtime: Runtime = (
-            open_backend(weights, backend, device=device, precision=precision, threads=threads)
-            if isinstance(backend, str)
-            else backend
-        )
+
+        def runtime() -> Runtime:
+            if not isinstance(backend, str):
+                return backend
+            return open_backend(weights, backend, device=device, precision=precision, threads=threads)
+
+        def proposer() -> Detector:
+            return NetworkDetector(size=detect_size, threads=threads) if detector is None else detector
+
+        self._runtime, proposals = _side_by_side(runtime, proposer)
         # Earlier passes only need to find the position, so they skip flip averaging.
         self._last_look: Runtime = MirrorAveraged(self._runtime) if mirror else self._runtime
         self._refine, self._mirror = refine, mirror
@@ -104,7 +111,7 @@ class Landmarker:
         self._finder = FaceFinder(
             self._runtime,
             self._last_look,
-            NetworkDetector(size=detect_size, threads=threads) if detector is None else detector,
+            proposals,
             refine=refine,
             batch_size=batch_size,
             min_score=min_score,
@@ -226,6 +233,10 @@ class Landmarker:
                 for identity, face, _ in frame.faces:
                     print(frame.time_s, identity, face.landmarks[30])
         """
+        # Imported here, so that photos need not wait for it.
+        from jvcr.video.files import VideoSource
+        from jvcr.video.track import Tracker
+
         tracker = Tracker(self, smooth, **settings)
         with VideoSource(source) as frames:
             for frame in frames:
@@ -299,3 +310,13 @@ def _numbered(index: int, make: Callable[..., _Made], *given: Any) -> _Made:
 
 def _open_again(kind: type[Landmarker], settings: dict[str, Any]) -> Landmarker:
     return kind(**settings)
+
+
+_Other = TypeVar("_Other")
+
+
+def _side_by_side(first: Callable[[], _Made], second: Callable[[], _Other]) -> tuple[_Made, _Other]:
+    """The results of both calls. Opening a network takes a core 30 to 100 ms, and ONNX Runtime releases the GIL."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        other = pool.submit(second)
+        return first(), other.result()

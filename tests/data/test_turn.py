@@ -238,6 +238,27 @@ def test_a_face_is_turned_alike_whatever_else_is_in_the_table(table: Path) -> No
     assert others != [sample.yaw_deg for sample in turned_samples(table, ["odd"], 1)]
 
 
+def test_only_views_whose_near_eye_is_closed(make_table: MakeTable, make_head: MakeHead, tmp_path: Path) -> None:
+    """Of three heads one has its right eye closed, one its left eye, and one both; a fourth one's labels are a model's."""
+    lids = {"right": ((37, 41), (38, 40)), "left": ((43, 47), (44, 46))}
+    heads = []
+    for closed in (("right",), ("left",), ("right", "left"), ("right", "left")):
+        points = make_head()
+        for upper, lower in (pair for eye in closed for pair in lids[eye]):
+            points[[upper, lower]] = points[[upper, lower]].mean(axis=0)
+        heads.append(points)
+    folder = make_table(
+        tmp_path, (0, 0, 0, 0), ["train"] * 4, points=np.stack(heads), openings=np.array(["hand"] * 3 + ["model"])
+    )
+    sides: dict[str, set[float]] = {}
+    for sample in turned_samples(folder, ["even", "odd"], per_face=12, closed_eyes=True):
+        sides.setdefault(sample.name.split("-")[0], set()).add(float(np.sign(sample.yaw_deg)))
+    # A positive yaw shows the person's right eye.
+    assert sides == {"face0": {1.0}, "face1": {-1.0}, "face2": {1.0, -1.0}}
+    with pytest.raises(ValueError, match="all are near profile, or have open eyes"):
+        turned_samples(make_table(tmp_path, (0,)), ["even"], closed_eyes=True)
+
+
 def test_stretched_views_are_rejected_and_counted(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turning, "MAX_STRETCHED", -1.0)
     samples = turned_samples(table, ["even"], 2)

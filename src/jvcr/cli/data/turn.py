@@ -17,6 +17,7 @@ def turn(
     sources: Annotated[str, typer.Option(help="Turn rows of these sources, separated by commas.")],
     per_face: Annotated[int, typer.Option(help="Views per face.")] = 4,
     seed: Annotated[int, typer.Option(help="Seed of the angles.")] = 0,
+    closed_eyes: Annotated[bool, typer.Option("--closed-eyes", help="Only views whose near eye is closed.")] = False,
 ) -> None:
     """Render near-frontal training faces at yaws of up to 85°, with 3D landmarks, as a training table.
 
@@ -29,6 +30,8 @@ def turn(
         raise missing("train", error) from error
     wanted = [source.strip() for source in sources.split(",") if source.strip()]
     check_folder(out, [table])
-    samples = turned_samples(table, wanted, per_face, seed)
+    samples = turned_samples(table, wanted, per_face, seed, closed_eyes)
     about = {"turned": str(table.resolve()), "sources": wanted, "per_face": per_face, "seed": seed}
+    if closed_eyes:
+        about["closed_eyes"] = True
     store(samples, out, Storage(), about, strict=True)

@@ -23,6 +23,7 @@ from jvcr.data.sample import Sample
 from jvcr.data.table import Table
 from jvcr.data.turn.rasterise import rasterise
 from jvcr.data.turn.relief import Points3, Relief
+from jvcr.expression import CLOSED_EYE, eye_openings
 from jvcr.frames import Box
 from jvcr.geometry import head_pose, rotation_from_angles
 from jvcr.images import Image
@@ -136,13 +137,16 @@ class TurnedSamples(Samples):
     Views that are stretched too much (``MAX_STRETCHED``) are skipped; ``rejected`` counts them.
     """
 
-    def __init__(self, table: Table, sources: Sequence[str], per_face: int, seed: int) -> None:
+    def __init__(
+        self, table: Table, sources: Sequence[str], per_face: int, seed: int, closed_eyes: bool = False
+    ) -> None:
         """Plan the views.
 
         Args:
             table: the training rows.
             sources: rows of these sources are turned.
             per_face: views per face.
+            closed_eyes: keep only views whose near eye is closed, by labels that can be trusted.
         Raises:
             ValueError: no row has a source; the markup is not that of 68 points; or there is no view to render.
         """
@@ -163,9 +167,14 @@ class TurnedSamples(Samples):
             # Seeded by name: the views do not depend on other rows.
             rng = np.random.default_rng([seed, zlib.crc32(table.names[row].encode())])
             views = planned(own.yaw_deg, own.pitch_deg, per_face, rng)
-            self._views += [(row, number, yaw, pitch) for number, (yaw, pitch) in enumerate(views)]
+            near = _closed(table, row) if closed_eyes else (True, True)
+            # With a positive yaw, the person's right eye is the near one.
+            self._views += [
+                (row, number, yaw, pitch) for number, (yaw, pitch) in enumerate(views) if near[0 if yaw > 0 else 1]
+            ]
         if not self._views:
-            raise ValueError(f"{table.path}: no face of {', '.join(sources)} can be turned; all are near profile")
+            why = "all are near profile, or have open eyes" if closed_eyes else "all are near profile"
+            raise ValueError(f"{table.path}: no face of {', '.join(sources)} can be turned; {why}")
         super().__init__(self._views, self._drawn)
 
     def __next__(self) -> Sample:
@@ -203,16 +212,25 @@ class TurnedSamples(Samples):
         )
 
 
-def turned_samples(folder: Path, sources: Sequence[str], per_face: int = 4, seed: int = 0) -> TurnedSamples:
+def _closed(table: Table, row: int) -> tuple[bool, bool]:
+    """Whether the person's right and left eye are closed, by the labels; False for labels that do not teach eyes."""
+    right, left = eye_openings(table.points[row, :, :2].astype(np.float64))
+    taught = table.taught[row]
+    return bool(right < CLOSED_EYE and taught[36:42].all()), bool(left < CLOSED_EYE and taught[42:48].all())
+
+
+def turned_samples(
+    folder: Path, sources: Sequence[str], per_face: int = 4, seed: int = 0, closed_eyes: bool = False
+) -> TurnedSamples:
     """Turned views of the faces in a training table, for ``data.convert.convert``.
 
     Only the split ``train`` is used. A view has the group of its photo, its source with ``-turned`` added, and half its
-    weight.
+    weight. ``closed_eyes`` keeps only views whose near eye is closed: such profiles are rare in photos.
 
     Raises:
         FileNotFoundError, ValueError: see ``Table`` and ``TurnedSamples``.
     """
-    return TurnedSamples(Table(folder, "train", memory_gb=0.0), sources, per_face, seed)
+    return TurnedSamples(Table(folder, "train", memory_gb=0.0), sources, per_face, seed, closed_eyes)
 
 
 def _stretch(before: Points3, after: Points3, triangles: NDArray[np.int64]) -> NDArray[np.float64]:
