@@ -239,7 +239,7 @@ def test_a_face_is_turned_alike_whatever_else_is_in_the_table(table: Path) -> No
 
 
 def test_only_views_whose_near_eye_is_closed(make_table: MakeTable, make_head: MakeHead, tmp_path: Path) -> None:
-    """Of three heads one has its right eye closed, one its left eye, and one both; a fourth one's labels are a model's."""
+    """Three heads have the right eye, the left eye and both closed; the labels of a fourth are a model's."""
     lids = {"right": ((37, 41), (38, 40)), "left": ((43, 47), (44, 46))}
     heads = []
     for closed in (("right",), ("left",), ("right", "left"), ("right", "left")):
