@@ -52,19 +52,24 @@ def opinions(table: Table, runtime: Runtime) -> NDArray[np.float32]:
 
 
 def added(labels: dict[str, NDArray[Any]], folder: Path) -> dict[str, NDArray[Any]]:
-    """Labels with the ``train`` rows of a second table appended, limited to the arrays that the first one has."""
+    """Labels with the ``train`` rows of a second table appended, limited to the arrays that the first one has.
+
+    Arrays that the second one lacks are unknown there.
+    """
     with np.load(folder / "labels.npz") as file:
         more = dict(file)
     kept = more["split"] == "train"
     if held_out := set(more["group"][kept].tolist()) & set(labels["group"][labels["split"] == "val"].tolist()):
         raise SystemExit(f"{folder}: group {min(held_out)} is in split val of the first table")
     more["kind"] = np.full(len(kept), folder.name)
-    return {
-        name: np.concatenate(
-            [values, more[name][kept].astype(values.dtype) if values.dtype.kind == "f" else more[name][kept]]
-        )
-        for name, values in labels.items()
-    }
+
+    def rows(name: str, values: NDArray[Any]) -> NDArray[Any]:
+        if name not in more:
+            unknown = {"f": np.nan, "i": -1, "U": ""}[values.dtype.kind]
+            return np.full((int(kept.sum()), *values.shape[1:]), unknown, values.dtype)
+        return more[name][kept].astype(values.dtype) if values.dtype.kind == "f" else more[name][kept]
+
+    return {name: np.concatenate([values, rows(name, values)]) for name, values in labels.items()}
 
 
 def main(

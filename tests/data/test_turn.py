@@ -252,6 +252,7 @@ def test_only_views_whose_near_eye_is_closed(make_table: MakeTable, make_head: M
     )
     sides: dict[str, set[float]] = {}
     for sample in turned_samples(folder, ["even", "odd"], per_face=12, closed_eyes=True):
+        assert sample.openings == "hand"
         sides.setdefault(sample.name.split("-")[0], set()).add(float(np.sign(sample.yaw_deg)))
     # A positive yaw shows the person's right eye.
     assert sides == {"face0": {1.0}, "face1": {-1.0}, "face2": {1.0, -1.0}}

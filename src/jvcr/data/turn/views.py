@@ -209,6 +209,7 @@ class TurnedSamples(Samples):
             source=f"{sample.source}-turned",
             provenance=f"{sample.name} turned from yaw {turner.angles.yaw_deg:.1f}; {sample.provenance}".rstrip("; "),
             split=sample.split,
+            openings=sample.openings,
         )
 
 
