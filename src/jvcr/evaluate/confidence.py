@@ -40,7 +40,7 @@ DEGRADED = (
 REMOVED = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Shares of faces that the sparsification table leaves out."""
 
-WORST, LABELS = 0.1, "the labels"
+WORST = 0.1
 
 VISIBLE, OCCLUDED, SELF_OCCLUDED = 0, 1, 2
 
@@ -235,28 +235,29 @@ def _score(
         coverage[part] = _coverage(ratios[:, points], sigma[:, points])
     for condition in conditions:
         coverage[condition] = _coverage(*_ratios(faces(condition), target))
-    points = np.stack([face.landmarks for face in plain])
-    errors = {LABELS: normalised_mean_error(points, target)}
-    if second is not None:
-        errors = {
-            "original labels": errors[LABELS],
-            "Reannotated labels": normalised_mean_error(points[..., :2], second),
-        }
-    means = sigma.mean(axis=1)
-    worst = {name: worst_precision(means, error) for name, error in errors.items()}
-    if second is not None:
-        worst["the mean of both"] = worst_precision(means, np.mean(list(errors.values()), axis=0))
-    nme = next(iter(errors.values()))
+    predicted = np.stack([face.landmarks for face in plain])
+    nme, means = normalised_mean_error(predicted, target), sigma.mean(axis=1)
+    again = None if second is None else normalised_mean_error(predicted[..., :2], second)
     reliable = np.array([bool(face.reliable) for face in plain])
     probability = np.stack([_known(face.visibility) for face in plain])
     return ConfidenceScore(
         **_visibility(probability, visibility),
         coverage=coverage,
         sparsification=sparsification(means, nme),
-        worst=worst,
-        labels_agree=None if second is None else worst_precision(*errors.values()),
+        worst=_worst_by_labels(means, nme, again),
+        labels_agree=None if again is None else worst_precision(nme, again),
         reliable=(float(reliable.mean()), _mean(nme[reliable]), _mean(nme[~reliable])),
     )
+
+
+def _worst_by_labels(
+    sigma: NDArray[np.floating], error: NDArray[np.floating], again: NDArray[np.floating] | None
+) -> dict[str, float]:
+    """``ConfidenceScore.worst``. again: errors against the second set of labels."""
+    if again is None:
+        return {"the labels": worst_precision(sigma, error)}
+    errors = {"original labels": error, "Reannotated labels": again, "the mean of both": (error + again) / 2}
+    return {name: worst_precision(sigma, values) for name, values in errors.items()}
 
 
 def _visibility(probability: NDArray[np.float32], truth: NDArray[np.int8]) -> dict[str, Any]:
