@@ -11,7 +11,7 @@ from jvcr.evaluate.errors import LandmarkErrors
 from jvcr.markups.markup import MARKUP_68
 from jvcr.paper.claims.learners import rasterise_each, sparse_voxel_loss
 from jvcr.paper.claims.networks import peaks_unit
-from jvcr.paper.claims.run import VARIANTS, Cost, Outcome, configuration, cost_of, table_of, train_variant
+from jvcr.paper.claims.run import VARIANTS, Cost, Outcome, configuration, cost_of, curves_of, table_of, train_variant
 from jvcr.train.data.backgrounds import Backgrounds
 from jvcr.train.learner import Part
 from jvcr.train.loop import Progress
@@ -95,6 +95,20 @@ def test_configurations_differ_in_one_thing_only() -> None:
     assert configuration("e", 1000, 5, "small").model.depths == (32, 32)
     assert [s.end_to_end for s in configuration("f", 1000, 5, "small").stages] == [False]
     assert [s.end_to_end for s in configuration("g", 1000, 5, "small").stages] == [True]
+
+
+def test_stages_and_validations_follow_the_recipe() -> None:
+    config = configuration("a", 300_000, 0, "nano", validations=15)
+    assert [(s.samples, s.lr) for s in config.stages] == [(9_000, 2e-3), (291_000, 2e-3)]
+    assert config.validate_every == 20_000
+    assert config.loss.gaps == 0
+
+
+def test_curves_by_hand(tmp_path: Path) -> None:
+    for name, rows in (("a", "20,0.1\n40,0.05\n"), ("b", "20,0.2\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "log.csv").write_text(f"samples,nme\n{rows}")
+    assert curves_of(tmp_path, ["a", "b"]).splitlines()[2:] == ["| 20 | 10.00 | 20.00 |", "| 40 | 5.00 | – |"]
 
 
 @pytest.mark.parametrize("name", ["b", "d"])
