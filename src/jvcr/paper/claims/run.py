@@ -31,6 +31,7 @@ from jvcr.train.data.backgrounds import Backgrounds
 from jvcr.train.landmarks import LandmarkTask
 from jvcr.train.learner import JVCRLearner, Learner, Part
 from jvcr.train.loop import Listener, Loop
+from jvcr.train.precision import resolved
 from jvcr.train.recipes import RECIPES
 from jvcr.train.vary import Rows
 
@@ -233,10 +234,11 @@ def print_cost(name: str, preset: str, steps: int = 3) -> None:
         rows=Rows(batch, 0, batch),
         seed=0,
     )
+    mixed = resolved(config.precision, device) == "bf16-mixed"
     durations = []
     for _ in range(steps):
         started = time.perf_counter()
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
             total = learner.losses(network, part, config.stages[-1]).loss
         optimizer.zero_grad()
         total.backward()
