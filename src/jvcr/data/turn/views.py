@@ -215,9 +215,10 @@ class TurnedSamples(Samples):
 
 def _closed(table: Table, row: int) -> tuple[bool, bool]:
     """Whether the person's right and left eye are closed, by the labels; False for labels that do not teach eyes."""
-    right, left = eye_openings(table.points[row, :, :2].astype(np.float64))
-    taught = table.taught[row]
-    return bool(right < CLOSED_EYE and taught[36:42].all()), bool(left < CLOSED_EYE and taught[42:48].all())
+    openings = eye_openings(table.points[row, :, :2].astype(np.float64))
+    taught = [table.taught[row, list(MARKUP_68.groups[eye])].all() for eye in ("right_eye", "left_eye")]
+    right, left = (bool(opening < CLOSED_EYE and known) for opening, known in zip(openings, taught, strict=True))
+    return right, left
 
 
 def turned_samples(
