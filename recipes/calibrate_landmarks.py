@@ -5,11 +5,7 @@
 Runs the network, with flip averaging, on augmented crops of FACES training faces (9,000 by default). Some are cut by
 the frame, two fifths are partly covered by random shapes, many are blurred, dark or coarse. A network with one hidden
 layer learns two things from the landmark network's output: which landmarks are visible (hand-marked as visible, and not
-covered), and how far each is off. Then σ is scaled on the validation faces, which the landmark network was not trained
-on, so that 68 % of the differences to their hand marks in x and in y are within σ. (Differences to their labels would
-be smaller by a third, because the labels were made as those of the training were.) Hand marks follow the visible
-outline, not the jaw, so σ of the jaw is then scaled on the faces with exact labels (300W-LP), to cover as many errors
-there as σ of the other landmarks does.
+covered), and how far each is off. Then σ is corrected on validation faces (``sigma_on_validation.py``).
 
 The weights go to ABOUT.json; ``release_weights.py`` copies them to the header of the landmark network. Then run
 ``calibrate_score.py``, which uses σ. Takes ten minutes on one core.
@@ -24,11 +20,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from sigma_on_validation import DEGREES_OF_FREEDOM, corrected
 from torch import nn
 
 from jvcr.data.table import Table
-from jvcr.frames import Crop, crop_to_unit, diagonals, unit_to_crop
-from jvcr.images import Image, extract
+from jvcr.frames import diagonals, unit_to_crop
+from jvcr.images import Image
 from jvcr.locate import heights_at
 from jvcr.markups.markup import MARKUP_68
 from jvcr.runtime.backends import open_backend
@@ -39,12 +36,8 @@ from jvcr.train.data.backgrounds import Backgrounds, read_backgrounds
 from jvcr.train.vary import Rows, vary_pixels
 
 N = MARKUP_68.n_points
-JAW, INNER = slice(0, 17), slice(17, 68)
 HIDDEN_UNITS, EPOCHS, BATCH = 96, 60, 128
 COVERED_SHARE = 0.4
-NORMAL_1_SIGMA = 0.683
-DEGREES_OF_FREEDOM = 5.0
-"""Of Student's t distribution, the model of the errors: labels have outliers."""
 
 AUGMENTED = Augmentation(
     scale=0.06,
@@ -198,58 +191,6 @@ def fitted(faces: Faces) -> Network:
     return network.eval()
 
 
-def errors_over_sigma(
-    looker: Looker, confidence: LandmarkConfidence, table: Table, truth: np.ndarray, other_markup: bool = False
-) -> np.ndarray:
-    """(rows, N, 2) errors of x and y over σ; NaN where the truth is NaN.
-
-    Args:
-        truth: (rows, N, 2) pixels of the stored crops.
-        other_markup: the truth follows another markup, so the mean error of each landmark does not count.
-    """
-    runtime, errors, sigmas = looker.runtime, [], []
-    for row in np.flatnonzero(np.isfinite(truth).any(axis=(1, 2))):
-        sample = table[int(row)]
-        crop = Crop.around(sample.points_img, runtime.image_size, 0.0, runtime.crop_rule)
-        prediction = runtime(extract(sample.image, crop)[None])
-        points_unit = prediction.points_unit[0]
-        marks_unit = crop_to_unit(crop.to_crop(np.column_stack([truth[row], np.zeros(N)])), runtime.image_size)
-        errors.append((points_unit - marks_unit)[:, :2] / diagonals(points_unit))
-        sigmas.append(confidence(points_unit, heights_at(prediction)[0]).sigma)
-    offset = np.nanmean(errors, axis=0) if other_markup else 0.0
-    return np.asarray(np.abs(np.array(errors) - offset) / np.array(sigmas)[..., None])
-
-
-def normal_quantile(ratios: np.ndarray) -> float:
-    """By what to multiply σ, so that 68.3 % of these errors are within it."""
-    return float(np.nanquantile(ratios, NORMAL_1_SIGMA))
-
-
-def with_sigma_scaled(looker: Looker, confidence: LandmarkConfidence, table: Table) -> LandmarkConfidence:
-    """The same network with σ scaled on validation faces: on hand marks, and that of the jaw on exact labels."""
-    ratios = errors_over_sigma(looker, confidence, table, table.hand2d, other_markup=True)
-    factor = normal_quantile(ratios[:, INNER])
-    print(f"σ is multiplied by {factor:.3f}")
-    scaled = with_sigma_times(confidence, np.full(N, factor))
-    return with_jaw_scaled(looker, scaled, table)
-
-
-def with_jaw_scaled(looker: Looker, confidence: LandmarkConfidence, table: Table) -> LandmarkConfidence:
-    """The same network with the jaw's σ scaled to cover as many errors as that of the other landmarks."""
-    exact = np.where((np.array(table.openings) == "exact")[:, None, None], table.points[..., :2], np.nan)
-    ratios = errors_over_sigma(looker, confidence, table, exact)
-    factor = normal_quantile(ratios[:, JAW]) / normal_quantile(ratios[:, INNER])
-    print(f"σ of the jaw is multiplied by {factor:.3f}")
-    return with_sigma_times(confidence, np.where(np.arange(N) < JAW.stop, factor, 1.0))
-
-
-def with_sigma_times(confidence: LandmarkConfidence, factors: np.ndarray) -> LandmarkConfidence:
-    """The same network with each landmark's σ multiplied by its factor, (N,)."""
-    second = confidence.second.copy()
-    second[N:, -1] += np.log(factors)
-    return LandmarkConfidence(confidence.scale, confidence.first, second)
-
-
 def chosen_rows(table: Table, count: int, rng: np.random.Generator) -> np.ndarray:
     """Training rows; those with known visibility and turned heads more often."""
     rates = np.where((table.visibility >= 0).any(axis=1), 1.0, 0.25) * np.where(np.abs(table.yaw_deg) > 45, 1.5, 1.0)
@@ -265,7 +206,7 @@ def main() -> None:
     table, validation = Table(data, "train"), Table(data, "val")
     training = looker.look(table, chosen_rows(table, count, np.random.default_rng(1)), 1)
     network = fitted(training)
-    confidence = with_sigma_scaled(looker, network.packed(), validation)
+    confidence = corrected(network.packed(), looker.runtime, validation)
     about = json.loads(about_path.read_text(encoding="utf-8"))
     about.setdefault("confidence", {})["landmarks"] = confidence.to_dict()
     about_path.write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,26 @@ def test_failures_are_counted(sample: Sample) -> None:
     wrong = Sample("moved", sample.image, sample.points_img + np.float32(0.3 * sample.box.width))
     row = errors_by_condition(OnnxRuntime(weights_path("small"), 1), [sample, wrong], conditions=[REFERENCE])[0]
     assert row.failures == 0.5
+
+
+def test_errors_within_sigma_are_counted(sample: Sample) -> None:
+    runtime = OnnxRuntime(weights_path("small"), 1)
+    shape = np.random.default_rng(0).normal(0, 0.02 * sample.box.width, (68, 3)).astype(np.float32)
+    moved = Sample("moved", sample.image, sample.points_img + shape)
+    (face,) = Landmarker(backend=runtime, mirror=False, refine=False).predict(moved.image, [moved.box])
+    assert face.sigma_px is not None
+    row = errors_by_condition(runtime, [moved], conditions=[REFERENCE])[0]
+    away = np.abs(face.landmarks - moved.points_img)
+    inside = [float(away[i, axis] < face.sigma_px[i]) for i in range(68) for axis in (0, 1)]
+    assert row.within_sigma == pytest.approx(sum(inside) / 136)
+    assert 0.1 < row.within_sigma < 0.9
+    assert robustness_table([row], "one look").to_text().splitlines()[-1].endswith(f"{100 * row.within_sigma:.1f}")
+
+
+def test_networks_without_sigma_have_no_share(sample: Sample) -> None:
+    runtime = OnnxRuntime(weights_path("small"), 1)
+    runtime.confidence = replace(runtime.confidence, landmarks=None)
+    assert errors_by_condition(runtime, [sample], conditions=[REFERENCE])[0].within_sigma is None
 
 
 def test_bad_arguments(sample: Sample) -> None:

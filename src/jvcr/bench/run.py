@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,12 +23,15 @@ from typing import Any
 import cv2
 import numpy as np
 
+from jvcr.camera import Camera
 from jvcr.detect.network import NetworkDetector
 from jvcr.evaluate.motion import MovingFaces, Placement
 from jvcr.extras import MissingExtra
 from jvcr.frames import Box, Crop
 from jvcr.images import Image, decode_image, extract
 from jvcr.landmarker import Landmarker
+from jvcr.locate import locate, trust_of
+from jvcr.results import Face
 from jvcr.runtime.backends import Backend, open_backend
 from jvcr.video.files import import_av
 from jvcr.video.track import Tracker
@@ -195,6 +198,8 @@ def _all_work(work: Callable[..., Work], cores: int) -> Iterator[Work]:
         yield work("search", settings={"threads": 1, "size": size})
     yield work("decode", settings={"threads": 1})
     yield work("crop", settings={"threads": 1})
+    for name in (_TRUST, *_FIELDS):
+        yield work("field", settings={"threads": 1, "field": name})
     for looks in (1, 3):
         yield work("photo", settings={"threads": 1, "looks": looks})
     for faces in (1, 4):
@@ -260,6 +265,32 @@ def _crop(work: Work) -> _Prepared:
     photo = _wide(work.photo)
     crop = Crop(640, 360, 180, 128, 5)
     return lambda: extract(photo, crop), 1, ""
+
+
+_TRUST = "visibility and sigma_px"
+
+_FIELDS: dict[str, Callable[[Face], object]] = {
+    "pose": lambda face: face.pose,
+    "expression": lambda face: face.expression,
+    "hidden": lambda face: face.hidden,
+    "reliable": lambda face: face.reliable,
+    "in_camera": lambda face: face.in_camera(Camera.from_fov(1280, 720, 60)),
+    "to_dict": lambda face: face.to_dict(),
+}
+"""What a face computes when it is asked for."""
+
+
+def _field(work: Work) -> _Prepared:
+    """One field of a face for which nothing has been computed yet."""
+    name = work.settings["field"]
+    if name == _TRUST:
+        runtime = open_backend(work.weights, threads=1)
+        crop = Crop.from_box(work.box, runtime.image_size, rule=runtime.crop_rule)
+        (located,) = locate(runtime, work.photo, [crop])
+        return lambda: trust_of(runtime, located, work.photo), 1, "part of every prediction"
+    (face,) = _landmarker(work).predict(work.photo, [work.box])
+    read = _FIELDS[name]
+    return lambda: read(replace(face)), 1, ""
 
 
 def _photo(work: Work) -> _Prepared:
@@ -353,6 +384,7 @@ _PREPARE: dict[str, Callable[[Work], _Prepared]] = {
     "decode": _decode,
     "crop": _crop,
     "photo": _photo,
+    "field": _field,
     "video": _video,
     "film": _film,
     "mediapipe": _mediapipe,
@@ -371,6 +403,8 @@ def _name(work: Work) -> str:
             return f"one face in a given box, {mode}, {threads}"
         case "boxes":
             return f"{s['faces']} faces in given boxes, {threads}"
+        case "field":
+            return f"one face's {s['field']}"
         case "photo":
             return f"1280 × 720 JPEG, one face, {mode}, {threads}"
         case "search":

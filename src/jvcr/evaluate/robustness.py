@@ -22,7 +22,7 @@ from jvcr.evaluate.benchmark import BenchmarkReport, Progress, no_progress, with
 from jvcr.evaluate.systems import DEFAULT_EXECUTION, Execution, Looks, Weights, chosen_weights, open_networks
 from jvcr.frames import Box, Crop
 from jvcr.images import Image
-from jvcr.locate import locate_many
+from jvcr.locate import LocatedFace, locate_many, trust_of
 from jvcr.metrics import YawTable, failure_rate, ground_truth_error, normalised_mean_error, yaw_table
 from jvcr.report import Table, percent
 from jvcr.runtime.base import Runtime
@@ -147,12 +147,21 @@ def case_of(condition: str, sample: Sample, seed: int = 0) -> _Case:
 
 @dataclass(frozen=True)
 class RobustnessRow:
-    """Errors under one condition, as ratios: NME by yaw bin, GTE, and the failure rate (NME at or over the limit)."""
+    """Errors under one condition, as ratios.
+
+    Attributes:
+        nme: by yaw bin.
+        gte: None without depth.
+        failures: share of faces with an NME at or over the limit.
+        within_sigma: share of the errors of x and y within σ of their landmark (normal errors: 0.683); None if the
+            weights cannot tell σ.
+    """
 
     condition: str
     nme: YawTable
     gte: float | None
     failures: float
+    within_sigma: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,7 +295,7 @@ def errors_by_condition(
 
     rows = []
     for number, condition in enumerate(conditions):
-        located = locate_many(runtime, crops(number, condition), _BATCH, rough)
+        located = list(locate_many(runtime, crops(number, condition), _BATCH, rough))
         predicted = np.stack([face.points_img for face in located])
         nme = normalised_mean_error(predicted, target)
         gte = ground_truth_error(predicted, target, samples[0].markup.normaliser) if samples[0].has_depth else None
@@ -296,9 +305,21 @@ def errors_by_condition(
                 yaw_table(nme, yaw_deg),
                 None if gte is None else float(gte.mean()),
                 failure_rate(nme, limit),
+                _within_sigma(runtime, located, samples),
             )
         )
     return rows
+
+
+def _within_sigma(runtime: Runtime, located: Sequence[LocatedFace], samples: Sequence[Sample]) -> float | None:
+    shares = []
+    for face, sample in zip(located, samples, strict=True):
+        _, sigma_px = trust_of(runtime, face, sample.image)
+        if sigma_px is None:
+            return None
+        errors = np.abs(face.points_img - sample.points_img)[:, :2]
+        shares.append((errors < sigma_px[:, None]).mean())
+    return float(np.mean(shares))
 
 
 def robustness_table(rows: Sequence[RobustnessRow], title: str, limit: float = 0.10) -> Table:
@@ -313,10 +334,21 @@ def robustness_table(rows: Sequence[RobustnessRow], title: str, limit: float = 0
                 "–" if row is rows[0] else f"{100 * more:+.1f} %",
                 "–" if row.gte is None else percent(row.gte),
                 f"{100 * row.failures:.1f}",
+                "–" if row.within_sigma is None else f"{100 * row.within_sigma:.1f}",
             )
         )
     return Table(
         title,
-        ("", "[0, 30]", "(30, 60]", "over 60", "mean", "error increase", "GTE", f"over {100 * limit:g} %"),
+        (
+            "",
+            "[0, 30]",
+            "(30, 60]",
+            "over 60",
+            "mean",
+            "error increase",
+            "GTE",
+            f"over {100 * limit:g} %",
+            "within σ",
+        ),
         tuple(body),
     )
