@@ -3,9 +3,10 @@
     python recipes/calibrate_landmarks.py DATA WEIGHTS.onnx ABOUT.json [FACES]
 
 Runs the network, with flip averaging, on augmented crops of FACES training faces (9,000 by default). Some are cut by
-the frame, two fifths are partly covered by random shapes, many are blurred, dark or coarse. A network with one hidden
-layer learns two things from the landmark network's output: which landmarks are visible (hand-marked as visible, and not
-covered), and how far each is off. Then σ is corrected on validation faces (``sigma_on_validation.py``).
+the frame, two fifths are partly covered by random shapes or a medical mask, many are blurred, dark or coarse. A network
+with one hidden layer learns two things from the landmark network's output: which landmarks are visible (hand-marked as
+visible, and not covered), and how far each is off. Then σ is corrected on validation faces
+(``sigma_on_validation.py``).
 
 The weights go to ABOUT.json; ``release_weights.py`` copies them to the header of the landmark network. Then run
 ``calibrate_score.py``, which uses σ. Takes ten minutes on one core.
@@ -33,11 +34,15 @@ from jvcr.runtime.landmark_confidence import LandmarkConfidence, inputs_of
 from jvcr.runtime.mirror import MirrorAveraged
 from jvcr.train.data.augment import Augmentation, augment
 from jvcr.train.data.backgrounds import Backgrounds, read_backgrounds
+from jvcr.train.data.masks import with_mask
 from jvcr.train.vary import Rows, vary_pixels
 
 N = MARKUP_68.n_points
 HIDDEN_UNITS, EPOCHS, BATCH = 96, 60, 128
 COVERED_SHARE = 0.4
+MASKED_SHARE = 0.2
+"""Of the covered faces."""
+
 
 AUGMENTED = Augmentation(
     scale=0.06,
@@ -120,7 +125,10 @@ class Looker:
                 image, seen = crop.image, np.where(sample.visibility < 0, -1, sample.visibility == 0)
                 points_crop = unit_to_crop(crop.points_unit, size)
                 if rng.random() < COVERED_SHARE:
-                    image, hidden = covered(image, points_crop, self.backgrounds, rng)
+                    if rng.random() < MASKED_SHARE:
+                        image, hidden = with_mask(image, points_crop, rng)
+                    else:
+                        image, hidden = covered(image, points_crop, self.backgrounds, rng)
                     # Where nothing is known of the others, hidden landmarks alone would teach that all are hidden.
                     seen[hidden & (seen >= 0)] = 0
                 crops.append(image)

@@ -18,7 +18,7 @@ from jvcr.markups.markup import MARKUP_68, Markup
 if TYPE_CHECKING:
     from jvcr.camera import Camera, HeadInCamera
 
-RELIABLE_SIGMA = 0.03
+RELIABLE_SIGMA = 0.025
 """Largest mean σ of a reliable face, in diagonals of its landmarks' box."""
 
 

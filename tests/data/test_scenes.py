@@ -260,3 +260,12 @@ def test_large_photos_are_reduced_without_aliasing(four_faces: Table) -> None:
     how = replace(PLAIN, empty_share=1.0, pasted_share=0.0)
     image = compose(sources.ready(), 64, how, scene_rates(four_faces, how.sampling), np.random.default_rng(0)).image
     assert cv2.blur(image, (3, 3)).std() < 30
+
+
+def test_pasted_faces_and_close_ups_may_wear_masks(sources: SceneSources) -> None:
+    for kind in ({"pasted_share": 1.0}, {"pasted_share": 0.0, "close_share": 1.0}):
+        how = replace(PLAIN, blur_share=0.0, smallest_px=40, largest=0.6, most_pasted=1, **kind)
+        pair = [scenes(sources, replace(how, mask_share=share), 8) for share in (0.0, 1.0)]
+        # A mask draws random numbers after the face was chosen, so only some scenes stay comparable: those must differ.
+        assert any(not np.array_equal(one.image, other.image) for one, other in zip(*pair, strict=True))
+        assert all((scene.kinds == FACE).any() for scene in pair[1])

@@ -28,6 +28,7 @@ from jvcr.images import Image
 from jvcr.model.detector import DetectorInference, FaceDetector
 from jvcr.model.detector_file import DetectorHeader, load_detector, save_detector
 from jvcr.train.config import DetectConfig, Stage
+from jvcr.train.data.masks import check_markup
 from jvcr.train.data.negatives import HardNegatives, mine
 from jvcr.train.data.scenes import FACE, Scene, SceneSources, compose, scene_rates
 from jvcr.train.data.stream import one_thread
@@ -87,6 +88,8 @@ class DetectTask:
         self, config: DetectConfig, training: SceneSources, validation: SceneSources, init: Path | None = None
     ) -> None:
         self.config = config.for_rows(len(training.photos))
+        if config.scenes.mask_share:
+            check_markup(training.crops.markup)
         self.training, self.validation = training.ready(), validation.ready()
         self.identity: dict[str, Any] = {"task": "detect"}
         torch.manual_seed(config.seed)

@@ -23,6 +23,7 @@ from jvcr.markups.markup import Markup
 from jvcr.runtime.pytorch import TorchRuntime
 from jvcr.train.config import Stage, TrainConfig
 from jvcr.train.data.backgrounds import Backgrounds
+from jvcr.train.data.masks import check_markup
 from jvcr.train.data.stream import Batch, batches, row_rates
 from jvcr.train.initial import Taken, take_weights
 from jvcr.train.learner import JVCRLearner, Learner, Part
@@ -56,6 +57,8 @@ class LandmarkTask:
                 raise ValueError(
                     f"the table has {rows.points.shape[1]} points, markup {markup.name!r} has {markup.n_points}"
                 )
+        if config.augmentation.mask_share:
+            check_markup(markup)
         self.config: TrainConfig = config.for_rows(len(table))
         self.markup, self.table, self.validation, self.backgrounds = markup, table, validation, backgrounds
         self.identity = {"markup": markup.to_dict()}

@@ -20,6 +20,7 @@ from jvcr.frames import CROP_RULE, Box, Crop, CropRule, crop_to_unit, mirrored
 from jvcr.images import Image, extract
 from jvcr.markups.markup import Markup
 from jvcr.train.data.backgrounds import Backgrounds
+from jvcr.train.data.masks import with_mask
 
 
 class TrainingCrop(NamedTuple):
@@ -62,6 +63,7 @@ class Augmentation:
         light_share: crops with changed brightness, contrast, gamma and colour cast.
         truncated_share: crops of which a photo's frame hides a part. Some of those that show only eyes and forehead are
             centred on an upside-down face with the same eyes: these are crops without a face.
+        mask_share: faces that wear a medical mask (``jvcr.train.data.masks``); 68 points only.
         no_face_share: crops without a face, which teach G to leave the volume empty (only with backgrounds).
     """
 
@@ -80,6 +82,7 @@ class Augmentation:
     noise_share: float = 0.12
     occlusion_share: float = 0.3
     truncated_share: float = 0.0
+    mask_share: float = 0.0
     no_face_share: float = 0.05
 
     def __post_init__(self) -> None:
@@ -108,7 +111,9 @@ def augment(
     if backgrounds.without_faces and rng.random() < how.no_face_share:
         return _without_face(backgrounds.no_face_crop(size_px, rng), sample)
     crop = _random_crop(sample, size_px, how, rng, rule)
-    # No random number is drawn without truncation, so that earlier recipes give the same crops.
+    # No random number is drawn without masks or truncation, so that earlier recipes give the same crops.
+    if how.mask_share and rng.random() < how.mask_share:
+        sample = replace(sample, image=with_mask(sample.image, sample.points_img, rng).image)
     if how.truncated_share and rng.random() < how.truncated_share:
         if rng.random() < _IMPOSTOR_SHARE:
             return _without_face(_upside_down(sample, crop, backgrounds, rng), sample)

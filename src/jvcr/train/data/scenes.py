@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -18,12 +18,14 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from jvcr.data.face_photos import GENERAL_COLLECTIONS, FacePhoto, turned_box
+from jvcr.data.sample import Sample
 from jvcr.data.table import Table
 from jvcr.detect.network import PADDING
 from jvcr.frames import Box, Crop, CropRule, borders, mirrored
 from jvcr.geometry import crop_tilt_deg, mean_head
 from jvcr.images import Image, extract
 from jvcr.train.data.augment import Augmentation
+from jvcr.train.data.masks import with_mask
 from jvcr.train.data.negatives import HardNegatives
 from jvcr.train.data.stream import Sampling, row_rates
 
@@ -81,6 +83,7 @@ class SceneAugmentation:
         patch_share: pictures with pasted parts of photographs without a face, so that a seam does not indicate a face.
         blur_share: pasted faces that are out of focus.
         cover_share: faces that are partly covered.
+        mask_share: pasted faces and close-ups that wear a medical mask (``jvcr.train.data.masks``); 68 points only.
         pixels: light, sharpness and noise.
     """
 
@@ -101,6 +104,7 @@ class SceneAugmentation:
     patch_share: float = 0.5
     blur_share: float = 0.15
     cover_share: float = 0.2
+    mask_share: float = 0.0
     pixels: Augmentation = field(
         default_factory=lambda: Augmentation(occlusion_share=0.0, blur_share=0.06, coarse_share=0.06)
     )
@@ -273,7 +277,7 @@ class _Maker:
         """A face crop so near that the frame may cut it on every side."""
         rng, how = self.rng, self.how
         row = int(rng.choice(len(self.rates), p=self.rates))
-        sample, rotation = self.sources.crops[row], self._roll()
+        sample, rotation = self._masked(self.sources.crops[row]), self._roll()
         box = Box.around(sample.points_img)
         low, high = math.log(0.5 * how.largest), math.log(how.closest)
         wanted = size_px * math.exp(rng.uniform(low, high))
@@ -329,7 +333,7 @@ class _Maker:
         # Large faces first, so that their surroundings do not cover small ones.
         for wanted in sorted((self._size(size_px) for _ in range(count)), reverse=True):
             row = int(rng.choice(len(self.rates), p=self.rates))
-            sample, rotation = self.sources.crops[row], self._roll()
+            sample, rotation = self._masked(self.sources.crops[row]), self._roll()
             wider = rng.uniform(1.35, 2.0)
             side = max(8, round(wider * wanted))
             crop = Crop.around(sample.points_img, side, rotation, CropRule(wider))
@@ -360,6 +364,13 @@ class _Maker:
         photo = self._background(side_px)
         crop = Crop(side_px / 2, side_px / 2, side_px, side_px, self._roll())
         self._paste(image, photo, crop, np.round(corner).astype(int))
+
+    def _masked(self, sample: Sample) -> Sample:
+        """Sometimes with a mask."""
+        # No random number is drawn without masks, so that earlier recipes give the same scenes.
+        if not self.how.mask_share or self.rng.random() >= self.how.mask_share:
+            return sample
+        return replace(sample, image=with_mask(sample.image, sample.points_img, self.rng).image)
 
     def _blurred(self, piece: Image) -> Image:
         """Sometimes out of focus, like people in the background."""
