@@ -76,7 +76,7 @@ def _filled(shape: tuple[int, ...], outline: NDArray[np.float64]) -> NDArray[np.
     mask = np.zeros(shape, np.uint8)
     corners = np.rint(outline * 2**_SUBPIXEL_BITS).astype(np.int32)
     cv2.fillPoly(mask, [corners], 255, cv2.LINE_AA, _SUBPIXEL_BITS)
-    return mask.astype(np.float32) / 255
+    return np.asarray(mask, np.float32) / np.float32(255)
 
 
 def _cloth(
