@@ -4,10 +4,12 @@ The landmark network knows the training faces, and learnt from labels that were 
 other faces, and hard faces suffer most. Blurred, dark or covered faces suffer less, because there its errors on
 training faces are large as well. The correction has few parameters, so validation faces suffice to fit it:
 
-    log σ' = a(part of the face) + b log σ + c mean log σ + d mean log height + e log size
+    log σ' = a + b log σ + c mean log σ + d mean log height + e log size
 
-where the means are over the landmarks of the face, and the heights are those of the volume. Truth are hand marks
-(without the jaw, because they follow the visible outline) and the labels of 300W-LP, which are exact.
+where ``a`` is that of the jaw or of the other landmarks, the means are over the landmarks of the face, and the heights
+are those of the volume. Truth are hand marks (without the jaw, because they follow the visible outline) and the labels
+of 300W-LP, which are exact. These two ask for different ``a`` of brows, nose, eyes and mouth (docs/LOG.md), so they
+share one.
 """
 
 from collections.abc import Iterable
@@ -17,7 +19,7 @@ import numpy as np
 import torch
 
 from jvcr.data.table import Table
-from jvcr.evaluate.confidence import DEGRADED, PARTS
+from jvcr.evaluate.confidence import DEGRADED
 from jvcr.evaluate.robustness import REFERENCE, case_of
 from jvcr.frames import Crop, crop_to_unit, diagonals
 from jvcr.images import extract
@@ -28,6 +30,7 @@ from jvcr.runtime.landmark_confidence import LandmarkConfidence, inputs_of
 
 N = MARKUP_68.n_points
 JAW = np.arange(N) < 17
+GROUP, GROUPS = JAW.astype(int), 2
 NORMAL_1_SIGMA = 0.683
 DEGREES_OF_FREEDOM = 5.0
 """Of Student's t distribution, the model of the errors: labels have outliers."""
@@ -38,17 +41,6 @@ SHARES = 2 / 3, 1 / 3
 _LARGEST_ERROR = 0.3
 _ALWAYS_ON = 8.0
 """Bias that keeps the hidden unit for heights and size above 0, so that it is linear."""
-
-
-def _part_of_landmarks() -> np.ndarray:
-    """(N,) index of each landmark's part."""
-    part = np.zeros(N, int)
-    for number, groups in enumerate(PARTS.values()):
-        part[[i for group in groups for i in MARKUP_68.groups[group]]] = number
-    return part
-
-
-PART = _part_of_landmarks()
 
 
 @dataclass
@@ -108,23 +100,23 @@ def _features(confidence: LandmarkConfidence, looks: Looks) -> np.ndarray:
 
 
 def _fitted(confidence: LandmarkConfidence, looks: Iterable[Looks]) -> np.ndarray:
-    """(parts + 4,) parameters of the largest likelihood."""
-    features, errors, parts = [], [], []
+    """(2 + 4,) parameters of the largest likelihood: a of the other landmarks and of the jaw, b to e."""
+    features, errors, groups = [], [], []
     for one in looks:
         known = np.isfinite(one.errors).all(axis=2)
         features.append(_features(confidence, one)[known])
         errors.append(np.abs(one.errors[known]).clip(max=_LARGEST_ERROR))
-        parts.append(np.broadcast_to(PART, known.shape)[known])
+        groups.append(np.broadcast_to(GROUP, known.shape)[known])
     x, error = (torch.from_numpy(np.concatenate(values).astype(np.float64)) for values in (features, errors))
-    part = torch.from_numpy(np.concatenate(parts))
-    start = np.zeros(len(PARTS) + 4)
-    start[len(PARTS)] = 1
+    group = torch.from_numpy(np.concatenate(groups))
+    start = np.zeros(GROUPS + 4)
+    start[GROUPS] = 1
     parameters = torch.from_numpy(start).requires_grad_()
     optimizer = torch.optim.LBFGS([parameters], max_iter=100, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        log_sigma = parameters[part] + x @ parameters[len(PARTS) :]
+        log_sigma = parameters[group] + x @ parameters[GROUPS:]
         squares = (error / log_sigma.exp()[:, None]) ** 2
         tails = (DEGREES_OF_FREEDOM + 1) / 2 * torch.log1p(squares / DEGREES_OF_FREEDOM)
         value = (tails + log_sigma[:, None]).mean()
@@ -137,16 +129,15 @@ def _fitted(confidence: LandmarkConfidence, looks: Iterable[Looks]) -> np.ndarra
 
 def _packed(confidence: LandmarkConfidence, parameters: np.ndarray) -> LandmarkConfidence:
     """The network with the correction in its last layer, and one more hidden unit for heights and size."""
-    of_part, (own, mean, height, size) = parameters[: len(PARTS)], parameters[len(PARTS) :]
-    print("σ: " + ", ".join(f"{name} {np.exp(a):.2f}" for name, a in zip(PARTS, of_part, strict=True)))
-    print(f"   powers of its own {own:.2f}, the mean {mean:.2f}, the heights {height:.2f}, the size {size:.2f}")
+    of_group, (own, mean, height, size) = parameters[:GROUPS], parameters[GROUPS:]
+    print(f"powers of σ {own:.2f}, its mean {mean:.2f}, the heights {height:.2f}, the size {size:.2f}")
     average, factor = confidence.scale
     wanted = np.zeros(len(average))
     wanted[3 * N : 4 * N], wanted[4 * N] = height / N, size
     unit = np.append(wanted / factor, wanted @ average + _ALWAYS_ON)
     visible, sigma = confidence.second[:N], confidence.second[N:]
     sigma = own * sigma + mean * sigma.mean(axis=0)
-    sigma[:, -1] += of_part[PART] - _ALWAYS_ON
+    sigma[:, -1] += of_group[GROUP] - _ALWAYS_ON
     unit_weight = np.append(np.zeros(N), np.ones(N))
     second = np.insert(np.concatenate([visible, sigma]), -1, unit_weight, axis=1)
     first = np.concatenate([confidence.first, unit[None]])
@@ -154,25 +145,20 @@ def _packed(confidence: LandmarkConfidence, parameters: np.ndarray) -> LandmarkC
 
 
 def _scaled(confidence: LandmarkConfidence, marked: Looks, exact: Looks) -> LandmarkConfidence:
-    """The same network with σ of each part scaled, so that 68.3 % of the errors on good photos are within σ.
+    """The same network with σ scaled, so that 68.3 % of the errors on good photos are within σ.
 
     Hand marks count twice as much as exact labels. Errors against hand marks include what people disagree about, those
     against exact labels do not. So the jaw, for which there are only exact labels, is to cover as many of those as the
-    other parts do.
+    other landmarks do.
     """
-    ratios = [np.abs(looks.errors) / looks.sigma(confidence)[..., None] for looks in (marked, exact)]
-    of_part = np.ones(len(PARTS))
-    for k in range(1, len(PARTS)):
-        pair = [values[:, k == PART].ravel() for values in ratios]
-        pair = [values[np.isfinite(values)] for values in pair]
-        weights = [np.full(len(values), share / len(values)) for share, values in zip(SHARES, pair, strict=True)]
-        of_part[k] = _quantile(np.concatenate(pair), np.concatenate(weights))
-    inner = ratios[1] / of_part[PART][:, None]
-    covered = (inner[:, ~JAW] < 1).mean()
-    of_part[0] = np.quantile(ratios[1][:, JAW], covered)
-    print("σ is multiplied by " + ", ".join(f"{f:.3f} ({name})" for name, f in zip(PARTS, of_part, strict=True)))
+    of_hand, of_labels = (np.abs(looks.errors) / looks.sigma(confidence)[..., None] for looks in (marked, exact))
+    pair = [ratios[:, ~JAW][np.isfinite(ratios[:, ~JAW])] for ratios in (of_hand, of_labels)]
+    weights = [np.full(len(ratios), share / len(ratios)) for share, ratios in zip(SHARES, pair, strict=True)]
+    others = _quantile(np.concatenate(pair), np.concatenate(weights))
+    jaw = float(np.quantile(of_labels[:, JAW], (pair[1] < others).mean()))
+    print(f"σ is multiplied by {others:.3f}, that of the jaw by {jaw:.3f}")
     second = confidence.second.copy()
-    second[N:, -1] += np.log(of_part[PART])
+    second[N:, -1] += np.log(np.where(JAW, jaw, others))
     return LandmarkConfidence(confidence.scale, confidence.first, second)
 
 

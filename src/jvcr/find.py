@@ -42,7 +42,7 @@ class SearchPolicy:
         likely_score: proposals with a lower detector score are skipped when a face was already found.
     """
 
-    min_score: float = 0.5
+    min_score: float = 0.55
     same_face_iou: float = 0.4
     first_look_iou: float = 0.7
     may_grow: float = 1.25

@@ -15,7 +15,7 @@ from jvcr.runtime.landmark_confidence import LandmarkConfidence, input_size
 
 pytest.importorskip("torch")
 
-N, FACES, PARTS = 68, 400, 5
+N, FACES = 68, 400
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +52,8 @@ def looks(recipe: ModuleType, rng: Generator) -> object:
 
 def test_the_stored_network_follows_the_formula(recipe: ModuleType, rng: Generator) -> None:
     confidence, seen = network(rng), looks(recipe, rng)
-    of_part, factors = np.array([0.1, -0.2, 0.3, 0.0, -0.1]), np.array([0.8, -0.3, -0.5, -1.2])
-    better = recipe._packed(confidence, np.concatenate([of_part, factors]))
+    others, jaw, factors = 0.1, -0.2, np.array([0.8, -0.3, -0.5, -1.2])
+    better = recipe._packed(confidence, np.array([others, jaw, *factors]))
     log_sigma = np.log(seen.sigma(confidence))
     diagonals = np.linalg.norm(np.ptp(seen.points_unit[..., :2], axis=1), axis=1)
     of_face = (
@@ -61,7 +61,9 @@ def test_the_stored_network_follows_the_formula(recipe: ModuleType, rng: Generat
         + factors[2] * np.log(seen.heights).mean(axis=1)
         + factors[3] * np.log(diagonals)
     )
-    expected = np.exp(of_part[recipe.PART] + factors[0] * log_sigma + of_face[:, None]).clip(1e-3, 1)
+    expected = np.exp(np.where(np.arange(N) < 17, jaw, others) + factors[0] * log_sigma + of_face[:, None]).clip(
+        1e-3, 1
+    )
     assert seen.sigma(better) == pytest.approx(expected, rel=1e-3)
     one = seen.points_unit[0], seen.heights[0]
     assert better(*one).visibility == pytest.approx(confidence(*one).visibility)
@@ -71,14 +73,15 @@ def test_the_stored_network_follows_the_formula(recipe: ModuleType, rng: Generat
 
 def test_the_right_parameters_are_found(recipe: ModuleType, rng: Generator) -> None:
     confidence, seen = network(rng), looks(recipe, rng)
-    true = np.concatenate([[0.2, 0.1, 0.0, 0.3, -0.2], [0.7, 0.2, -0.4, -0.5]])
+    true = np.array([0.2, 0.1, 0.7, 0.2, -0.4, -0.5])
     sigma = seen.sigma(recipe._packed(confidence, true))
     seen.errors = sigma[..., None] * rng.standard_t(recipe.DEGREES_OF_FREEDOM, (FACES, N, 2))
     seen.errors[:, 5] = np.nan  # a landmark without truth
     found = recipe._fitted(confidence, [seen])
     again = seen.sigma(recipe._packed(confidence, found))
     assert again == pytest.approx(sigma, rel=0.1)
-    assert found[PARTS:] == pytest.approx(true[PARTS:], abs=0.1)
+    # The mean over the face hardly varies here, so its factor and the constants cannot be told apart.
+    assert found[[2, 4, 5]] == pytest.approx(true[[2, 4, 5]], abs=0.1)
 
 
 def test_two_thirds_of_the_errors_are_within_sigma(recipe: ModuleType, rng: Generator) -> None:
@@ -87,13 +90,11 @@ def test_two_thirds_of_the_errors_are_within_sigma(recipe: ModuleType, rng: Gene
     marked.errors[:, recipe.JAW] = np.nan
     exact.errors = rng.normal(0, 0.01, (FACES, N, 2))
     scaled = recipe._scaled(confidence, marked, exact)
-    for number in range(1, PARTS):
-        of_hand, of_labels = (
-            (np.abs(one.errors) < one.sigma(scaled)[..., None])[:, number == recipe.PART].mean()
-            for one in (marked, exact)
-        )
-        assert 2 / 3 * of_hand + 1 / 3 * of_labels == pytest.approx(0.683, abs=0.01)
-        assert of_labels > 0.9 > of_hand
+    of_hand, of_labels = (
+        (np.abs(one.errors) < one.sigma(scaled)[..., None])[:, ~recipe.JAW].mean() for one in (marked, exact)
+    )
+    assert 2 / 3 * of_hand + 1 / 3 * of_labels == pytest.approx(0.683, abs=0.01)
+    assert of_labels > 0.9 > of_hand
     jaw, others = (
         (np.abs(exact.errors) < exact.sigma(scaled)[..., None])[:, members].mean()
         for members in (recipe.JAW, ~recipe.JAW)
