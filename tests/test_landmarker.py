@@ -333,4 +333,4 @@ def test_a_coarse_face_is_less_certain(landmarker: Landmarker) -> None:
     coarse = np.asarray(cv2.resize(small, (512, 512), interpolation=cv2.INTER_LINEAR), np.uint8)
     sharp, blurred = (landmarker.predict(photo, [FACE_BOX])[0].sigma_px for photo in (PHOTO, coarse))
     assert sharp is not None and blurred is not None
-    assert blurred.mean() > 1.3 * sharp.mean()
+    assert blurred.mean() > 1.1 * sharp.mean()
