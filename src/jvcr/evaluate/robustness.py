@@ -295,8 +295,12 @@ def errors_by_condition(
 
     rows = []
     for number, condition in enumerate(conditions):
-        located = list(locate_many(runtime, crops(number, condition), _BATCH, rough))
-        predicted = np.stack([face.points_img for face in located])
+        points, inside = [], []
+        # One at a time: a located face keeps its volume.
+        for face, sample in zip(locate_many(runtime, crops(number, condition), _BATCH, rough), samples, strict=True):
+            points.append(face.points_img)
+            inside.append(_within_sigma(runtime, face, sample))
+        predicted = np.stack(points)
         nme = normalised_mean_error(predicted, target)
         gte = ground_truth_error(predicted, target, samples[0].markup.normaliser) if samples[0].has_depth else None
         rows.append(
@@ -305,21 +309,24 @@ def errors_by_condition(
                 yaw_table(nme, yaw_deg),
                 None if gte is None else float(gte.mean()),
                 failure_rate(nme, limit),
-                _within_sigma(runtime, located, samples),
+                _mean_of(inside),
             )
         )
     return rows
 
 
-def _within_sigma(runtime: Runtime, located: Sequence[LocatedFace], samples: Sequence[Sample]) -> float | None:
-    shares = []
-    for face, sample in zip(located, samples, strict=True):
-        _, sigma_px = trust_of(runtime, face, sample.image)
-        if sigma_px is None:
-            return None
-        errors = np.abs(face.points_img - sample.points_img)[:, :2]
-        shares.append((errors < sigma_px[:, None]).mean())
-    return float(np.mean(shares))
+def _within_sigma(runtime: Runtime, face: LocatedFace, sample: Sample) -> float | None:
+    """Share of the errors of x and y within σ; None if the weights cannot tell σ."""
+    _, sigma_px = trust_of(runtime, face, sample.image)
+    if sigma_px is None:
+        return None
+    errors = np.abs(face.points_img - sample.points_img)[:, :2]
+    return float((errors < sigma_px[:, None]).mean())
+
+
+def _mean_of(shares: Sequence[float | None]) -> float | None:
+    known = [share for share in shares if share is not None]
+    return float(np.mean(known)) if known else None
 
 
 def robustness_table(rows: Sequence[RobustnessRow], title: str, limit: float = 0.10) -> Table:
